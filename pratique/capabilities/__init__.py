@@ -1,0 +1,1 @@
+"""May it? The pure part of Pratique: policy, labels and the decision. No I/O, no clock."""

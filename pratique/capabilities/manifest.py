@@ -1,0 +1,270 @@
+"""The policy file: its shape, and the checks that need nothing but the file.
+
+Rules:
+- An unknown key is an error. A missing floor or ceiling takes the strictest meaning: an allow row reaches
+  `read`, `internal`, untainted calls only; a deny or ask row reaches everything.
+- An agent has an owner. An exception has an owner, a reason, an approver and an expiry.
+- Every name that a rule uses (`to`, `when`, `approvers`) is defined in the file.
+- Role chains are at most `DEEPEST_ROLES` long: Casbin ignores a role that is further away.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from pratique.capabilities.constraints import compile_constraint
+from pratique.errors import ConstraintError, PolicyError
+from pratique.model import Confidentiality, Taint, Tier
+
+DEEPEST_ROLES = 8
+LARGEST_POLICY = 4 * 1024 * 1024
+DEFAULT_TENANT = "default"
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _duration(value: Any) -> Any:
+    """Read `90s`, `15m`, `4h`, `2d`; leave the rest to Pydantic (ISO 8601)."""
+    match = re.fullmatch(r"(\d{1,6})([smhd])", value) if isinstance(value, str) else None
+    return timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else value
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127}$")]
+To = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127})$")]
+ToolPattern = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(\.\*)?)$")]
+Tools = Annotated[tuple[ToolPattern, ...], Field(min_length=1)]
+Duration = Annotated[timedelta, BeforeValidator(_duration), Field(gt=timedelta(0), le=timedelta(days=366))]
+Person = Annotated[str, Field(min_length=1, max_length=254, pattern=r"^\S+$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Agent(_Section):
+    """An agent that may ask. Without an owner it does not load."""
+
+    owner: Person
+    roles: tuple[Name, ...] = ()
+    tenant: Name = DEFAULT_TENANT
+    description: str = ""
+
+
+class Role(_Section):
+    """A role that holds other roles: whoever has this one has those as well."""
+
+    inherits: tuple[Name, ...] = ()
+    tenant: Name = DEFAULT_TENANT
+
+
+class _Rule(_Section):
+    id: Name
+    to: To
+    tools: Tools
+    tenant: Name = DEFAULT_TENANT
+    when: Name | None = None
+
+
+class AllowRule(_Rule):
+    """Permits what stays below all three ceilings."""
+
+    tier: Tier = Tier.READ
+    confidentiality: Confidentiality = Confidentiality.INTERNAL
+    taint: Taint = Taint.NONE
+
+
+class DenyRule(_Rule):
+    """Forbids what reaches all three floors. A deny beats every allow."""
+
+    tier: Tier = Tier.READ
+    confidentiality: Confidentiality = Confidentiality.PUBLIC
+    taint: Taint = Taint.NONE
+    reason: str = ""
+
+
+class AskRule(_Rule):
+    """Stops what reaches all three floors until enough people of a group agree."""
+
+    tier: Tier = Tier.READ
+    confidentiality: Confidentiality = Confidentiality.PUBLIC
+    taint: Taint = Taint.NONE
+    approvers: Name
+    quorum: Annotated[int, Field(ge=1, le=16, strict=True)] = 1
+    wait: Duration = timedelta(hours=4)
+    use_within: Duration = timedelta(minutes=15)
+
+
+class ExceptionRule(AllowRule):
+    """An allow row for a while: who owns it, why, who agreed, and when it ends."""
+
+    not_before: AwareDatetime | None = None
+    expires: AwareDatetime
+    owner: Person
+    reason: Annotated[str, Field(min_length=1)]
+    approved_by: Person
+    max_uses: Annotated[int, Field(ge=1, strict=True)] | None = None
+
+
+class PolicyTest(_Section):
+    """One expectation that the policy states about itself. `at` is the time it is asked for."""
+
+    agent: Name
+    tool: Name
+    args: dict[str, Any] = {}
+    taint: Taint = Taint.NONE
+    at: AwareDatetime | None = None
+    expect: Literal["allow", "ask", "deny"]
+
+
+class PolicyFile(_Section):
+    """A whole policy file, valid in itself."""
+
+    agents: dict[Name, Agent] = {}
+    roles: dict[Name, Role] = {}
+    groups: dict[Name, tuple[Person, ...]] = {}
+    constraints: dict[Name, str] = {}
+    allow: tuple[AllowRule, ...] = ()
+    deny: tuple[DenyRule, ...] = ()
+    ask: tuple[AskRule, ...] = ()
+    exception: tuple[ExceptionRule, ...] = ()
+    test: tuple[PolicyTest, ...] = ()
+
+    @property
+    def rules(self) -> Iterator[AllowRule | DenyRule | AskRule | ExceptionRule]:
+        """Every rule, in the order allow, exception, deny, ask."""
+        yield from self.allow
+        yield from self.exception
+        yield from self.deny
+        yield from self.ask
+
+
+def read_policy(text: str, where: str = "policy") -> PolicyFile:
+    """Return the policy that `text` (TOML) describes.
+
+    Args:
+        text: the whole file.
+        where: the file's name, for messages.
+
+    Raises:
+        PolicyError: with one line for every problem found, each naming its key.
+    """
+    if len(text) > LARGEST_POLICY:
+        raise PolicyError(where, [f"larger than {LARGEST_POLICY} characters"])
+    try:
+        policy = PolicyFile.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as problem:
+        raise PolicyError(where, [str(problem)]) from None
+    except ValidationError as problem:
+        raise PolicyError(where, [_line(error) for error in problem.errors()]) from None
+    problems = list(_lint(policy))
+    if problems:
+        raise PolicyError(where, problems)
+    return policy
+
+
+def microseconds(moment: datetime | None) -> int:
+    """Return the moment as integer microseconds since the epoch, 0 for None."""
+    if moment is None:
+        return 0
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _line(error: Any) -> str:
+    """Return one of Pydantic's errors as `ask[0].quorum: what is wrong`."""
+    key = ""
+    for part in error["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    if error["type"] == "extra_forbidden":
+        return f"{key}: unknown key"
+    if error["type"] == "missing":
+        return f"{key}: missing"
+    return f"{key}: {error['msg']}, got {str(error['input'])[:80]!r}"
+
+
+def _lint(policy: PolicyFile) -> Iterator[str]:
+    yield from _duplicate_ids(policy)
+    yield from _undefined_names(policy)
+    yield from _ambiguous_names(policy)
+    yield from _role_chains(policy)
+    yield from _constraints(policy)
+    yield from _periods(policy)
+    yield from _quorums(policy)
+
+
+def _duplicate_ids(policy: PolicyFile) -> Iterator[str]:
+    seen = set()
+    for rule in policy.rules:
+        if rule.id in seen:
+            yield f"{rule.id}: two rules have this id"
+        seen.add(rule.id)
+
+
+def _held_roles(policy: PolicyFile) -> set[tuple[str, str]]:
+    held = {(agent.tenant, role) for agent in policy.agents.values() for role in agent.roles}
+    held |= {(role.tenant, name) for name, role in policy.roles.items()}
+    return held | {(role.tenant, inherited) for role in policy.roles.values() for inherited in role.inherits}
+
+
+def _undefined_names(policy: PolicyFile) -> Iterator[str]:
+    known = _held_roles(policy) | {(agent.tenant, name) for name, agent in policy.agents.items()}
+    for rule in policy.rules:
+        if rule.to != "*" and (rule.tenant, rule.to) not in known:
+            yield f"{rule.id}.to: no agent or role of tenant {rule.tenant!r} is called {rule.to!r}"
+        if rule.when is not None and rule.when not in policy.constraints:
+            yield f"{rule.id}.when: no constraint is called {rule.when!r}"
+        if isinstance(rule, AskRule) and rule.approvers not in policy.groups:
+            yield f"{rule.id}.approvers: no group is called {rule.approvers!r}; add it under [groups]"
+    for number, test in enumerate(policy.test):
+        if test.agent not in policy.agents and test.expect != "deny":
+            yield f"test[{number}].agent: no agent is called {test.agent!r}"
+
+
+def _ambiguous_names(policy: PolicyFile) -> Iterator[str]:
+    roles = _held_roles(policy)
+    for name, agent in policy.agents.items():
+        if (agent.tenant, name) in roles and name not in agent.roles:
+            yield f"agents.{name}: is also the name of a role that this agent does not hold; rename one"
+
+
+def _role_chains(policy: PolicyFile) -> Iterator[str]:
+    for name in policy.roles:
+        chain, level = {name}, [name]
+        for _ in range(DEEPEST_ROLES):
+            level = [up for role in level if role in policy.roles for up in policy.roles[role].inherits]
+            if name in level:
+                yield f"roles.{name}: inherits itself"
+                break
+            chain.update(level)
+            if not level:
+                break
+        else:
+            yield f"roles.{name}: more than {DEEPEST_ROLES} roles deep; Casbin ignores what is further up"
+
+
+def _constraints(policy: PolicyFile) -> Iterator[str]:
+    for name, expression in policy.constraints.items():
+        try:
+            compile_constraint(name, expression)
+        except ConstraintError as problem:
+            yield f"constraints.{problem}"
+
+
+def _periods(policy: PolicyFile) -> Iterator[str]:
+    for rule in policy.exception:
+        if rule.not_before is not None and rule.not_before >= rule.expires:
+            yield f"{rule.id}: not_before is not earlier than expires"
+
+
+def _quorums(policy: PolicyFile) -> Iterator[str]:
+    for rule in policy.ask:
+        members = policy.groups.get(rule.approvers, ())
+        if len(set(members)) < rule.quorum and ANY_LOCAL not in members:
+            yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
+
+
+ANY_LOCAL = "local:*"
+"""A group member that stands for everyone with a shell account on the machine of the ledger."""

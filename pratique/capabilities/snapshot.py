@@ -1,0 +1,244 @@
+"""The fast path: what Casbin would say, computed once for each kind of question.
+
+A question splits into a coarse part (`Access`: who, which tool, tier, class, taint), which has few values,
+and time and arguments, which have many. For each coarse part the snapshot keeps the *residual*: the decision
+itself when time and arguments cannot change it, else the few rows that must be looked at each time.
+
+Rules:
+- A snapshot is immutable but for its cache, and the cache dies with it. A new policy is a new snapshot, and
+  taking it into use is one assignment: nobody ever decides by half a policy.
+- It returns all matching rules, not the first. Order never matters; the strictest wins.
+- Equality with plain Casbin (`Policy.enforce`) is a property test, and a sampled check in service (`shadow`).
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+
+from pratique.capabilities.constraints import Arguments
+from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
+from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live, tool_match
+from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
+
+MOST_CACHED = 50_000
+"""Kinds of question that one snapshot remembers. Beyond it, it starts over: slower, never wrong."""
+
+
+class Residual:
+    """What is left of a policy for one kind of question.
+
+    Args:
+        fixed: rows that match whatever the time and the arguments are.
+        open_rows: rows whose time window or condition must be looked at each time.
+    """
+
+    __slots__ = ("_constant", "_fixed", "_open", "_snapshot", "access")
+
+    def __init__(
+        self, snapshot: "Snapshot", access: Access, fixed: tuple[Row, ...], open_rows: tuple[Row, ...]
+    ) -> None:
+        self._snapshot = snapshot
+        self.access = access
+        self._fixed, self._open = fixed, open_rows
+        self._constant = snapshot.decision(access, fixed) if not open_rows else None
+
+    def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
+        """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
+        if self._constant is not None:
+            return self._constant
+        return self._snapshot.decision(self.access, self.matching(arguments, now_us))
+
+    def matching(self, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
+        """Return every row that matches."""
+        holds = self._snapshot.policy.condition_holds
+        return self._fixed + tuple(
+            row
+            for row in self._open
+            if live(now_us, row.nbf, row.exp) and (not row.cond or holds(row.cond, arguments(), row.kind))
+        )
+
+
+class Snapshot:
+    """One policy at one epoch, ready to decide.
+
+    Args:
+        policy: the loaded policy.
+        epoch: the number under which the ledger put it in force.
+    """
+
+    def __init__(self, policy: Policy, epoch: int) -> None:
+        self.policy = policy
+        self.epoch = epoch
+        self._cache: dict[Access, Residual] = {}
+        self._index = _index(policy.rows)
+        self._subjects: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._reasons = {row.id: _reason(policy, row) for row in policy.rows}
+
+    def decide(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> Decision:
+        """Return Allow, Ask or Deny with every reason.
+
+        Args:
+            access: the coarse part of the question.
+            arguments: gives the arguments as JSON values, when a condition asks for them.
+            now_us: the time, microseconds since the epoch.
+        """
+        residual = self._cache.get(access)
+        if residual is None:
+            residual = self._remember(access)
+        return residual.decide(arguments, now_us)
+
+    def matching(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
+        """Return every row that matches, for explanations."""
+        residual = self._cache.get(access) or self._remember(access)
+        return residual.matching(arguments, now_us)
+
+    def candidates(self, access: Access) -> Iterator[Row]:
+        """Yield the rows for this agent and this tool, whatever tier, label, taint, time and arguments are."""
+        for subject in self._subjects_of(access.sub, access.dom):
+            by_tool = self._index.get((access.dom, subject))
+            if by_tool:
+                for pattern in _patterns(access.tool):
+                    yield from by_tool.get(pattern, ())
+
+    def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
+        """Return the decision that these matching rows make: the strictest one, with all reasons."""
+        allows = [row for row in rows if row.kind == "allow"]
+        asks = [row for row in rows if row.kind == "ask"]
+        denies = [row for row in rows if row.kind == "deny"]
+        if denies:
+            return self._deny(self._why(denies, asks, allows))
+        if not allows:
+            return self._deny((self._nobody_allows(access), *self._why(asks)))
+        if asks:
+            return self._ask(asks, self._why(asks, allows), self._grants(allows))
+        return Allow(
+            epoch=self.epoch,
+            policy=self.policy.digest,
+            reasons=self._why(allows),
+            grants=self._grants(allows),
+        )
+
+    def _remember(self, access: Access) -> Residual:
+        if len(self._cache) >= MOST_CACHED:
+            self._cache.clear()
+        rows = [row for row in self.candidates(access) if _coarse(access, row)]
+        residual = Residual(
+            self,
+            access,
+            fixed=tuple(row for row in rows if not _open(row)),
+            open_rows=tuple(row for row in rows if _open(row)),
+        )
+        self._cache[access] = residual
+        return residual
+
+    def _subjects_of(self, agent: str, tenant: str) -> tuple[str, ...]:
+        """Return what `to` may say to mean this agent, by Casbin's role manager."""
+        key = (agent, tenant)
+        if key not in self._subjects:
+            if len(self._subjects) >= MOST_CACHED:
+                self._subjects.clear()
+            named = {subject for dom, subject in self._index if dom == tenant}
+            self._subjects[key] = tuple(
+                sorted(name for name in named if self.policy.has_role(agent, name, tenant))
+            )
+        return self._subjects[key]
+
+    def _why(self, *groups: Iterable[Row]) -> tuple[Reason, ...]:
+        unique = {row.id: self._reasons[row.id] for group in groups for row in group}
+        return tuple(unique.values())
+
+    def _deny(self, reasons: tuple[Reason, ...]) -> Deny:
+        return Deny(epoch=self.epoch, policy=self.policy.digest, reasons=reasons)
+
+    def _ask(self, rows: list[Row], reasons: tuple[Reason, ...], grants: tuple[tuple[str, int], ...]) -> Ask:
+        rules = {row.id: self.policy.rules[row.id] for row in rows}
+        asking = [rule for rule in rules.values() if isinstance(rule, AskRule)]
+        return Ask(
+            epoch=self.epoch,
+            policy=self.policy.digest,
+            reasons=reasons,
+            grants=grants,
+            needs=tuple(Need(rule=r.id, approvers=r.approvers, quorum=r.quorum) for r in asking),
+            wait_s=int(min(rule.wait for rule in asking).total_seconds()),
+            use_within_s=int(min(rule.use_within for rule in asking).total_seconds()),
+        )
+
+    def _grants(self, allows: list[Row]) -> tuple[tuple[str, int], ...]:
+        """Return the counted exceptions to draw on: none when an uncounted rule allows as well."""
+        counted = []
+        for row in allows:
+            rule = self.policy.rules[row.id]
+            if not isinstance(rule, ExceptionRule) or rule.max_uses is None:
+                return ()
+            counted.append((rule.id, rule.max_uses))
+        return tuple(counted[:1])
+
+    def _nobody_allows(self, access: Access) -> Reason:
+        if access.sub not in self.policy.file.agents:
+            return Reason(rule="", effect="deny", text=f"the policy knows no agent {access.sub!r}")
+        text = f"no rule allows {access.sub} to call {access.tool} ({access.tier})"
+        near = [near_miss(access, row) for row in self.candidates(access) if row.kind == "allow"]
+        return Reason(rule="", effect="deny", text=": ".join([text, "; ".join(near)]) if near else text)
+
+
+def near_miss(access: Access, row: Row) -> str:
+    """Return in words why an allow row for this agent and tool does not match."""
+    short = [
+        f"{name} only up to {getattr(row, field)}, this is {getattr(access, field)}"
+        for name, field in (("tier", "tier"), ("class", "label"), ("taint", "taint"))
+        if not covers(getattr(access, field), getattr(row, field), row.kind)
+    ]
+    if row.exp:
+        short.append(f"from {_day(row.nbf)} until {_day(row.exp)}" if row.nbf else f"until {_day(row.exp)}")
+    if row.cond:
+        short.append(f"when {row.cond}")
+    return f"{row.id} allows " + ", ".join(short)
+
+
+def _coarse(access: Access, row: Row) -> bool:
+    return (
+        covers(access.tier, row.tier, row.kind)
+        and covers(access.label, row.label, row.kind)
+        and covers(access.taint, row.taint, row.kind)
+        and tool_match(access.tool, row.tool)
+    )
+
+
+def _open(row: Row) -> bool:
+    return bool(row.nbf or row.exp or row.cond)
+
+
+def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[Row]]]:
+    index: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        index[row.dom, row.sub][row.tool].append(row)
+    return {key: dict(tools) for key, tools in index.items()}
+
+
+def _patterns(tool: str) -> Iterator[str]:
+    """Yield every pattern that matches `tool`: itself, each dotted prefix with `.*`, and `*`."""
+    yield tool
+    at = tool.rfind(".")
+    while at > 0:
+        yield tool[: at + 1] + "*"
+        at = tool.rfind(".", 0, at)
+    yield EVERYONE
+
+
+def _reason(policy: Policy, row: Row) -> Reason:
+    rule = policy.rules[row.id]
+    if isinstance(rule, AskRule):
+        who = rule.approvers if rule.quorum == 1 else f"{rule.quorum} of {rule.approvers}"
+        text = f"{rule.id} asks {who}"
+    elif isinstance(rule, DenyRule):
+        text = f"{rule.id} denies" + (f": {rule.reason}" if rule.reason else "")
+    elif isinstance(rule, ExceptionRule):
+        until = _day(row.exp)
+        text = f"{rule.id} allows until {until} ({rule.reason}; {rule.approved_by} agreed)"
+    else:
+        text = f"{rule.id} allows"
+    return Reason(rule=rule.id, effect=row.kind, text=text + (f" when {rule.when}" if rule.when else ""))
+
+
+def _day(moment_us: int) -> str:
+    return f"{datetime.fromtimestamp(moment_us / 1e6, tz=UTC):%Y-%m-%d %H:%M}Z"

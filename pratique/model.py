@@ -1,0 +1,362 @@
+"""The values that cross stages: Request → Call → Decision → Permit → Outcome. All of them frozen.
+
+Rules:
+- A type says what is known by then. A `Call` has typed arguments; a `Decision` has every reason.
+- Whatever names an agent, a tier or a label here was put there by the runtime, never read from a payload.
+- Ordered words (`Tier`, `Confidentiality`, `Taint`, `Level`) are ordered by their place in the class.
+- Times are integer microseconds since the epoch, UTC (`*_us`); durations are seconds.
+"""
+
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Ordered(StrEnum):
+    """Words with an order: `rank` is the place in the class, lowest first."""
+
+    rank: int
+
+    def __new__(cls, word: str) -> Self:
+        """Give each word its rank."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.rank = len(cls.__members__)
+        return member
+
+    @classmethod
+    def highest(cls, *words: Self) -> Self:
+        """Return the highest of the words: the join of a total order."""
+        return max(words, key=lambda word: word.rank)
+
+
+class Tier(Ordered):
+    """What a call can do to the world, in line with MCP's tool annotations.
+
+    `egress` reads, but its argument leaves the house (a URL, a search). `write` can be undone.
+    """
+
+    READ = "read"
+    EGRESS = "egress"
+    WRITE = "write"
+    IRREVERSIBLE = "irreversible"
+
+
+class Confidentiality(Ordered):
+    """How far a value may travel."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    CONFIDENTIAL = "confidential"
+    RESTRICTED = "restricted"
+
+
+class Taint(Ordered):
+    """How near untrusted text came to a call.
+
+    `context`: the session has seen some. `argument`: an argument carries some. `sink`: an argument that
+    decides where things go carries some, or cannot be explained.
+    """
+
+    NONE = "none"
+    CONTEXT = "context"
+    ARGUMENT = "argument"
+    SINK = "sink"
+
+
+class Integrity(Ordered):
+    """Who may have written a value: `trusted` is ours, `untrusted` is anybody."""
+
+    TRUSTED = "trusted"
+    UNTRUSTED = "untrusted"
+
+
+class Level(Ordered):
+    """Where a tool's code runs, weakest isolation first. `inline` isolates nothing."""
+
+    INLINE = "inline"
+    RESTRICTED = "restricted"
+    JAIL = "jail"
+    CONTAINER = "container"
+
+
+class ArgumentClass(StrEnum):
+    """What an argument decides. All but `content` and `sched` are sinks."""
+
+    DEST = "dest"
+    SELECTOR = "selector"
+    SECRET = "secret"  # noqa: S105  # the word of the class, no secret
+    AMOUNT = "amount"
+    SCHED = "sched"
+    CONTENT = "content"
+
+
+class FieldLabel(StrEnum):
+    """Who may have written a result field; `meta` may carry a record type (`meta:message`).
+
+    `untrusted`: anybody. `identity`: authenticated, but anybody can appear there (a sender). `internal`: a
+    name inside the own organisation. `meta`: made by the system (ids, times). `authority`: the host vouches
+    for every value.
+    """
+
+    UNTRUSTED = "untrusted"
+    IDENTITY = "identity"
+    INTERNAL = "internal"
+    META = "meta"
+    AUTHORITY = "authority"
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the text of such a field may be hostile."""
+        return self in {FieldLabel.UNTRUSTED, FieldLabel.IDENTITY, FieldLabel.INTERNAL}
+
+
+class Status(StrEnum):
+    """What became of a call."""
+
+    DONE = "done"
+    DENIED = "denied"
+    PENDING = "pending"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Value(BaseModel):
+    """Base of what crosses stages: frozen, no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Label(Value):
+    """Where a value stands in the lattice: integrity, confidentiality, and the sources it came from."""
+
+    integrity: Integrity = Integrity.TRUSTED
+    confidentiality: Confidentiality = Confidentiality.PUBLIC
+    sources: frozenset[str] = frozenset()
+
+
+CLEAN = Label()
+
+
+class Capability(Value):
+    """What a tool is declared to need and reach. The digest covers everything else in it.
+
+    Attributes:
+        name: dotted name, `mail.send`.
+        tier: what the call can do to the world.
+        confidentiality: the class of what it returns.
+        sinks: argument name → class, for the arguments that decide where things go.
+        sources: dotted result field → who may have written it (see `FieldLabel`); `messages[].subject`,
+            `[]` for list items, `*` for every field not named. What is not declared is `untrusted`.
+        hosts, paths, secrets: what its context gives it handles for, and nothing else.
+        runs_in: the weakest isolation it may run in.
+        takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
+        timeout: seconds that a run may take.
+        result_limit: bytes of canonical JSON that a result may have.
+        parameters: JSON Schema of the arguments.
+        digest: SHA-256 (hex) over the RFC 8785 form of all the above.
+    """
+
+    name: str
+    description: str
+    tier: Tier
+    confidentiality: Confidentiality
+    sinks: dict[str, ArgumentClass]
+    sources: dict[str, str]
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    secrets: tuple[str, ...]
+    runs_in: Level
+    takes_idempotency_key: bool
+    timeout: float
+    result_limit: int
+    parameters: dict[str, Any]
+    digest: str
+
+    @property
+    def changes_the_world(self) -> bool:
+        """Whether a call of it must have its intent on disk before it runs."""
+        return self.tier is not Tier.READ
+
+
+class Subject(Value):
+    """Who asks: authenticated by the host or a door, never self-declared in a payload."""
+
+    session: str
+    trace_id: str
+    agent: str
+    tenant: str
+    user: str
+
+
+class Request(Value):
+    """One ask, as it came in: nothing about the tool or the arguments is believed yet.
+
+    `call_id` makes the ask repeatable: the same id with the same arguments is the same call, which never
+    runs twice. `named` says whether the caller chose the id. `wait` is how many seconds to wait for a person.
+    """
+
+    subject: Subject
+    context: Label
+    call_id: str
+    named: bool
+    tool: str
+    args: Any
+    wait: float
+
+
+class Call(Value):
+    """A request whose tool is known and whose arguments are valid.
+
+    `args_json` is the canonical JSON that was validated, hashed and is shown; `args` is the validated model
+    made from those bytes. `digest` identifies what would run, for whom: an approval binds to it.
+    """
+
+    request: Request
+    capability: Capability
+    args: Any
+    args_json: bytes
+    label: Label
+    taint: Taint
+    digest: str
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as plain JSON values, for conditions and cards."""
+        return dict(orjson.loads(self.args_json))
+
+
+class Unresolved(Value):
+    """A request that names no tool we have, or whose arguments are not valid: it will be denied.
+
+    `args_json` is what was asked, as far as it has a JSON form at all.
+    """
+
+    request: Request
+    problem: str
+    args_json: bytes
+    digest: str
+
+
+class Reason(Value):
+    """One line of why: the rule that spoke, what it said, in words for a person."""
+
+    rule: str
+    effect: str
+    text: str
+
+
+class Decision(Value):
+    """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception."""
+
+    epoch: int
+    policy: str
+    reasons: tuple[Reason, ...]
+    grants: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def word(self) -> str:
+        """`allow`, `ask` or `deny`."""
+        return type(self).__name__.lower()
+
+    @property
+    def because(self) -> str:
+        """The reasons in one line, the deciding ones first."""
+        return "; ".join(reason.text for reason in self.reasons)
+
+
+class Allow(Decision):
+    """Every check agrees. `approval` is set when a person's yes made it so."""
+
+    approval: "Approval | None" = None
+
+
+class Need(Value):
+    """How many distinct people of which group must agree, by which rule."""
+
+    rule: str
+    approvers: str
+    quorum: int
+
+
+class Ask(Decision):
+    """A person must agree first: `wait_s` is how long the question waits, `use_within_s` how long a yes lives."""
+
+    needs: tuple[Need, ...]
+    wait_s: int
+    use_within_s: int
+
+
+class Deny(Decision):
+    """At least one check says no, or none says yes."""
+
+
+class Approval(Value):
+    """A person's yes, as a fact: what it is bound to and until when it may be used, once."""
+
+    ticket: str
+    digest: str
+    card_digest: str
+    epoch: int
+    approved_by: tuple[str, ...]
+    use_until_us: int
+
+
+class Permit(Value):
+    """The committed right to run one call once. Only stage 4 makes one; stage 5 accepts each one time.
+
+    `key` is known to the runtime that made it and to nobody else; `intent` is the record's number, when
+    the call's tier demanded one.
+    """
+
+    call: Call
+    decision: Allow
+    key: str
+    intent: int | None
+
+
+class Result(Value):
+    """What a tool's run gave: a JSON value or an error in words, and how long it took."""
+
+    status: Status
+    value_json: bytes
+    error: str
+    duration_us: int
+    level: Level
+
+
+class Outcome(Value):
+    """What the caller gets. Everything in it is on disk already.
+
+    Attributes:
+        call_id: repeat the call with it, and you get this outcome again.
+        status: done, denied, pending, failed or unknown.
+        value: the tool's result as JSON values, when done.
+        error: why not, in one line, when not done.
+        decision: `allow`, `ask` or `deny`, as it stood in the end.
+        ticket: what a person answers to, when a person was asked.
+        label: where the value came from.
+        record: the number of the chain's record that holds this, once there is one.
+    """
+
+    call_id: str
+    tool: str
+    status: Status
+    value: Any = None
+    error: str = ""
+    decision: str = ""
+    reasons: tuple[Reason, ...] = ()
+    ticket: str = ""
+    approved_by: tuple[str, ...] = ()
+    label: Label = Field(default=CLEAN)
+    record: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The outcome as text for a model: the result as JSON, or what happened instead."""
+        if self.status is not Status.DONE:
+            return self.error
+        return self.value if isinstance(self.value, str) else orjson.dumps(self.value).decode()
