@@ -283,7 +283,7 @@ class Need(Value):
 
 
 class Ask(Decision):
-    """A person must agree first: `wait_s` is how long the question waits, `use_within_s` how long a yes lives."""
+    """A person must agree first. The question waits `wait_s` seconds, a yes lives `use_within_s`."""
 
     needs: tuple[Need, ...]
     wait_s: int

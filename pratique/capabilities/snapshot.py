@@ -20,6 +20,9 @@ from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live, tool_match
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
+MOST_CACHED_PER_KIND = 64
+"""Combinations of open rows that one residual remembers the decision for."""
+
 MOST_CACHED = 50_000
 """Kinds of question that one snapshot remembers. Beyond it, it starts over: slower, never wrong."""
 
@@ -32,7 +35,7 @@ class Residual:
         open_rows: rows whose time window or condition must be looked at each time.
     """
 
-    __slots__ = ("_constant", "_fixed", "_open", "_snapshot", "access")
+    __slots__ = ("_fixed", "_made", "_open", "_snapshot", "access")
 
     def __init__(
         self, snapshot: "Snapshot", access: Access, fixed: tuple[Row, ...], open_rows: tuple[Row, ...]
@@ -40,22 +43,32 @@ class Residual:
         self._snapshot = snapshot
         self.access = access
         self._fixed, self._open = fixed, open_rows
-        self._constant = snapshot.decision(access, fixed) if not open_rows else None
+        self._made: dict[int, Decision] = {}  # which open rows match, as bits → the decision they make
 
     def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
         """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
-        if self._constant is not None:
-            return self._constant
-        return self._snapshot.decision(self.access, self.matching(arguments, now_us))
+        bits = self._matching_bits(arguments, now_us) if self._open else 0
+        decision = self._made.get(bits)
+        if decision is None:
+            if len(self._made) >= MOST_CACHED_PER_KIND:
+                self._made.clear()
+            decision = self._made[bits] = self._snapshot.decision(self.access, self._rows(bits))
+        return decision
 
     def matching(self, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
         """Return every row that matches."""
+        return self._rows(self._matching_bits(arguments, now_us))
+
+    def _matching_bits(self, arguments: Callable[[], Arguments], now_us: int) -> int:
         holds = self._snapshot.policy.condition_holds
-        return self._fixed + tuple(
-            row
-            for row in self._open
-            if live(now_us, row.nbf, row.exp) and (not row.cond or holds(row.cond, arguments(), row.kind))
-        )
+        bits = 0
+        for place, row in enumerate(self._open):
+            if live(now_us, row.nbf, row.exp) and (not row.cond or holds(row.cond, arguments(), row.kind)):
+                bits |= 1 << place
+        return bits
+
+    def _rows(self, bits: int) -> tuple[Row, ...]:
+        return self._fixed + tuple(row for place, row in enumerate(self._open) if bits >> place & 1)
 
 
 class Snapshot:
@@ -93,7 +106,7 @@ class Snapshot:
         return residual.matching(arguments, now_us)
 
     def candidates(self, access: Access) -> Iterator[Row]:
-        """Yield the rows for this agent and this tool, whatever tier, label, taint, time and arguments are."""
+        """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
         for subject in self._subjects_of(access.sub, access.dom):
             by_tool = self._index.get((access.dom, subject))
             if by_tool:
