@@ -151,7 +151,9 @@ class Capability(Value):
         sinks: argument name → class, for the arguments that decide where things go.
         sources: dotted result field → who may have written it (see `FieldLabel`); `messages[].subject`,
             `[]` for list items, `*` for every field not named. What is not declared is `untrusted`.
-        hosts, paths, secrets: what its context gives it handles for, and nothing else.
+        hosts: `host` or `host:port` that its HTTP client may reach.
+        paths: name of a file root → `read` or `write`.
+        secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation it may run in.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
@@ -167,7 +169,7 @@ class Capability(Value):
     sinks: dict[str, ArgumentClass]
     sources: dict[str, str]
     hosts: tuple[str, ...]
-    paths: tuple[str, ...]
+    paths: dict[str, str]
     secrets: tuple[str, ...]
     runs_in: Level
     takes_idempotency_key: bool
