@@ -21,7 +21,8 @@ could not decide or could not record, so the call did not run.
     ├── SessionClosedError          a call on a session that has ended
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
-    │   └── TicketClosedError       too late: it was already decided, used or expired
+    │   ├── TicketClosedError       too late: it was already decided, used or expired
+    │   └── NotAnApproverError      this person may not answer this question
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
 """
 
@@ -112,6 +113,10 @@ class UnknownTicketError(TicketError):
 
 class TicketClosedError(TicketError):
     """The answer came too late, or was already given: nothing was changed (HTTP 409)."""
+
+
+class NotAnApproverError(TicketError):
+    """This person may not answer this question. The message says which rule stands in the way."""
 
 
 class ToolError(PratiqueError):

@@ -105,6 +105,11 @@ class Ledger:
         return self.vault.seal(subject, about, values)
 
     @property
+    def epoch(self) -> int:
+        """The epoch in force, as the last transaction saw it: a hint to look, never a reason to permit."""
+        return self._sequencer.epoch
+
+    @property
     def batches(self) -> int:
         """How many transactions this process has committed."""
         return self._sequencer.batches

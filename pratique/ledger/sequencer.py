@@ -149,6 +149,7 @@ class Sequencer:
         self._closed = False
         self._closing = threading.Lock()
         self.batches = 0
+        self.epoch = 0  # as last seen in a transaction
         self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
         self._thread.start()
 
@@ -224,6 +225,7 @@ class Sequencer:
                 if chain.kept:
                     connection.exec_driver_sql(_KEEP, chain.kept)
             self.batches += 1
+            self.epoch = chain.epoch
         except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
             error = problem if isinstance(problem, PratiqueError) else unavailable(problem, self._path)
             for item in batch:

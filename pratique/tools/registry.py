@@ -44,6 +44,8 @@ class Tool:
         capability: what it needs and reaches.
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
+
+    `speaks_for_others` says whether anything it returns, its errors included, may come from outside.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Tool:
         self.labels: Mapping[str, FieldLabel] = MappingProxyType(read_sources(capability.sources))
         self.is_async = inspect.iscoroutinefunction(function)
         self.names = tuple(arguments.model_fields)
+        self.speaks_for_others = not self.labels or any(label.foreign for label in self.labels.values())
 
     def __repr__(self) -> str:
         return f"<tool {self.capability.name} ({self.capability.tier})>"
