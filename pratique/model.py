@@ -336,13 +336,13 @@ Answer = Approval | Rejection | Waiting
 class Permit(Value):
     """The committed right to run one call once. Only stage 4 makes one; stage 5 accepts each one time.
 
-    `key` is known to the runtime that made it and to nobody else; `intent` is the record's number, when
-    the call's tier demanded one.
+    `key` is an object that only the runtime which made it holds; `intent` is the record's number, when the
+    call's tier demanded one.
     """
 
     call: Call
     decision: Allow
-    key: str
+    key: object
     intent: int | None
 
 

@@ -8,7 +8,6 @@ Rules:
 - From stage 4 on, a record closes the call, whatever happens to the task that runs it.
 """
 
-import secrets
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, Unpack
@@ -78,7 +77,7 @@ class Runtime:
         self._executor = executor
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
-        self._permits: set[str] = set()
+        self._permits: set[object] = set()
 
     async def run(self, request: Request) -> Outcome:
         """Take one request through all stages."""
@@ -206,7 +205,7 @@ class Runtime:
         await self.aclose()
 
     def _permit(self, call: Call, decision: Allow, intent: int | None) -> Permit:
-        key = secrets.token_hex(16)
+        key = object()
         self._permits.add(key)
         return Permit(call=call, decision=decision, key=key, intent=intent)
 
