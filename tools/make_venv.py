@@ -1,7 +1,7 @@
 """Make a virtual environment with a current pip, on a machine where nothing is set up.
 
-Debian and Ubuntu ship Python without `venv`'s pip. As root the missing package is installed; otherwise the one
-command that is needed is named.
+Debian and Ubuntu ship Python without `venv`'s pip. As root the missing package is installed; otherwise the
+one command that is needed is named.
 """
 
 import os
@@ -36,7 +36,7 @@ def has_ensurepip() -> bool:
             [sys.executable, "-c", "import ensurepip"], capture_output=True, check=False
         ).returncode
         == 0
-    )  # noqa: S603  # our own
+    )  # our own
 
 
 def install_venv_package() -> None:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from pratique.app import local_login, open_ledger
 from pratique.approvals.card import Card
-from pratique.approvals.queue import Queue, Question
-from pratique.cli.console import ConfigOption, console, print_json, reporting_errors
+from pratique.approvals.queue import Question, Queue
+from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
@@ -22,7 +22,6 @@ app = typer.Typer(help="See and answer the calls that wait for a person.", no_ar
 
 Ticket = Annotated[str, typer.Argument(help="The question's ticket (t_…).")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why. A no must have one.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("list")
@@ -30,7 +29,7 @@ def list_questions(
     config: ConfigOption = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Answered ones too.")] = False,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the calls that wait for a person, oldest first.
 
@@ -54,7 +53,7 @@ def list_questions(
 
 
 @app.command("show")
-def show(ticket: Ticket, config: ConfigOption = None, *, as_json: Json = False) -> None:
+def show(ticket: Ticket, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show the card: exactly what will run, and what approving does.
 
     Example: `pratique approvals show t_1f2e3d4c5b6a7980`
@@ -113,7 +112,7 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     end = [Text(f"waits until {moment(question.wait_until_us)}", style="dim")] if question else []
     return Panel(
         Group(who, Text(""), facts, Text(""), *notes, *end),
-        title=f"[bold]{card.tool}[/]  {card.tier}",
+        title=Text(card.tool, style="bold") + Text(f"  {card.tier}"),
         title_align="left",
         subtitle=question.ticket if question else None,
         subtitle_align="left",

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pratique.app import open_ledger
 from pratique.audit.chain import Head, Report, Verdict
-from pratique.cli.console import ConfigOption, console, print_json, reporting_errors
+from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
 from pratique.errors import SettingsError, UnknownSessionError
 from pratique.ledger import queries
@@ -21,7 +21,6 @@ app = typer.Typer(help="Verify and read the log.", no_args_is_help=True)
 EXIT_CODES = {Verdict.OK: 0, Verdict.BROKEN: 1, Verdict.UNANCHORED: 3}
 STYLES = {Verdict.OK: "bold green", Verdict.BROKEN: "bold red", Verdict.UNANCHORED: "bold yellow"}
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 File = Annotated[Path | None, typer.Option("--ledger", help="A ledger file, instead of the configured one.")]
 
 
@@ -31,7 +30,7 @@ def verify(
     *,
     head: Annotated[str | None, typer.Option(help="A head that you kept: SEQ:HEX.")] = None,
     ledger: File = None,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Check that no record was changed, removed or reordered.
 
@@ -54,7 +53,7 @@ def verify(
 
 
 @app.command("head")
-def head(config: ConfigOption = None, *, as_json: Json = False) -> None:
+def head(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Print the head of the log, to be kept where the log's owner cannot change it.
 
     Example: `pratique audit head > /mnt/elsewhere/head`
@@ -82,7 +81,7 @@ def tail(
     config: ConfigOption = None,
     *,
     most: Annotated[int, typer.Option("-n", help="How many records.")] = 20,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Print the newest records, oldest first.
 

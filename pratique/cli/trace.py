@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pratique.app import open_ledger
 from pratique.approvals.card import visible
-from pratique.cli.console import ConfigOption, console, print_json, reporting_errors
+from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.ledger import queries
 from pratique.sessions.trace import trace
 from pratique.settings import Settings
@@ -21,11 +21,10 @@ STYLES = {"done": "green", "denied": "red", "failed": "red", "rejected": "red", 
 LONGEST_CELL = 600
 
 Id = Annotated[str, typer.Argument(help="A session's id (s_…) or its trace id.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command("show")
-def show(name: Id, config: ConfigOption = None, *, as_json: Json = False) -> None:
+def show(name: Id, config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
     """Show one session: the request, every call with its decision, who approved it, and the answer.
 
     Example: `pratique trace show s_1f2e3d4c5b6a7980 --json`
@@ -40,7 +39,7 @@ def list_sessions(
     config: ConfigOption = None,
     *,
     most: Annotated[int, typer.Option("-n", help="How many, newest first.")] = 20,
-    as_json: Json = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List sessions, newest first.
 
