@@ -68,7 +68,7 @@ class Runtime:
         *,
         wait: float = 0.0,
         limits: tuple[int, int] = (256 * 1024, 32),
-        shadow_every: int = 1000,
+        shadow_every: int = 10_000,
     ) -> None:
         self.ledger = ledger
         self.registry = registry
@@ -141,12 +141,12 @@ class Runtime:
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out: what is not declared is untrusted, and so is the text of an error."""
-        call, approval = permit.call, permit.decision.approval
+        call = permit.call
         value = orjson.loads(result.value_json)
         tool = self.registry.get(call.capability.name)
-        fields = foreign_fields(value, tool.labels) if tool else {"*"}
-        if result.error and tool and tool.speaks_for_others:
-            fields |= {"error"}
+        fields = set() if tool is not None and not tool.speaks_for_others else {"error"}
+        if fields and tool is not None and not result.error:
+            fields = foreign_fields(value, tool.labels)
         return Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -157,7 +157,7 @@ class Runtime:
             decision=permit.decision.word,
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
-            approved_by=approval.approved_by if approval else (),
+            approved_by=permit.decision.approved_by,
             label=label_of(call, fields),
         )
 

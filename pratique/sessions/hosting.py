@@ -22,7 +22,7 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import CLEAN, Label, Request, Subject
+from pratique.model import CLEAN, Label, Request, Subject, printable
 from pratique.sessions.session import Governor, Session
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.recall import label_from
@@ -103,7 +103,7 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": drafts.printable(facts.get("request", "")).encode(),
+            "request": printable(facts.get("request", "")).encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
         await self._write(draft, owner, values)
@@ -134,7 +134,7 @@ class Hosting:
         """Record that a session is over, with its final answer."""
         self._serving.pop(session.id, None)
         owner = self._ledger.vault.subject_id(session.subject.user)
-        values = {"output": drafts.printable(output).encode()}
+        values = {"output": printable(output).encode()}
         await self._write(drafts.session_close(session.subject, final_action), owner, values)
 
     def show(self, session: str, label: Label) -> Label | None:
