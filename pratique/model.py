@@ -9,10 +9,14 @@ Rules:
 
 from enum import StrEnum
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any, Self
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
+
+ENGINE = f"pycasbin {version('pycasbin')}"
+"""What decides, with its version: every record names it."""
 
 
 class Ordered(StrEnum):
@@ -197,30 +201,35 @@ class Subject(Value):
 class Request(Value):
     """One ask, as it came in: nothing about the tool or the arguments is believed yet.
 
-    `call_id` makes the ask repeatable: the same id with the same arguments is the same call, which never
-    runs twice. `named` says whether the caller chose the id. `wait` is how many seconds to wait for a person.
+    Attributes:
+        subject: who asks.
+        context: the label of all that the session was shown so far.
+        call_id: the same id with the same arguments is the same call, which never runs twice.
+        tool: the name that was asked for.
+        args_json: the arguments in canonical JSON, or empty when they have no such form.
+        problem: why they have none.
+        wait: how many seconds to wait for a person.
     """
 
     subject: Subject
     context: Label
     call_id: str
-    named: bool
     tool: str
-    args: Any
-    wait: float
+    args_json: bytes
+    problem: str = ""
+    wait: float = 0.0
 
 
 class Call(Value):
     """A request whose tool is known and whose arguments are valid.
 
-    `args_json` is the canonical JSON that was validated, hashed and is shown; `args` is the validated model
-    made from those bytes. `digest` identifies what would run, for whom: an approval binds to it.
+    `args` is the validated model, made from the very bytes that were hashed and are shown
+    (`request.args_json`). `digest` identifies what would run, for whom: an approval binds to it.
     """
 
     request: Request
     capability: Capability
     args: Any
-    args_json: bytes
     label: Label
     taint: Taint
     digest: str
@@ -228,18 +237,14 @@ class Call(Value):
     @cached_property
     def arguments(self) -> dict[str, Any]:
         """The arguments as plain JSON values, for conditions and cards."""
-        return dict(orjson.loads(self.args_json))
+        return dict(orjson.loads(self.request.args_json))
 
 
 class Unresolved(Value):
-    """A request that names no tool we have, or whose arguments are not valid: it will be denied.
-
-    `args_json` is what was asked, as far as it has a JSON form at all.
-    """
+    """A request that names no tool we have, or whose arguments are not valid: it will be denied."""
 
     request: Request
     problem: str
-    args_json: bytes
     digest: str
 
 
@@ -252,12 +257,17 @@ class Reason(Value):
 
 
 class Decision(Value):
-    """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception."""
+    """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception.
+
+    `grants` are the counted exceptions it draws on, with how often each may be used. `ticket` is the question
+    to people that it rests on, or waits for.
+    """
 
     epoch: int
     policy: str
     reasons: tuple[Reason, ...]
     grants: tuple[tuple[str, int], ...] = ()
+    ticket: str = ""
 
     @property
     def word(self) -> str:
@@ -307,16 +317,32 @@ class Approval(Value):
     use_until_us: int
 
 
+class Rejection(Value):
+    """A person's no, or nobody's answer in time: a fact as well."""
+
+    ticket: str
+    text: str
+
+
+class Waiting(Value):
+    """Nobody has answered yet."""
+
+    ticket: str
+
+
+Answer = Approval | Rejection | Waiting
+
+
 class Permit(Value):
     """The committed right to run one call once. Only stage 4 makes one; stage 5 accepts each one time.
 
-    `key` is known to the runtime that made it and to nobody else; `intent` is the record's number, when
-    the call's tier demanded one.
+    `key` is an object that only the runtime which made it holds; `intent` is the record's number, when the
+    call's tier demanded one.
     """
 
     call: Call
     decision: Allow
-    key: str
+    key: object
     intent: int | None
 
 
@@ -324,10 +350,10 @@ class Result(Value):
     """What a tool's run gave: a JSON value or an error in words, and how long it took."""
 
     status: Status
-    value_json: bytes
-    error: str
-    duration_us: int
-    level: Level
+    value_json: bytes = b"null"
+    error: str = ""
+    duration_us: int = 0
+    level: Level = Level.INLINE
 
 
 class Outcome(Value):
@@ -336,6 +362,7 @@ class Outcome(Value):
     Attributes:
         call_id: repeat the call with it, and you get this outcome again.
         status: done, denied, pending, failed or unknown.
+        tier: what the tool can do to the world, when there is such a tool.
         value: the tool's result as JSON values, when done.
         error: why not, in one line, when not done.
         decision: `allow`, `ask` or `deny`, as it stood in the end.
@@ -347,6 +374,7 @@ class Outcome(Value):
     call_id: str
     tool: str
     status: Status
+    tier: Tier | None = None
     value: Any = None
     error: str = ""
     decision: str = ""

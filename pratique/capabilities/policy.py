@@ -29,7 +29,7 @@ from pratique.capabilities.manifest import (
     read_policy,
 )
 from pratique.errors import ConstraintError, DependencyError
-from pratique.model import Confidentiality, Taint, Tier
+from pratique.model import ENGINE, Confidentiality, Taint, Tier
 
 MODEL = """
 [request_definition]
@@ -51,7 +51,6 @@ g(r.sub, p.sub, r.dom) && cond(p.cond, r.args, p.kind)
 """
 
 EVERYONE = "*"
-ENGINE = f"pycasbin {version('pycasbin')}"
 
 _RANKS = {word.value: word.rank for words in (Tier, Confidentiality, Taint) for word in words}
 

@@ -43,11 +43,15 @@ class EpochIs(NamedTuple):
 
 
 class CallIsNew(NamedTuple):
-    """No intent for this very call is in the log: it runs once."""
+    """No intent for this very call is in the log: it runs once.
+
+    `rerun`: the tool takes an idempotency key, so an intent whose outcome is unknown does not count.
+    """
 
     session: str
     call: str
     digest: str
+    rerun: bool = False
 
     def refuses(self, moment: Moment) -> str | None:
         """See the class."""
@@ -58,7 +62,9 @@ class CallIsNew(NamedTuple):
                 t.calls.c.digest == self.digest,
             )
         ).scalar()
-        return None if state is None else f"the call {self.call} has run already ({state})"
+        if state is None or (self.rerun and state == "unknown"):
+            return None
+        return f"the call {self.call} has run already ({state})"
 
 
 class CallIsOpen(NamedTuple):
@@ -75,19 +81,23 @@ class CallIsOpen(NamedTuple):
 
 
 class ApprovalUsable(NamedTuple):
-    """The approval is a yes to this very call, unused, under this policy, and not too old."""
+    """The approval is a yes to this very call, unused, under this policy, and not too old.
+
+    `rerun`: as in `CallIsNew`; the yes was used by a run whose outcome is unknown.
+    """
 
     ticket: str
     digest: str
     card_digest: str
     epoch: int
+    rerun: bool = False
 
     def refuses(self, moment: Moment) -> str | None:
         """See the class."""
         row = moment.connection.execute(
             select(t.approvals).where(t.approvals.c.ticket == self.ticket)
         ).one_or_none()
-        if row is None or row.state != APPROVED:
+        if row is None or not (row.state == APPROVED or (self.rerun and row.state == "unknown")):
             return f"{self.ticket} is {'not there' if row is None else row.state}, not approved"
         if (row.digest, row.card_digest, row.epoch) != (self.digest, self.card_digest, self.epoch):
             return f"{self.ticket} was given for another call, card or policy"
@@ -153,13 +163,16 @@ class UsesLeft(NamedTuple):
 
 
 class SessionIsOpen(NamedTuple):
-    """The session has not been closed, here or by another process."""
+    """The session is not closed, and no other process has taken it over (its label may have risen there)."""
 
     session: str
+    writer: str
 
     def refuses(self, moment: Moment) -> str | None:
         """See the class."""
-        closed = moment.connection.execute(
-            select(t.sessions.c.closed_us).where(t.sessions.c.id == self.session)
-        ).scalar()
-        return None if closed == 0 else f"the session {self.session} is closed"
+        row = moment.connection.execute(
+            select(t.sessions.c.closed_us, t.sessions.c.writer).where(t.sessions.c.id == self.session)
+        ).one_or_none()
+        if row is None or row.closed_us:
+            return f"the session {self.session} is closed"
+        return None if row.writer == self.writer else f"the session {self.session} goes on in another process"

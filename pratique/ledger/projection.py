@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
+from pratique.capabilities.labels import join
 from pratique.ledger import tables as t
+from pratique.model import Confidentiality, Integrity, Label
 
 Record = Mapping[str, Any]
 Project = Callable[[Connection, Record], None]
@@ -28,7 +30,7 @@ def project(connection: Connection, record: Record) -> None:
 def changes_state(record: Record) -> bool:
     """Return whether `project` would do anything: the hot path asks first."""
     if record["type"] == "call.outcome":
-        return "intent" in record or "context" in record or bool(record["ticket"])
+        return "intent" in record or "context" in record
     return record["type"] in _CHANGES
 
 
@@ -57,12 +59,17 @@ def _session_open(connection: Connection, record: Record) -> None:
             agent=record["agent"],
             tenant=record["tenant"],
             subject=record["subject"],
-            integrity=record["context"]["integrity"],
-            confidentiality=record["context"]["confidentiality"],
-            sources=orjson.dumps(record["context"]["sources"]).decode(),
+            **_columns(Label.model_validate(record["context"])),
+            writer=record["writer"],
             opened_us=record["ts_us"],
             closed_us=0,
         )
+    )
+
+
+def _session_resume(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.sessions).where(t.sessions.c.id == record["session"]).values(writer=record["writer"])
     )
 
 
@@ -73,6 +80,14 @@ def _session_close(connection: Connection, record: Record) -> None:
 
 
 def _call_intent(connection: Connection, record: Record) -> None:
+    # A tool that takes an idempotency key may run again after an unknown outcome: that intent is replaced.
+    connection.execute(
+        delete(t.calls).where(
+            t.calls.c.session == record["session"],
+            t.calls.c.call == record["call_id"],
+            t.calls.c.digest == record["digest"],
+        )
+    )
     connection.execute(
         insert(t.calls).values(
             session=record["session"],
@@ -104,15 +119,31 @@ def _call_outcome(connection: Connection, record: Record) -> None:
             state = "unknown" if record["outcome"] == "unknown" else "finished"
             _set_approval(connection, record["ticket"], state=state)
     if "context" in record:
-        connection.execute(
-            update(t.sessions)
-            .where(t.sessions.c.id == record["session"])
-            .values(
-                integrity=record["context"]["integrity"],
-                confidentiality=record["context"]["confidentiality"],
-                sources=orjson.dumps(record["context"]["sources"]).decode(),
-            )
-        )
+        _raise_context(connection, record["session"], record["context"])
+
+
+def _raise_context(connection: Connection, session: str, context: Mapping[str, Any]) -> None:
+    """Join the session's label with a record's: two processes that serve one session cannot lower it."""
+    row = connection.execute(select(t.sessions).where(t.sessions.c.id == session)).one()
+    joined = join(stored_label(row), Label.model_validate(context))
+    connection.execute(update(t.sessions).where(t.sessions.c.id == session).values(**_columns(joined)))
+
+
+def stored_label(row: Any) -> Label:
+    """Return the label in a row of `sessions`."""
+    return Label(
+        integrity=Integrity(row.integrity),
+        confidentiality=Confidentiality(row.confidentiality),
+        sources=frozenset(orjson.loads(row.sources)),
+    )
+
+
+def _columns(label: Label) -> dict[str, str]:
+    return {
+        "integrity": label.integrity.value,
+        "confidentiality": label.confidentiality.value,
+        "sources": orjson.dumps(sorted(label.sources)).decode(),
+    }
 
 
 def _approval_proposed(connection: Connection, record: Record) -> None:
@@ -173,7 +204,7 @@ def _approval_decided(connection: Connection, record: Record) -> None:
 
 
 def _approval_expired(connection: Connection, record: Record) -> None:
-    _set_approval(connection, record["ticket"], state="expired", reason=record["reason"])
+    _set_approval(connection, record["ticket"], state=record["state"], reason=record["reason"])
 
 
 def _set_approval(connection: Connection, ticket: str, **columns: Any) -> None:
@@ -191,6 +222,7 @@ def _count_use(connection: Connection, rule: str) -> None:
 _CHANGES: Mapping[str, Project] = {
     "policy.load": _policy_load,
     "session.open": _session_open,
+    "session.resume": _session_resume,
     "session.close": _session_close,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,

@@ -75,6 +75,7 @@ sessions = Table(
     Column("integrity", Text, nullable=False),
     Column("confidentiality", Text, nullable=False),
     Column("sources", Text, nullable=False),
+    Column("writer", Text, nullable=False),
     Column("opened_us", BigInteger, nullable=False),
     Column("closed_us", BigInteger, nullable=False),
 )

@@ -60,6 +60,7 @@ def _state() -> None:
         sa.Column("trace_id", sa.Text, nullable=False, unique=True),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("agent", "tenant", "subject")),
         *(sa.Column(name, sa.Text, nullable=False) for name in ("integrity", "confidentiality", "sources")),
+        sa.Column("writer", sa.Text, nullable=False),
         *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("opened_us", "closed_us")),
     )
     op.create_table(

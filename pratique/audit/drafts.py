@@ -1,0 +1,235 @@
+"""What each record says: drafts, built from the values that crossed the stages.
+
+Rules:
+- Identity, what ran, the decision, labels and result are in the record. Values are committed to, not held.
+- A draft has only what the record format allows: text, integers, lists, objects with ASCII keys.
+- Free text in a record is bounded, because the record is.
+"""
+
+from typing import Any
+
+from pratique.audit.record import Draft
+from pratique.model import (
+    CLEAN,
+    ENGINE,
+    Allow,
+    Ask,
+    Call,
+    Decision,
+    Label,
+    Outcome,
+    Permit,
+    Result,
+    Subject,
+    Unresolved,
+)
+
+LONGEST_TEXT = 2000
+
+
+def session_open(
+    subject: Subject, policy: tuple[int, str], model: str, *, vault_subject: str, writer: str
+) -> Draft:
+    """Draft the record that opens a session. `policy` is the epoch and digest in force."""
+    return {
+        "type": "session.open",
+        **_identity(subject),
+        "epoch": policy[0],
+        "policy_digest": policy[1],
+        "model": clip(model),
+        "subject": vault_subject,
+        "context": label(CLEAN),
+        "writer": writer,
+    }
+
+
+def session_resume(subject: Subject, writer: str) -> Draft:
+    """Draft the record by which another process takes a session over: from now on, only it may write."""
+    return {"type": "session.resume", **_identity(subject), "writer": writer}
+
+
+def session_close(subject: Subject, final_action: str) -> Draft:
+    """Draft the record that closes a session."""
+    return {"type": "session.close", **_identity(subject), "final_action": clip(final_action)}
+
+
+def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
+    """Draft the record that puts a policy in force."""
+    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+
+
+def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
+    """Draft the question to a person."""
+    return {
+        "type": "approval.proposed",
+        **_what(call),
+        **_why(ask),
+        "ticket": ticket,
+        "card_digest": card_digest,
+        "needs": [need.model_dump() for need in ask.needs],
+        "context": label(call.request.context),
+        "wait_s": ask.wait_s,
+        "use_within_s": ask.use_within_s,
+    }
+
+
+def voted(ticket: str, session: str, voter: str, vote: str, reason: str) -> Draft:
+    """Draft one person's answer."""
+    return {
+        "type": "approval.vote",
+        "session": session,
+        "ticket": ticket,
+        "voter": voter,
+        "vote": vote,
+        "reason": clip(reason),
+    }
+
+
+def decided(ticket: str, session: str, state: str, approvers: list[str], reason: str) -> Draft:
+    """Draft the end of a question: `approved` or `rejected`."""
+    return {
+        "type": "approval.decided",
+        "session": session,
+        "ticket": ticket,
+        "state": state,
+        "approvers": approvers,
+        "reason": clip(reason),
+    }
+
+
+def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
+    """Draft the end of a question that nobody answered (`expired`) or that no longer applies (`void`)."""
+    return {
+        "type": "approval.expired",
+        "session": session,
+        "ticket": ticket,
+        "state": state,
+        "reason": reason,
+    }
+
+
+def intent(call: Call, decision: Allow, writer: str) -> Draft:
+    """Draft the intent: on disk before the effect."""
+    return {
+        "type": "call.intent",
+        **_what(call),
+        **_why(decision),
+        "writer": writer,
+        "grants": [rule for rule, _ in decision.grants],
+    }
+
+
+def denied(call: Call | Unresolved, decision: Decision) -> Draft:
+    """Draft a denial: one record, nothing ran."""
+    what = _what(call) if isinstance(call, Call) else _asked(call)
+    return {
+        "type": "call.outcome",
+        **what,
+        **_why(decision),
+        "outcome": "denied",
+        "error": clip(decision.because),
+    }
+
+
+def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | None) -> Draft:
+    """Draft the outcome of what ran. `context` is the session's label, when this result raised it."""
+    draft = {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **_why(permit.decision),
+        "outcome": outcome.status.value,
+        "error": clip(outcome.error),
+        "dur_us": result.duration_us,
+        "level": result.level.value,
+        "bytes_in": len(permit.call.request.args_json),
+        "bytes_out": len(result.value_json),
+        "label_out": label(outcome.label),
+    }
+    if permit.intent is not None:
+        draft["intent"] = permit.intent
+    if context is not None:
+        draft["context"] = label(context)
+    return draft
+
+
+def unknown(of: Draft, error: str) -> Draft:
+    """Draft the outcome of an intent whose process died: nobody knows whether it took effect."""
+    kept = {key: value for key, value in of.items() if key not in _OWN_TO_THE_INTENT}
+    return {
+        **kept,
+        "type": "call.outcome",
+        "intent": of["seq"],
+        "outcome": "unknown",
+        "error": error,
+    }
+
+
+_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
+
+
+def label(of: Label) -> dict[str, Any]:
+    """Return a label in the record's words."""
+    return {
+        "integrity": of.integrity.value,
+        "confidentiality": of.confidentiality.value,
+        "sources": sorted(of.sources),
+    }
+
+
+def clip(text: str) -> str:
+    """Return the text, at most `LONGEST_TEXT` characters of it, fit to be recorded."""
+    return printable(text[:LONGEST_TEXT])
+
+
+def printable(text: str) -> str:
+    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _identity(subject: Subject) -> dict[str, Any]:
+    return {
+        "session": subject.session,
+        "trace_id": subject.trace_id,
+        "agent": subject.agent,
+        "tenant": subject.tenant,
+    }
+
+
+def _what(call: Call) -> dict[str, Any]:
+    return {
+        **_identity(call.request.subject),
+        "call_id": call.request.call_id,
+        "tool": call.capability.name,
+        "tool_digest": call.capability.digest,
+        "tier": call.capability.tier.value,
+        "confidentiality": call.label.confidentiality.value,
+        "taint": call.taint.value,
+        "digest": call.digest,
+    }
+
+
+def _asked(call: Unresolved) -> dict[str, Any]:
+    return {
+        **_identity(call.request.subject),
+        "call_id": call.request.call_id,
+        "tool": clip(call.request.tool),
+        "tool_digest": "",
+        "tier": "",
+        "confidentiality": "",
+        "taint": "",
+        "digest": call.digest,
+    }
+
+
+def _why(decision: Decision) -> dict[str, Any]:
+    approval = decision.approval if isinstance(decision, Allow) else None
+    return {
+        "epoch": decision.epoch,
+        "policy_digest": decision.policy,
+        "engine": ENGINE,
+        "effect": decision.word,
+        "rules": [reason.rule for reason in decision.reasons if reason.rule],
+        "reasons": [clip(reason.text) for reason in decision.reasons][:32],
+        "ticket": decision.ticket,
+        "approved_by": list(approval.approved_by) if approval else [],
+    }

@@ -1,0 +1,60 @@
+"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others."""
+
+from pratique.model import (
+    Ask,
+    Call,
+    Decision,
+    Integrity,
+    Label,
+    Outcome,
+    Status,
+    Unresolved,
+)
+
+
+def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
+    """Return the outcome of a call that waits for a person: its question is on record."""
+    return _not_run(call, ask, Status.PENDING, f"waiting for a person ({ask.ticket}): {ask.because}")
+
+
+def denied(call: Call | Unresolved, decision: Decision, record: int) -> Outcome:
+    """Return the outcome of a denial that is on record."""
+    return _not_run(call, decision, Status.DENIED, f"denied: {decision.because}", record)
+
+
+def ran_before(call: Call | Unresolved) -> Outcome:
+    """Return the outcome of a call that was made before and of which nothing more is known."""
+    return Outcome(
+        call_id=call.request.call_id,
+        tool=call.request.tool,
+        status=Status.UNKNOWN,
+        error="it was started before, and has no outcome",
+    )
+
+
+def label_of(call: Call, fields: set[str]) -> Label:
+    """Return the label of a result in which `fields` (generic paths) come from outside."""
+    if not fields:
+        return call.label
+    where = f"{call.capability.name}:{call.request.call_id}"
+    return Label(
+        integrity=Integrity.UNTRUSTED,
+        confidentiality=call.capability.confidentiality,
+        sources=frozenset(f"{where}#{field or '.'}" for field in fields),
+    )
+
+
+def _not_run(
+    call: Call | Unresolved, decision: Decision, status: Status, error: str, record: int | None = None
+) -> Outcome:
+    return Outcome(
+        call_id=call.request.call_id,
+        tool=call.request.tool,
+        tier=call.capability.tier if isinstance(call, Call) else None,
+        status=status,
+        error=error,
+        decision=decision.word,
+        reasons=decision.reasons,
+        ticket=decision.ticket,
+        record=record,
+    )
