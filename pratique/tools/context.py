@@ -46,6 +46,10 @@ class Files:
         """Return a regular file's bytes; at most `limit` of them, or OSError with EFBIG."""
         return self._root.read(path, limit)
 
+    def head(self, path: str, length: int) -> bytes:
+        """Return the first `length` bytes of a regular file, or all of a shorter one."""
+        return self._root.head(path, length)
+
     def write(self, path: str, data: bytes, *, replace: bool = True) -> None:
         """Write a file in one step, through a new name.
 
