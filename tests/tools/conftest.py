@@ -59,21 +59,18 @@ def run(world: World) -> Run:
 
 
 def _call(tool: Tool, args: dict[str, Any], subject: Subject, call_id: str) -> Call:
+    body = canonical(args, most_bytes=2**24)
     request = Request(
         subject=subject,
         context=CLEAN,
         call_id=call_id,
-        named=True,
         tool=tool.capability.name,
-        args=args,
-        wait=0,
+        args_json=body,
     )
-    body = canonical(args, most_bytes=2**24)
     return Call(
         request=request,
         capability=tool.capability,
         args=args,
-        args_json=body,
         label=CLEAN,
         taint=Taint.NONE,
         digest=hashlib.sha256(body).hexdigest(),
