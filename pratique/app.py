@@ -6,7 +6,8 @@ Rules:
   says `apply_policy`: editing a file is not yet a decision.
 """
 
-import getpass
+import os
+import pwd
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -132,7 +133,15 @@ def put_in_force(
             "or restore the file"
         )
     epoch = current.epoch if current else 0
-    return policies.apply(ledger, policy, applied_by or f"local:{getpass.getuser()}", epoch).epoch
+    return policies.apply(ledger, policy, applied_by or local_login(), epoch).epoch
+
+
+def local_login() -> str:
+    """Return who runs this process, by the system's user database: no variable can change it."""
+    try:
+        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"local:{os.getuid()}"
 
 
 def _demand_all(registry: Registry, world: World, executor: Executor) -> None:

@@ -19,6 +19,7 @@ could not decide or could not record, so the call did not run.
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
+    ├── UnknownSessionError         no session or trace has this name
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
@@ -101,6 +102,10 @@ class SandboxUnavailableError(PratiqueError):
 
 class SessionClosedError(PratiqueError):
     """The session has ended. Open a new one, or resume it by its id."""
+
+
+class UnknownSessionError(PratiqueError):
+    """No session or trace has this name. Look at `pratique trace list`."""
 
 
 class TicketError(PratiqueError):

@@ -8,7 +8,6 @@ Rules:
 - From stage 4 on, a record closes the call, whatever happens to the task that runs it.
 """
 
-import secrets
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, Unpack
@@ -69,7 +68,7 @@ class Runtime:
         *,
         wait: float = 0.0,
         limits: tuple[int, int] = (256 * 1024, 32),
-        shadow_every: int = 1000,
+        shadow_every: int = 10_000,
     ) -> None:
         self.ledger = ledger
         self.registry = registry
@@ -78,7 +77,7 @@ class Runtime:
         self._executor = executor
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
-        self._permits: dict[str, Permit] = {}
+        self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
         """Take one request through all stages."""
@@ -144,12 +143,12 @@ class Runtime:
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out: what is not declared is untrusted, and so is the text of an error."""
-        call, approval = permit.call, permit.decision.approval
+        call = permit.call
         value = orjson.loads(result.value_json)
         tool = self.registry.get(call.capability.name)
-        fields = foreign_fields(value, tool.labels) if tool else {"*"}
-        if result.error and tool and tool.speaks_for_others:
-            fields |= {"error"}
+        fields = set() if tool is not None and not tool.speaks_for_others else {"error"}
+        if fields and tool is not None and not result.error:
+            fields = foreign_fields(value, tool.labels)
         return Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -160,7 +159,7 @@ class Runtime:
             decision=permit.decision.word,
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
-            approved_by=approval.approved_by if approval else (),
+            approved_by=permit.decision.approved_by,
             label=label_of(call, fields),
         )
 
@@ -208,7 +207,7 @@ class Runtime:
         await self.aclose()
 
     def _permit(self, call: Call, decision: Allow, intent: int | None) -> Permit:
-        key = secrets.token_hex(16)
+        key = object()
         permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
         return permit
 

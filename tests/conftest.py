@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from house import POLICY, Clock, Desk, House
 
 from pratique.ledger.door import Ledger
 from pratique.runtime import Runtime
+from tests.house import POLICY, Clock, Desk, House
 
 
 @pytest.fixture(scope="session")

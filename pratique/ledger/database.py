@@ -8,6 +8,7 @@ Rules:
 
 import fcntl
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,15 +27,48 @@ BUSY_SECONDS = 10
 
 
 def writer_engine(path: Path) -> Engine:
-    """Return the engine of the one connection that writes."""
+    """Return the engine of the one connection that writes; its transactions are made by `immediate`."""
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=NullPool,
-        connect_args={"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS},
+        isolation_level="AUTOCOMMIT",
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "connect", lambda connection, _: _pragmas(connection))
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
+
+
+@contextmanager
+def immediate(connection: Connection) -> Iterator[sqlite3.Connection]:
+    """Hold the write lock from the start; commit at the end, or roll back if anything is raised.
+
+    Gives the driver's own connection for the statements of the hot path; what goes through the SQLAlchemy
+    connection is in the same transaction.
+    """
+    driver = connection.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise TypeError(f"{type(driver).__name__} is not SQLite's connection")
+    driver.execute("BEGIN IMMEDIATE")
+    try:
+        yield driver
+        driver.execute("COMMIT")
+    except BaseException:
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def savepoint(driver: sqlite3.Connection) -> Iterator[None]:
+    """Take back what is done inside, and only that, if anything is raised."""
+    driver.execute("SAVEPOINT entry")
+    try:
+        yield
+    except BaseException:
+        driver.execute("ROLLBACK TO entry")
+        raise
+    finally:
+        driver.execute("RELEASE entry")
 
 
 def reader_engine(path: Path) -> Engine:
@@ -99,7 +133,7 @@ def _pragmas(connection: Any, *, read_only: bool = False) -> None:
 def _connected(path: Path) -> Iterator[Connection]:
     engine = writer_engine(path)
     try:
-        with engine.begin() as connection:
+        with engine.connect() as connection, immediate(connection):
             yield connection
     finally:
         engine.dispose()

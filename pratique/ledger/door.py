@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from pratique.errors import LedgerCorruptError
 from pratique.ledger import tables as t
-from pratique.ledger.database import prepare, reader_engine, unavailable, writer_engine
+from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
 from pratique.ledger.writers import Writer
@@ -130,7 +130,7 @@ class Ledger:
     def _name(self) -> str:
         """Return the log's name; give it one when it is new."""
         try:
-            with self._writing.begin() as connection:
+            with self._writing.connect() as connection, immediate(connection):
                 name = connection.execute(select(t.log.c.name)).scalar()
                 if name is None:
                     if connection.execute(select(t.records.c.seq).limit(1)).first() is not None:

@@ -11,6 +11,7 @@ Rules:
 
 import asyncio
 import contextlib
+import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -31,7 +32,7 @@ from pratique.errors import (
     PratiqueError,
 )
 from pratique.ledger import tables as t
-from pratique.ledger.database import unavailable
+from pratique.ledger.database import immediate, savepoint, unavailable
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.vault import Sealing
@@ -131,7 +132,7 @@ class Sequencer:
     """Owns the writing connection and the thread that uses it.
 
     Args:
-        engine: an engine whose transactions are IMMEDIATE.
+        engine: the engine of the connection that writes.
         path: the database file, watched for being replaced.
         log: the log's name.
         clock: gives the time, microseconds since the epoch.
@@ -216,14 +217,12 @@ class Sequencer:
         try:
             self._same_file()
             connection = self._connected()
-            with connection.begin():
-                chain = self._head(connection)
+            with immediate(connection) as driver:
+                chain = self._head(driver)
                 for item in batch:
-                    item.answer = self._apply(connection, chain, item.entry)
-                if chain.rows:
-                    connection.exec_driver_sql(_APPEND, chain.rows)
-                if chain.kept:
-                    connection.exec_driver_sql(_KEEP, chain.kept)
+                    item.answer = self._apply(connection, driver, chain, item.entry)
+                driver.executemany(_APPEND, chain.rows)
+                driver.executemany(_KEEP, chain.kept)
             self.batches += 1
             self.epoch = chain.epoch
         except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
@@ -232,7 +231,9 @@ class Sequencer:
                 item.answer = error
             self._disconnect()
 
-    def _apply(self, connection: Connection, chain: _Chain, entry: Entry) -> Answer | Exception:
+    def _apply(
+        self, connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
+    ) -> Answer | Exception:
         moment = Moment(connection, chain.epoch, chain.ts_us)
         for guard in entry.guards:
             why = guard.refuses(moment)
@@ -241,7 +242,7 @@ class Sequencer:
         mark = chain.mark()
         try:
             if entry.blobs or entry.keys or any(map(changes_state, entry.drafts)):
-                with connection.begin_nested():
+                with savepoint(driver):
                     return _append_with_state(connection, chain, entry)
             return _append(chain, entry)
         except CanonicalError as problem:
@@ -251,8 +252,8 @@ class Sequencer:
             chain.restore(mark)
             return LedgerCorruptError(f"the state does not take this entry: {problem.orig}")
 
-    def _head(self, connection: Connection) -> _Chain:
-        row = connection.exec_driver_sql(_HEAD).one_or_none()
+    def _head(self, driver: sqlite3.Connection) -> _Chain:
+        row = driver.execute(_HEAD).fetchone()
         now = self._clock()
         if row is None:
             return _Chain(self._log, 0, GENESIS, now, 0)

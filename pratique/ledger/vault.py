@@ -11,7 +11,6 @@ An attacker who holds database and key file can read every value. One who can wr
 values, but not replace them: the record's commitment would not match.
 """
 
-import hashlib
 import hmac
 import os
 from collections.abc import Mapping
@@ -24,9 +23,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pratique.audit.record import SALT_BYTES, commitment
 from pratique.errors import LedgerCorruptError, LedgerUnavailableError
+from pratique.ledger.entropy import ENTROPY
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+MOST_SUBJECTS: Final = 10_000
+"""Pseudonyms that are remembered, so that they need not be computed for every call."""
 
 
 class Sealing(NamedTuple):
@@ -55,6 +57,7 @@ class Vault:
         self._master = master
         self._wrapping = AESGCM(hmac.digest(master, b"pratique wrap", "sha256"))
         self._keys: dict[str, AESGCM] = {}
+        self._subjects: dict[str, str] = {}
 
     @classmethod
     def at(cls, path: Path) -> "Vault":
@@ -75,7 +78,13 @@ class Vault:
 
     def subject_id(self, user: str) -> str:
         """Return the pseudonym under which `user`'s values are kept."""
-        return hmac.digest(self._master, b"pratique subject\x00" + user.encode(), hashlib.sha256).hex()[:32]
+        subject = self._subjects.get(user)
+        if subject is None:
+            if len(self._subjects) >= MOST_SUBJECTS:
+                self._subjects.clear()
+            about = b"pratique subject\x00" + user.encode()
+            subject = self._subjects[user] = hmac.digest(self._master, about, "sha256").hex()[:32]
+        return subject
 
     def knows(self, subject: str) -> bool:
         """Return whether the subject's key is in memory."""
@@ -112,7 +121,7 @@ class Vault:
             about: type and call id of the record, bound to the ciphertext.
             values: field name → bytes (UTF-8 text).
         """
-        salts = os.urandom(SALT_BYTES * len(values) + NONCE_BYTES)
+        salts = ENTROPY.take(SALT_BYTES * len(values) + NONCE_BYTES)
         nonce = salts[-NONCE_BYTES:]
         commitments, kept = {}, {}
         for place, (field, value) in enumerate(values.items()):

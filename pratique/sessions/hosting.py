@@ -23,7 +23,7 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Label, Request, Subject
+from pratique.model import CLEAN, Label, Request, Subject, printable
 from pratique.sessions.session import Governor, Session
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.recall import label_from
@@ -105,7 +105,7 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": drafts.printable(facts.get("request", "")).encode(),
+            "request": printable(facts.get("request", "")).encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
         await self._commit(draft, owner, values)
@@ -140,7 +140,7 @@ class Hosting:
         """Record that a session is over, with its final answer; leave it be if it goes on elsewhere."""
         self._serving.pop(session.id, None)
         owner = self._ledger.vault.subject_id(session.subject.user)
-        values = {"output": drafts.printable(output).encode()}
+        values = {"output": printable(output).encode()}
         draft = drafts.session_close(session.subject, final_action)
         guard = SessionIsOpen(session.id, self._ledger.writer.id)
         await self._commit(draft, owner, values, guards=(guard,))

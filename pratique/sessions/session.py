@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import itertools
 import re
 import secrets
 from collections import OrderedDict
@@ -14,10 +15,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pratique.audit.canonical import canonical
-from pratique.audit.drafts import clip
-from pratique.capabilities.labels import join
+from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier
+from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -85,6 +85,7 @@ class Session:
         self._output = ""
         self._final_action = ""
         self._closed = False
+        self._prefix, self._counter = secrets.token_hex(4), itertools.count(1)
 
     @property
     def id(self) -> str:
@@ -147,9 +148,10 @@ class Session:
 
     def saw(self, label: Label) -> bool:
         """Raise the session's label by what it was shown; return whether it rose."""
+        if covers(self.context, label) and label.sources <= self.context.sources:
+            return False
         joined = join(self.context, label)
-        rose = joined != self.context
-        self.context = joined
+        rose, self.context = joined != self.context, joined
         return rose
 
     async def aclose(self) -> None:
@@ -241,7 +243,7 @@ class Session:
         return Request(
             subject=self.subject,
             context=self.context,
-            call_id=call_id or f"c_{secrets.token_hex(8)}",
+            call_id=call_id or f"c_{self._prefix}_{next(self._counter)}",
             tool=clip(str(tool)),
             args_json=body,
             problem=problem,

@@ -35,7 +35,7 @@ def ran_before(call: Call | Unresolved) -> Outcome:
 def label_of(call: Call, fields: set[str]) -> Label:
     """Return the label of a result in which `fields` (generic paths) come from outside."""
     if not fields:
-        return Label(confidentiality=call.capability.confidentiality)
+        return call.label
     where = f"{call.capability.name}:{call.request.call_id}"
     return Label(
         integrity=Integrity.UNTRUSTED,

@@ -12,7 +12,7 @@ import orjson
 from pydantic import ValidationError
 
 from pratique.capabilities.labels import taint_of
-from pratique.model import Call, Label, Request, Unresolved
+from pratique.model import Call, Request, Unresolved
 from pratique.tools.registry import Registry
 
 MOST_PROBLEMS = 5
@@ -39,7 +39,7 @@ def resolve(request: Request, registry: Registry) -> Call | Unresolved:
         request=request,
         capability=capability,
         args=arguments,
-        label=Label(confidentiality=capability.confidentiality),
+        label=tool.label,
         taint=taint_of(request.context),
         digest=_digest(request, capability.digest),
     )

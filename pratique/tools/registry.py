@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, Pydan
 from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import read_sources
 from pratique.errors import ToolDeclarationError
-from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Level, Tier
+from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
@@ -45,7 +45,8 @@ class Tool:
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
 
-    `speaks_for_others` says whether anything it returns, its errors included, may come from outside.
+    `label` is the least label of what it returns; `speaks_for_others` says whether anything it returns, its
+    errors included, may come from outside.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Tool:
         self.arguments = arguments
         self.function = function
         self.labels: Mapping[str, FieldLabel] = MappingProxyType(read_sources(capability.sources))
+        self.label = Label(confidentiality=capability.confidentiality)
         self.is_async = inspect.iscoroutinefunction(function)
         self.names = tuple(arguments.model_fields)
         self.speaks_for_others = not self.labels or any(label.foreign for label in self.labels.values())
