@@ -77,7 +77,7 @@ class Runtime:
         self._executor = executor
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
-        self._permits: set[object] = set()
+        self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
         """Take one request through all stages."""
@@ -129,7 +129,9 @@ class Runtime:
 
     async def execute(self, permit: Permit) -> Result:
         """5. Run the tool, once for each permit. A cancellation is recorded before it goes on."""
-        self._permits.remove(permit.key)  # KeyError: not made by stage 4, or used before
+        if self._permits.get(permit.key) is not permit:
+            raise KeyError("this permit was not made by stage 4, or was used before")
+        del self._permits[permit.key]
         tool = self.registry.get(permit.call.capability.name)
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
@@ -206,8 +208,8 @@ class Runtime:
 
     def _permit(self, call: Call, decision: Allow, intent: int | None) -> Permit:
         key = object()
-        self._permits.add(key)
-        return Permit(call=call, decision=decision, key=key, intent=intent)
+        permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
+        return permit
 
     async def _decide_anew(self, call: Call | Unresolved) -> Decision:
         """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""
