@@ -76,7 +76,9 @@ TOOLS: dict[str, Declaration] = {
     "get_scheduled_transactions": read(listed(PAYMENT)),
     "send_money": Declaration(Tier.IRREVERSIBLE, CONFIRMATION, TRANSFER),
     "schedule_transaction": Declaration(Tier.WRITE, CONFIRMATION, TRANSFER),
-    "update_scheduled_transaction": Declaration(Tier.WRITE, CONFIRMATION, {**TRANSFER, "id": "selector:transaction"}),
+    "update_scheduled_transaction": Declaration(
+        Tier.WRITE, CONFIRMATION, {**TRANSFER, "id": "selector:transaction"}
+    ),
     "update_password": Declaration(Tier.WRITE, CONFIRMATION, {"password": "secret"}),
     "update_user_info": Declaration(Tier.WRITE, {"*": "authority"}, {}),
     # mail
@@ -91,7 +93,10 @@ TOOLS: dict[str, Declaration] = {
         Tier.IRREVERSIBLE,
         EMAIL,
         {
-            "recipients": "dest", "cc": "dest", "bcc": "dest", "attachments[].file_id": "selector:file",
+            "recipients": "dest",
+            "cc": "dest",
+            "bcc": "dest",
+            "attachments[].file_id": "selector:file",
             "attachments[].event_details.participants": "dest",
         },
     ),  # fmt: skip
@@ -105,7 +110,9 @@ TOOLS: dict[str, Declaration] = {
     ),
     "cancel_calendar_event": Declaration(Tier.IRREVERSIBLE, {"": "meta"}, {"event_id": "selector:event"}),
     "reschedule_calendar_event": Declaration(
-        Tier.IRREVERSIBLE, EVENT, {"event_id": "selector:event", "new_start_time": "sched", "new_end_time": "sched"}
+        Tier.IRREVERSIBLE,
+        EVENT,
+        {"event_id": "selector:event", "new_start_time": "sched", "new_end_time": "sched"},
     ),
     "add_calendar_event_participants": Declaration(
         Tier.IRREVERSIBLE, EVENT, {"event_id": "selector:event", "participants": "dest"}

@@ -110,8 +110,8 @@ class Gate:
         self.micros.append((time.perf_counter() - started) * 1e6)
         if declared.tier is not Tier.READ and not rightly:
             card = self.tracker.trace(tool, arguments, declared.classes, thorough=True)
-            sources = {(origin.source.call_id, origin.source.path) for origin in card if origin.source}
-            answer.named = bool(sources & self.tainted)
+            sources = [source for origin in card for source in (origin.source, origin.also) if source]
+            answer.named = any((source.call_id, source.path) in self.tainted for source in sources)
         if answer.held and not rightly:
             return answer
         value, error = self.bench.run(tool, arguments)
@@ -187,7 +187,9 @@ async def replay(door: Door, calls: Sequence[FunctionCall], *, rightly: bool) ->
     return [await door.call(call.function, call.args, rightly=rightly) for call in calls]
 
 
-def outcome(suite: Any, task: Any, before: Any, after: Any, calls: Sequence[FunctionCall], output: str) -> bool:
+def outcome(
+    suite: Any, task: Any, before: Any, after: Any, calls: Sequence[FunctionCall], output: str
+) -> bool:
     content = [{"type": "text", "content": output}]
     return bool(suite._check_task_result(task, content, before, after, calls))  # noqa: SLF001  # the benchmark's own judgement
 
@@ -195,7 +197,9 @@ def outcome(suite: Any, task: Any, before: Any, after: Any, calls: Sequence[Func
 async def clean(environments: Environments, task: Any, preset: Preset, tally: Tally) -> None:
     env = task.init_environment(environments.make({}))
     calls = task.ground_truth(env)
-    gate = Gate(Bench(environments.suite, env), preset, task.PROMPT, route(task.PROMPT) if preset.plan else None)
+    gate = Gate(
+        Bench(environments.suite, env), preset, task.PROMPT, route(task.PROMPT) if preset.plan else None
+    )
     answers = await replay(gate, calls, rightly=True)
     tally.asks.append(sum(answer.held for answer in answers))
     tally.micros += gate.micros
@@ -204,7 +208,12 @@ async def clean(environments: Environments, task: Any, preset: Preset, tally: Ta
 
 
 async def attacked(
-    environments: Environments, task: Any, injection: Any, preset: Preset, tally: Tally, transform: Callable[[str], str]
+    environments: Environments,
+    task: Any,
+    injection: Any,
+    preset: Preset,
+    tally: Tally,
+    transform: Callable[[str], str],
 ) -> None:
     attack = transform(ATTACK.format(goal=injection.GOAL))
     env = task.init_environment(environments.make(dict.fromkeys(environments.shown(task), attack)))
@@ -247,7 +256,7 @@ def line(name: str, tally: Tally) -> str:
     named = tally.named / max(1, tally.injected)
     return (
         f"| {name:42} | {tally.succeeded:3} of {tally.pairs} | {asks:.2f} | {quiet:.2f} |"
-        f" {tally.useful / tally.pairs:.2f} | {named:.2f} | {statistics.mean(tally.micros):.0f} |"
+        f" {tally.useful / tally.pairs:.2f} | {named:.2f} | {statistics.median(tally.micros):.0f} |"
     )
 
 
@@ -261,7 +270,9 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suites", nargs="+", default=["banking", "workspace"])
     parser.add_argument("--transforms", action="store_true", help="run every transform under provenance")
-    parser.add_argument("--why", action="store_true", help="say which clean calls asked and which attacks succeeded")
+    parser.add_argument(
+        "--why", action="store_true", help="say which clean calls asked and which attacks succeeded"
+    )
     parser.add_argument("--presets", nargs="+", default=[preset.name for preset in PRESETS])
     options = parser.parse_args()
     suites = [Environments(get_suites(VERSION)[name]) for name in options.suites]

@@ -11,13 +11,31 @@ import re
 from collections.abc import Iterator
 
 _ADDRESS = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
-_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}:/{0,2}(?=[\w/])|www\.|//(?=[\w-]+\.))[^\s'\"<>()\[\]{}|\\^`]{2,}", re.IGNORECASE)
-_HOST = re.compile(r"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}(?![\w@-]|\.\w)(?::\d+)?(?:[/?#][^\s'\"<>()\[\]]*)?")
+_LINK = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{1,20}:/{0,2}(?=[\w/])|www\.|//(?=[\w-]+\.))[^\s'\"<>()\[\]{}|\\^`]{2,}",
+    re.IGNORECASE,
+)
+_HOST = re.compile(
+    r"(?<![\w@./-])(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}(?![\w@-]|\.\w)(?::\d+)?(?:[/?#][^\s'\"<>()\[\]]*)?"
+)
 _CODE = re.compile(r"(?<![\w@.-])(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[a-z])[a-z0-9][a-z0-9_-]{7,}(?![\w@])")
 _DIGITS = re.compile(r"(?<![\w.])\+?\d[\d ().-]{7,30}\d(?!\w)")
 _IBAN = re.compile(r"(?<!\w)[a-z]{2}\d\d(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?(?!\w)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
-_SCHEMES = ("http:", "https:", "ftp:", "mailto:", "file:", "data:", "javascript:", "tel:", "sms:", "ws:", "wss:", "ssh:")
+_SCHEMES = (
+    "http:",
+    "https:",
+    "ftp:",
+    "mailto:",
+    "file:",
+    "data:",
+    "javascript:",
+    "tel:",
+    "sms:",
+    "ws:",
+    "wss:",
+    "ssh:",
+)
 _FILES = frozenset(
     "bak bmp c cfg conf cpp css csv doc docx eml gif go gz h htm html ics ini ipynb java jpeg jpg js json log md "
     "mp3 mp4 msg odp ods odt pdf png ppt pptx py rb rst rtf svg sql tar tex toml ts tsv txt wav xls xlsx xml yaml yml "

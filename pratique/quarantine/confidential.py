@@ -30,6 +30,10 @@ class Confidential:
         self._kept = 0
         self.saturated = False
 
+    def __bool__(self) -> bool:
+        """Whether anything is watched."""
+        return self._kept > 0
+
     def add(self, text: str, value: str, source: Source) -> None:
         """Watch a value, given in its loose form and as it is; one of fewer than six letters is noise."""
         tokens, squeezed = tokenise(text), squeeze(text)
@@ -45,8 +49,6 @@ class Confidential:
 
     def within(self, text: str) -> Iterator[tuple[str, Source]]:
         """Yield each watched value, as it is, that stands in a loosely normalised text, and its source."""
-        if not self._kept:
-            return
         seen, tokens, squeezed = set(), tokenise(text), squeeze(text)
         for value, source in (*self._runs(tokens), *self._inside(squeezed)):
             if value not in seen:

@@ -13,9 +13,10 @@ import re
 from base64 import b64decode
 from collections.abc import Iterator
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
+_RUN = re.compile(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2}){8,}")
 _SPACED_HEX = re.compile(r"(?:\\x|0x)?[0-9a-fA-F]{2}(?:[ :,]{1,2}(?:\\x|0x)?[0-9a-fA-F]{2}){7,}")
+_PAIRS = re.compile(r"[0-9a-fA-F]{2}[ :,]{1,2}(?:\\x|0x)?[0-9a-fA-F]{2}[ :,]")
 _NOT_HEX = re.compile(r"0x|\\x|[ :,]")
 _URLSAFE = str.maketrans("-_", "+/")
 _SHORTEST = 6
@@ -46,13 +47,13 @@ def disguises(needle: str) -> Iterator[tuple[str, str]]:
 
 def _once(text: str) -> Iterator[tuple[str, str]]:
     """Yield what is encoded directly in the text."""
-    for match in _BASE64.finditer(text):
-        yield from (("base64", inner) for inner in _base64(match.group()))
-    for pattern in (_HEX, _SPACED_HEX):
-        for match in pattern.finditer(text):
-            inner = _hex(match.group())
-            if inner is not None:
-                yield "hex", inner
+    for match in _RUN.finditer(text):
+        run = match.group()
+        yield from (("base64", inner) for inner in _base64(run))
+        yield from (("hex", inner) for found in _HEX.findall(run) if (inner := _hex(found)) is not None)
+    if _PAIRS.search(text):
+        found_pairs = (_hex(match.group()) for match in _SPACED_HEX.finditer(text))
+        yield from (("hex", inner) for inner in found_pairs if inner is not None)
 
 
 def _base64(run: str) -> Iterator[str]:

@@ -95,7 +95,7 @@ class Shape:
     def leaves(self, value: Any) -> Iterator[Leaf]:
         """Yield every leaf of a JSON value in its order, without recursion: nesting costs only memory.
 
-    XX        """
+        XX"""
         records = -1
         todo: list[tuple[Any, str, tuple[int, ...], _Node | None, Word | Split, int]]
         todo = [(value, "", (), self._root, self._rule, -1)]
@@ -162,7 +162,9 @@ def _below(node: "_Node | None", rule: Word | Split, part: str) -> tuple["_Node 
     return below, (below.rule if below else None) or rule
 
 
-def _member(node: "_Node | None", rule: Word | Split, key: str) -> tuple["_Node | None", Word | Split, Word | None]:
+def _member(
+    node: "_Node | None", rule: Word | Split, key: str
+) -> tuple["_Node | None", Word | Split, Word | None]:
     """Return the same for an object's key, and who wrote the key if it is data.
 
     A key spelled like a mark of the declaration (`[]`, `*`, `#key`) is never taken for it.
@@ -182,7 +184,9 @@ def _key_word(node: "_Node | None", inherited: Word | Split) -> Word:
     return Word(inherited.label) if vouched and isinstance(inherited, Word) else UNDECLARED
 
 
-def _pieces(path: str, places: tuple[int, ...], value: Any, rule: Word | Split, record: int) -> Iterator[Leaf]:
+def _pieces(
+    path: str, places: tuple[int, ...], value: Any, rule: Word | Split, record: int
+) -> Iterator[Leaf]:
     """Yield a leaf, or its pieces where the declaration splits it."""
     if isinstance(rule, Word):
         yield Leaf(path, places, value, rule, record)

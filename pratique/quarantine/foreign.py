@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pratique.model import ArgumentClass
+from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
 from pratique.quarantine.fields import full_path
 from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
@@ -20,7 +21,7 @@ from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.origin import UNSEARCHED, Source
 from pratique.quarantine.typed import number_tokens, numbers_in
-from pratique.quarantine.vouched import find_date
+
 
 _LONGEST_DISGUISE = 256
 _SHORTEST_RUN = 12
@@ -106,7 +107,9 @@ class Foreign:
             for how, inner in decoded(text, self._limits.depth):
                 self._add_view(call, path, places, loose(inner), how, record_id)
 
-    def _add_view(self, call: int, path: str, places: tuple[int, ...], text: str, how: str, record_id: str) -> None:
+    def _add_view(
+        self, call: int, path: str, places: tuple[int, ...], text: str, how: str, record_id: str
+    ) -> None:
         """Index one reading of a field and note where it came from."""
         if len(text) < _SHORTEST_NUMBER:
             return
@@ -216,7 +219,9 @@ class Foreign:
                 return self.place(hit, how)
         return None
 
-    def parts(self, needle: Needle, wanted: ArgumentClass, budget: Budget) -> Iterator[tuple[list[bytes], Place]]:
+    def parts(
+        self, needle: Needle, wanted: ArgumentClass, budget: Budget
+    ) -> Iterator[tuple[list[bytes], Place]]:
         """Yield the longest passages of a value that stand in text from outside, with their tokens."""
         content = wanted is ArgumentClass.CONTENT
         tokens = needle.tokens

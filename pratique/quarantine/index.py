@@ -15,17 +15,17 @@ import re
 from array import array
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from typing import NamedTuple
 from zlib import crc32
 
 _TOKEN = re.compile(rb"[0-9a-z\x80-\xff]+")
-_SEGMENT = re.compile(rb"[\s\S]{1,1024}[0-9a-z\x80-\xff]*")
+_SEGMENT = re.compile(rb"[\s\S]{1,512}[0-9a-z\x80-\xff]*")
 _FEWEST_BUCKETS = 1 << 8
 _MOST_BUCKETS = 1 << 18
 _LOAD = 4
 _WINDOW = 3
-_CANDIDATES_PER_WINDOW = 20
+_CANDIDATES_PER_WINDOW = 12
 
 
 def tokenise(text: str) -> list[bytes]:
@@ -46,6 +46,9 @@ class Found(NamedTuple):
 
     hits: tuple[Hit, ...]
     complete: bool
+
+
+_NOTHING = Found((), complete=True)
 
 
 class Run(NamedTuple):
@@ -186,21 +189,16 @@ class Index:
 
     def span(self, hit: Hit) -> tuple[int, int]:
         """Return where a hit starts and ends in the text, in bytes."""
-        start = self._offset(hit.position)[0]
-        return start, self._offset(hit.position + hit.length - 1)[1]
-
-    def _offset(self, position: int) -> tuple[int, int]:
-        """Return where one token stands in the text: read its segment again up to it."""
-        segment = bisect_right(self._segment_token, position) - 1
+        segment = bisect_right(self._segment_token, hit.position) - 1
         places = _TOKEN.finditer(self._text, self._segment_offset[segment])
-        for _ in range(position - self._segment_token[segment]):
-            next(places)
-        return next(places).span()
+        first = next(islice(places, hit.position - self._segment_token[segment], None))
+        last = first if hit.length == 1 else next(islice(places, hit.length - 2, None))
+        return first.start(), last.end()
 
     def around(self, hit: Hit, width: int) -> tuple[str, int, int]:
         """Return at most about `width` characters around a hit, and the hit's start and end inside them."""
         low, high = self._extent(hit.field)
-        start, end = self.span(hit)
+        start, end = self.span(hit._replace(length=min(hit.length, width)))
         end = min(end, start + width)
         margin = max(0, width - (end - start)) // 2
         before = self._text[max(low, start - margin) : start].decode("utf-8", "ignore")
@@ -217,16 +215,35 @@ class Index:
             candidates: places to visit at most for this run.
             limit: hits wanted; each in a field of its own.
         """
+        if not tokens or not self._hashes:
+            return _NOTHING
         wanted = array("I", map(crc32, tokens))
-        if not wanted or not self._hashes:
-            return Found((), complete=True)
-        rarest = min(range(len(wanted)), key=lambda i: self._count[wanted[i] & self._mask])
+        rarest = self._rarest(wanted)
+        if rarest < 0:
+            return _NOTHING
         allowed = min(candidates, budget.steps)
         hits, visited, ended = self._walk(wanted, rarest, allowed, limit)
         budget.steps -= visited
         return Found(hits, complete=ended or len(hits) == limit)
 
-    def _walk(self, wanted: "array[int]", rarest: int, allowed: int, limit: int) -> tuple[tuple[Hit, ...], int, bool]:
+    def may_hold(self, token: bytes) -> bool:
+        """Return False if a token surely stands nowhere here."""
+        return self._count[crc32(token) & self._mask] > 0
+
+    def _rarest(self, wanted: "array[int]") -> int:
+        """Return which token has the shortest chain; -1 if one has none, so that the run cannot stand here."""
+        count, mask, rarest, least = self._count, self._mask, -1, 1 << 62
+        for place, token in enumerate(wanted):
+            length = count[token & mask]
+            if length < least:
+                if not length:
+                    return -1
+                rarest, least = place, length
+        return rarest
+
+    def _walk(
+        self, wanted: "array[int]", rarest: int, allowed: int, limit: int
+    ) -> tuple[tuple[Hit, ...], int, bool]:
         """Follow one chain: hits, places visited, and whether the chain ended."""
         hashes, previous, anchor, length = self._hashes, self._previous, wanted[rarest], len(wanted)
         place, visited, hits = self._head[anchor & self._mask], 0, dict[int, Hit]()
@@ -240,7 +257,9 @@ class Index:
             place = previous[place - 1]
         return tuple(hits.values()), visited, not place
 
-    def cover(self, tokens: Sequence[bytes], budget: Budget, shortest: int = _WINDOW) -> tuple[list[Run], bool]:
+    def cover(
+        self, tokens: Sequence[bytes], budget: Budget, shortest: int = _WINDOW
+    ) -> tuple[list[Run], bool]:
         """Return the longest runs of `tokens` found, left to right, and whether the budget sufficed.
 
         Runs have at least `shortest` tokens. Per window only the newest places are visited, from its rarest
@@ -253,10 +272,11 @@ class Index:
         start, last = 0, len(wanted) - shortest
         while start <= last and budget.steps > 0:
             window = counts[start : start + shortest]
-            rarest = window.index(min(window))
-            run = self._longest(wanted, start, rarest, shortest, budget)
+            least = min(window)
+            rarest = window.index(least)
+            run = self._longest(wanted, start, rarest, shortest, budget) if least else None
             if run is None:
-                start += 1
+                start += 1 if least else rarest + 1
             else:
                 runs.append(self._leftwards(wanted, run, runs[-1].stop if runs else 0))
                 start = run.stop

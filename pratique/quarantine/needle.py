@@ -9,9 +9,13 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
+from pratique.quarantine.decode import decoded
 from pratique.quarantine.index import tokenise
-from pratique.quarantine.normalise import loose, squeeze, strict
+from pratique.quarantine.normalise import loose, strict
 from pratique.quarantine.typed import Date, read_date, read_number
+
+_DEPTH = 3
+_ENCODED = 16
 
 
 class Needle:
@@ -41,8 +45,13 @@ class Needle:
 
     @cached_property
     def size(self) -> int:
-        """Letters and digits in the loose form."""
-        return len(squeeze(self.loose))
+        """Letters and digits in the loose form (as bytes, so one that is not Latin counts for more)."""
+        return sum(map(len, self.tokens))
+
+    @cached_property
+    def encoded(self) -> list[tuple[str, str]]:
+        """How and what, for each readable text that is encoded in it."""
+        return list(decoded(self.raw, _DEPTH)) if len(self.raw) >= _ENCODED else []
 
     @cached_property
     def date(self) -> Date | None:

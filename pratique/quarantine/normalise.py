@@ -55,7 +55,7 @@ def loose(text: str) -> str:
 
 def squeeze(text: str) -> str:
     """Return the letters and digits of a text, nothing between them."""
-    return "".join(character for character in text if character.isalnum())
+    return "".join(filter(str.isalnum, text))
 
 
 def visible(text: str) -> str:
@@ -66,9 +66,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(
-        f"⟦U+{ord(character):04X}⟧" if _hidden(character) else character for character in text
-    )
+    return "".join(f"⟦U+{ord(character):04X}⟧" if _hidden(character) else character for character in text)
 
 
 def _hidden(character: str) -> bool:
@@ -127,7 +125,9 @@ def _look_alikes() -> dict[str, str]:
     """Return the characters that TR39 lists as confusable with one ASCII letter or digit."""
     table = dict(_BEYOND_TR39)
     for character, twins in confusables_data.items():
-        plain = [twin["c"] for twin in twins if len(twin["c"]) == 1 and twin["c"].isascii() and twin["c"].isalnum()]
+        plain = [
+            twin["c"] for twin in twins if len(twin["c"]) == 1 and twin["c"].isascii() and twin["c"].isalnum()
+        ]
         if len(character) == 1 and not character.isascii() and plain:
             table.setdefault(character, plain[0].lower())
     return table

@@ -8,7 +8,9 @@ Rules:
 
 import re
 
-_POINTS = re.compile(r"(?:\b(?:id|ids|no|nr|number|num|ref|ticket|issue|key|item|file|record|row|page|room)\b[\s:.=#]*|#|['\"`(\[])$")
+_POINTS = re.compile(
+    r"(?:\b(?:id|ids|no|nr|number|num|ref|ticket|issue|key|item|file|record|row|page|room)\b[\s:.=#]*|#|['\"`(\[])$"
+)
 _CLOSES = "'\"`)],.;:!? "
 
 
@@ -46,13 +48,19 @@ def _whole(text: str, start: int, end: int) -> bool:
     """Whether what stands between `start` and `end` is not part of something longer."""
     before, before2 = text[max(0, start - 1) : start], text[max(0, start - 2) : max(0, start - 1)]
     after, after2 = text[end : end + 1], text[end + 1 : end + 2]
-    if _word(before) or before in {"@", "-", "+", "%", "="} or (before in {".", "_", "\\"} and _word(before2)):
+    if (
+        _word(before)
+        or before in {"@", "-", "+", "%", "="}
+        or (before in {".", "_", "\\"} and _word(before2))
+    ):
         return False
     if before in {"/", ":", ",", "."} and text[start : start + 1].isdigit() and before2.isdigit():
         return False
     if before == "/" and before2 not in {"/", "", " "}:
         return False
-    return not (_word(after) or after in {"@", "%"} or (after in set(".-/:+=_\\,?&#") and _joins(after, after2)))
+    return not (
+        _word(after) or after in {"@", "%"} or (after in set(".-/:+=_\\,?&#") and _joins(after, after2))
+    )
 
 
 def _joins(mark: str, following: str) -> bool:

@@ -8,8 +8,6 @@ Rules:
 
 from enum import StrEnum
 
-from pydantic import Field
-
 from pratique.model import ArgumentClass, Value
 
 
@@ -71,7 +69,7 @@ class Origin(Value):
         source: the field, when there is one.
         excerpt, span: text around the match in its normalised form, and where in the excerpt the match is.
         how: `exact`, `number`, `date`, `part`, `base64`, `hex`, `rot13`, `reversed`, `squeezed`, `unsearched` …
-        also_untrusted: hostile text spells the value too, though something better vouches for it.
+        also: a field from outside that spells the value too, though something better vouches for it.
     """
 
     argument: str
@@ -83,9 +81,9 @@ class Origin(Value):
     anchored: bool = False
     source: Source | None = None
     excerpt: str = ""
-    span: tuple[int, int] = Field(default=(0, 0))
+    span: tuple[int, int] = (0, 0)
     how: str = ""
-    also_untrusted: bool = False
+    also: Source | None = None
 
     @property
     def trusted(self) -> bool:

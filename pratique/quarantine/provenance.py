@@ -172,10 +172,16 @@ class Tracker:
         first = self._records + 1
         self._records = first + max((leaf.record for leaf in found), default=-1) + 1
         self._anchor(event, found, first, clean=clean)
-        taking = _Taking(event, self._foreign.call(Call(event.call_id, event.tool)), first, _echoes(event, origins))
+        taking = _Taking(
+            event, self._foreign.call(Call(event.call_id, event.tool)), first, _echoes(event, origins)
+        )
         names = identified(event.value, event.ids) if event.ids else {}
         for leaf in found:
-            self._leaf(leaf, taking, names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), "")))
+            self._leaf(
+                leaf,
+                taking,
+                names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), "")),
+            )
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -199,7 +205,9 @@ class Tracker:
         if (event.wrote and clean) or (clean and items == 1 and event.arguments):
             for record in range(first, self._records + 1):
                 self._vouched.anchor(record)
-        texts = ((first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str))
+        texts = (
+            (first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str)
+        )
         self._vouched.anchor_named(texts)
 
     def _leaf(self, leaf: Leaf, taking: "_Taking", record_id: str) -> None:
@@ -208,7 +216,12 @@ class Tracker:
             return
         text, label, path = written(leaf.value), leaf.word.label, full_path(leaf.path, leaf.places)
         echo = taking.echo(text)
-        source = Source(id=f"{taking.event.tool}:{taking.event.call_id}#{path}", call_id=taking.event.call_id, tool=taking.event.tool, path=path)
+        source = Source(
+            id=f"{taking.event.tool}:{taking.event.call_id}#{path}",
+            call_id=taking.event.call_id,
+            tool=taking.event.tool,
+            path=path,
+        )
         if leaf.word.confidential:
             self._confidential.add(loose(text), text, source)
         reference = taking.event.references.get(path)
@@ -216,7 +229,11 @@ class Tracker:
             self._references[reference] = source
         if echo is True:
             return
-        if label is not FieldLabel.UNTRUSTED and len(text) <= _LONGEST_WHOLE and not taking.launders(label, echo=echo):
+        if (
+            label is not FieldLabel.UNTRUSTED
+            and len(text) <= _LONGEST_WHOLE
+            and not taking.launders(label, echo=echo)
+        ):
             self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
         if label.foreign:
             self._shown = self._shown or reference is None
@@ -249,7 +266,11 @@ def _echoes(event: SawResult, origins: Sequence[Origin]) -> dict[str | Decimal, 
     echoes: dict[str | Decimal, bool] = {}
     for leaf in leaves(event.arguments, event.classes):
         text = written(leaf.value)
-        if 0 < len(text) <= _LONGEST_WHOLE and not isinstance(leaf.value, dict) and len(echoes) < _MOST_ECHOES:
+        if (
+            0 < len(text) <= _LONGEST_WHOLE
+            and not isinstance(leaf.value, dict)
+            and len(echoes) < _MOST_ECHOES
+        ):
             key = Needle(text).key
             echoes[key] = echoes.get(key, True) and leaf.path not in unclean
     return echoes

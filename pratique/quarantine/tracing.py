@@ -12,7 +12,6 @@ from pratique.model import ArgumentClass
 from pratique.quarantine.arguments import REFERENCE, Argument
 from pratique.quarantine.atoms import atoms
 from pratique.quarantine.confidential import Confidential
-from pratique.quarantine.decode import decoded
 from pratique.quarantine.foreign import Foreign, Place
 from pratique.quarantine.index import Budget
 from pratique.quarantine.limits import Limits
@@ -24,7 +23,6 @@ from pratique.quarantine.vouched import Vouch, Vouched
 _MOST_ATOMS = 64
 _MOST_PASSAGES = 4
 _LONG_ID = 6
-_ENCODED = 16
 _FREE = {ArgumentClass.CONTENT, ArgumentClass.SCHED}
 
 
@@ -98,9 +96,16 @@ class Tracing:
     def _by(self, leaf: Argument, needle: Needle, vouch: Vouch, place: Place | None) -> Origin:
         """Return the origin of a value that something vouches for."""
         origin = _origin(leaf, needle.raw[: self._limits.excerpt], vouch.kind)
-        found = place is not None and place.how != UNSEARCHED
+        also = place or Place("")
         return origin.model_copy(
-            update={"anchored": vouch.anchored, "source": vouch.source, "how": vouch.how, "also_untrusted": found}
+            update={
+                "anchored": vouch.anchored,
+                "source": vouch.source,
+                "how": vouch.how,
+                "also": also.source,
+                "excerpt": also.excerpt,
+                "span": also.span,
+            }
         )
 
     def _from(self, leaf: Argument, value: str, place: Place, part: Part = Part.WHOLE) -> Origin:
@@ -115,8 +120,12 @@ class Tracing:
         places: dict[Source | None, Place] = {}
         if needle.number is None and needle.date is None:
             found = self._foreign.parts(needle, leaf.wanted, self._budget)
-            found_places = [place for passage, place in found if not self._vouched.explains(passage, self._budget)]
-            for place in sorted(found_places + list(self._encoded(needle)), key=lambda place: -len(place.text)):
+            found_places = [
+                place for passage, place in found if not self._vouched.explains(passage, self._budget)
+            ]
+            for place in sorted(
+                found_places + list(self._encoded(needle)), key=lambda place: -len(place.text)
+            ):
                 places.setdefault(place.source, place)
         if not places:
             yield _origin(leaf, needle.raw[: self._limits.excerpt], OriginKind.MODEL)
@@ -126,9 +135,7 @@ class Tracing:
 
     def _encoded(self, needle: Needle) -> Iterator[Place]:
         """Yield where what the argument holds in base64 or hex stands outside."""
-        if len(needle.raw) < _ENCODED:
-            return
-        for how, inner in decoded(needle.raw, self._limits.depth):
+        for how, inner in needle.encoded:
             for _, place in self._foreign.parts(Needle(inner), ArgumentClass.CONTENT, self._budget):
                 yield place._replace(how=f"{how} in the argument")
 
@@ -153,9 +160,9 @@ class Tracing:
 
     def _leaks(self, leaf: Argument, needle: Needle) -> Iterator[Origin]:
         """Yield each confidential value that the request did not name."""
-        texts = [needle.loose]
-        if len(needle.raw) >= _ENCODED:
-            texts += [loose(inner) for _, inner in decoded(needle.raw, self._limits.depth)]
+        if not self._confidential:
+            return
+        texts = [needle.loose, *(loose(inner) for _, inner in needle.encoded)]
         found = dict(pair for text in texts for pair in self._confidential.within(text))
         for value, source in found.items():
             if not self._vouched.in_request(strict(value)):

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
-_DATE = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:[t ](\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?(?:z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE)
+_DATE = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)(?:[t ](\d\d):(\d\d)(?::\d\d(?:\.\d+)?)?(?:z|[+-]\d\d:?\d\d)?)?", re.IGNORECASE
+)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?")
 _IN_TEXT = re.compile(r"(?<![\w.:/])(?<!\d[,-])\d{1,3}(?:[,']\d{3})+(?:\.\d+)?(?!\w|[.,:/-]\d)"
                       r"|(?<![\w.:/])(?<!\d[,-])\d+(?:[.,]\d+)?(?!\w|[.,:/-]\d)")  # fmt: skip
@@ -43,7 +45,7 @@ class Date(NamedTuple):
         bare_month, bare_day = f"{self.month}", f"{self.day}"
         for parts in (
             (year, month, day), (day, month, year), (month, day, year),
-            (bare_month, bare_day, year), (bare_day, bare_month, year), (f"{year}{month}{day}",),
+            (bare_month, bare_day, year), (bare_day, bare_month, year),
         ):  # fmt: skip
             yield [part.encode() for part in parts]
 

@@ -68,7 +68,11 @@ def judge(  # noqa: PLR0913  # what a verdict depends on, by name
     acts = tier is not Tier.READ
     sinks = tuple(_sinks(origins, identities=identities)) if reached else ()
     outside = plan is not None and acts and tool not in plan
-    reasons = (*sinks, *(_strict(tier, reached=reached) if rule is Rule.STRICT else ()), *_plan(tool, outside=outside))
+    reasons = (
+        *sinks,
+        *(_strict(tier, reached=reached) if rule is Rule.STRICT else ()),
+        *_plan(tool, outside=outside),
+    )
     return Verdict(
         taint=_taint(origins, reached=reached, sink=bool(sinks)),
         held=acts and (outside or (bool(sinks) if rule is Rule.PROVENANCE else len(reasons) > len(sinks))),

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pratique.model import ArgumentClass, FieldLabel
+from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.index import Budget, Index, tokenise
 from pratique.quarantine.limits import Limits
@@ -23,14 +24,9 @@ from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import occurs, occurs_verbatim
 from pratique.quarantine.origin import OriginKind, Source
 from pratique.quarantine.typed import Date, numbers_in
+from pratique.quarantine.words import STATUS_WORDS
 
 _RUN_ON = re.compile(r"(?<=[a-z])\.(?=[A-Z])")
-_STATUS_WORDS = frozenset(
-    "true false none null yes no on off open opened closed done todo new old sent received draft drafts read unread "
-    "pending active inactive confirmed canceled cancelled accepted declined approved rejected paid unpaid public "
-    "private internal external low normal medium high urgent file folder text inbox email message event user admin "
-    "today tomorrow yesterday morning meeting lunch payment transaction document report notes".split()
-)
 _LONGEST_NAME = 200
 _SHARED_BY = 2
 _KINDS = {
@@ -120,7 +116,9 @@ class Vouched:
         Args:
             names: record, field path and value, for the text fields of one result.
         """
-        found = [(record, path, strict(value)) for record, path, value in names if _may_name(value, self._limits)]
+        found = [
+            (record, path, strict(value)) for record, path, value in names if _may_name(value, self._limits)
+        ]
         shared = Counter((path, value) for _, path, value in found)
         for record, path, value in found:
             if shared[path, value] > _SHARED_BY or record in self._anchored:
@@ -172,7 +170,9 @@ class Vouched:
         """Find the whole value of a field; of equal labels, one in an anchored record first."""
         entries = [entry for entry in self._entries.get(needle.key, ()) if not kind or entry.type == kind]
         if needle.number is None and needle.size < self._limits.shortest:
-            entries = [entry for entry in entries if kind and entry.label in {FieldLabel.META, FieldLabel.AUTHORITY}]
+            entries = [
+                entry for entry in entries if kind and entry.label in {FieldLabel.META, FieldLabel.AUTHORITY}
+            ]
         if not entries:
             return None
         best = min(entries, key=lambda entry: (_ORDER.index(entry.label), entry.record not in self._anchored))
@@ -185,43 +185,28 @@ class Vouched:
         index = self._dates[FieldLabel.AUTHORITY]
         for hit in index.find(tokenise(needle.strict), budget, self._limits.candidates, limit=4).hits:
             if occurs(needle.strict, index.text(hit.field)):
-                return Vouch(OriginKind.AUTHORITY, anchored=True, source=self._sources[FieldLabel.AUTHORITY][hit.field])
+                return Vouch(
+                    OriginKind.AUTHORITY, anchored=True, source=self._sources[FieldLabel.AUTHORITY][hit.field]
+                )
         return None
 
     def _vouch_date(self, date: Date, budget: Budget) -> Vouch | None:
         """Find a date that the request, a vouched field or a system wrote; its time too, if it says one."""
         for label, index in self._dates.items():
             hit = find_date(index, date, budget, self._limits.candidates)
-            if hit is not None and (not date.timed or _has_time(index, date, budget)):
+            if hit is not None and (not date.timed or has_time(index, date, budget)):
                 kind = _KINDS[label] if label else OriginKind.REQUEST
-                return Vouch(kind, anchored=True, source=self._sources[label][hit] if label else None, how="date")
+                return Vouch(
+                    kind, anchored=True, source=self._sources[label][hit] if label else None, how="date"
+                )
         return None
 
 
 _REQUESTED = Vouch(OriginKind.REQUEST, anchored=True, source=None)
 
 
-def find_date(index: Index, date: Date, budget: Budget, candidates: int) -> int | None:
-    """Return a field in which a date stands: in digits, or as a month's name next to a day."""
-    for run in date.written():
-        found = index.find(run, budget, candidates)
-        if found.hits:
-            return found.hits[0].field
-    near = index.near(date.month_words(), date.day_words(), 3, budget)
-    for hit in near.hits:
-        years = {word for word in tokenise(index.around(hit, 200)[0]) if re.fullmatch(rb"(?:19|20)\d\d", word)}
-        if not years or str(date.year).encode() in years:
-            return hit.field
-    return None
-
-
-def _has_time(index: Index, date: Date, budget: Budget) -> bool:
-    """Whether the date's time of day stands in the index."""
-    return any(index.find(run, budget, 64).hits for run in date.times())
-
-
 def _may_name(value: str, limits: Limits) -> bool:
     """Whether a value can name a record: long enough, not a number, not a word that a thousand records share."""
     if not limits.shortest <= len(value) <= _LONGEST_NAME:
         return False
-    return any(map(str.isalpha, value)) and value.strip().lower() not in _STATUS_WORDS
+    return any(map(str.isalpha, value)) and value.strip().lower() not in STATUS_WORDS
