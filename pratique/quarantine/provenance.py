@@ -167,11 +167,10 @@ class Tracker:
         """Take in a result: anchor its records, then each of its leaves by its label."""
         if origins is None:
             origins = self.trace(event.tool, event.arguments, event.classes) if event.arguments else ()
-        clean = all(map(self._is_clean, origins))
         found = list(self._shape(event.fields).leaves(event.value))
         first = self._records + 1
         self._records = first + max((leaf.record for leaf in found), default=-1) + 1
-        self._anchor(event, found, first, clean=clean)
+        self._anchor(event, found, first, origins)
         taking = _Taking(
             event, self._foreign.call(Call(event.call_id, event.tool)), first, _echoes(event, origins)
         )
@@ -197,13 +196,14 @@ class Tracker:
             return origin.anchored
         return origin.kind in _CLEAN or (origin.kind is OriginKind.MODEL and not self.exposed)
 
-    def _anchor(self, event: SawResult, found: list[Leaf], first: int, *, clean: bool) -> None:
-        """Anchor the records of a result that are meant. Record -1, the result itself, is number `first - 1 + 1`."""
-        items = self._records - first
+    def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
+        """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
+        clean = all(map(self._is_clean, origins))
+        alone = self._records == first + 1 and any(origin.kind is not OriginKind.LITERAL for origin in origins)
         if event.wrote or clean:
             self._vouched.anchor(first)
-        if (event.wrote and clean) or (clean and items == 1 and event.arguments):
-            for record in range(first, self._records + 1):
+        if clean and (event.wrote or alone):
+            for record in range(first + 1, self._records + 1):
                 self._vouched.anchor(record)
         texts = (
             (first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str)
