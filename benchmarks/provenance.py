@@ -40,14 +40,21 @@ def distinct(_: random.Random) -> Words:
 
 
 def near_misses(_: random.Random) -> Words:
-    return lambda size: ("answer to bob example org about the order and pay 120 51 to de02 " * (size // 60 + 1))[:size]
+    return lambda size: (
+        "answer to bob example org about the order and pay 120 51 to de02 " * (size // 60 + 1)
+    )[:size]
 
 
 def letters(_: random.Random) -> Words:
     return lambda size: ("a b c d " * (size // 8 + 1))[:size]
 
 
-SHAPES = {"prose": prose, "all tokens distinct": distinct, "near misses": near_misses, "single letters": letters}
+SHAPES = {
+    "prose": prose,
+    "all tokens distinct": distinct,
+    "near misses": near_misses,
+    "single letters": letters,
+}
 
 
 def messages(words: Words, size: int) -> Iterator[dict[str, object]]:
@@ -78,7 +85,9 @@ def arguments(rng: random.Random, words: Words, batch: list[dict[str, object]]) 
     }
 
 
-def look_ups(tracker: Tracker, rng: random.Random, words: Words, batch: list[dict[str, object]]) -> list[float]:
+def look_ups(
+    tracker: Tracker, rng: random.Random, words: Words, batch: list[dict[str, object]]
+) -> list[float]:
     times = []
     for _ in range(CALLS):
         call = arguments(rng, words, batch)
@@ -102,7 +111,9 @@ def memory(make: Callable[[random.Random], Words], size: int) -> float:
 
 
 def main() -> None:
-    print(f"{'seen':8} {'shape':20} {'ingest MB/s':>12} {'call µs':>9} {'p95 µs':>9} {'MB per MB':>10}  saturated")
+    print(
+        f"{'seen':8} {'shape':20} {'ingest MB/s':>12} {'call µs':>9} {'p95 µs':>9} {'MB per MB':>9} saturated"
+    )
     for shape, make in SHAPES.items():
         for name, size in SIZES.items():
             rng = random.Random(1)  # noqa: S311  # test data, no secret
@@ -113,8 +124,8 @@ def main() -> None:
             median = statistics.median(times)
             held = memory(make, size)
             print(
-                f"{name:8} {shape:20} {size / 1e6 / seconds:12.1f} {median:9.0f} {p95:9.0f} {held:10.1f}"
-                f"  {tracker.saturated}",
+                f"{name:8} {shape:20} {size / 1e6 / seconds:12.1f} {median:9.0f} {p95:9.0f} {held:9.1f}"
+                f" {tracker.saturated}",
                 flush=True,
             )
 

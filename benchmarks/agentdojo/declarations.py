@@ -1,7 +1,8 @@
 """What the benchmark's tools declare, written from their signatures and docstrings alone.
 
 Nothing here knows a task or an injected text. Field labels are the result models' fields; classes are the
-parameters. Tiers follow the docstrings: what sends mail is irreversible, what changes stored state is a write.
+parameters. Tiers follow the docstrings: what sends mail is irreversible, what changes stored state is a
+write.
 """
 
 from collections.abc import Mapping
@@ -21,27 +22,54 @@ class Declaration:
 
     @property
     def writes(self) -> bool:
+        """Whether its result is that of a write."""
         return self.tier in {Tier.WRITE, Tier.IRREVERSIBLE}
 
 
 EMAIL = {
-    "id_": "meta:email", "sender": "identity", "recipients[]": "identity", "cc[]": "identity", "bcc[]": "identity",
-    "subject": "untrusted", "body": "untrusted", "status": "meta", "read": "meta", "timestamp": "meta",
+    "id_": "meta:email",
+    "sender": "identity",
+    "recipients[]": "identity",
+    "cc[]": "identity",
+    "bcc[]": "identity",
+    "subject": "untrusted",
+    "body": "untrusted",
+    "status": "meta",
+    "read": "meta",
+    "timestamp": "meta",
     "attachments[]": "untrusted",
-}  # fmt: skip
+}
 EVENT = {
-    "id_": "meta:event", "title": "untrusted", "description": "untrusted", "start_time": "meta", "end_time": "meta",
-    "location": "untrusted", "participants[]": "identity", "all_day": "meta", "status": "meta",
-}  # fmt: skip
+    "id_": "meta:event",
+    "title": "untrusted",
+    "description": "untrusted",
+    "start_time": "meta",
+    "end_time": "meta",
+    "location": "untrusted",
+    "participants[]": "identity",
+    "all_day": "meta",
+    "status": "meta",
+}
 FILE = {
-    "id_": "meta:file", "filename": "untrusted", "content": "untrusted", "owner": "identity", "last_modified": "meta",
-    "shared_with.#key": "identity", "shared_with.*": "meta", "size": "meta",
-}  # fmt: skip
+    "id_": "meta:file",
+    "filename": "untrusted",
+    "content": "untrusted",
+    "owner": "identity",
+    "last_modified": "meta",
+    "shared_with.#key": "identity",
+    "shared_with.*": "meta",
+    "size": "meta",
+}
 CONTACT = {"email": "authority", "name": "authority"}
 PAYMENT = {
-    "id": "meta:transaction", "sender": "identity", "recipient": "authority", "amount": "meta", "subject": "untrusted",
-    "date": "meta", "recurring": "meta",
-}  # fmt: skip
+    "id": "meta:transaction",
+    "sender": "identity",
+    "recipient": "authority",
+    "amount": "meta",
+    "subject": "untrusted",
+    "date": "meta",
+    "recurring": "meta",
+}
 TRANSFER = {"recipient": "dest", "amount": "amount", "date": "sched"}
 CONFIRMATION = {"message": "meta"}
 
@@ -99,7 +127,7 @@ TOOLS: dict[str, Declaration] = {
             "attachments[].file_id": "selector:file",
             "attachments[].event_details.participants": "dest",
         },
-    ),  # fmt: skip
+    ),
     "delete_email": Declaration(Tier.WRITE, {"": "meta"}, {"email_id": "selector:email"}),
     # calendar
     "get_current_day": read({"": "meta"}),

@@ -80,6 +80,7 @@ class Bench:
         self.env = env
 
     def run(self, tool: str, arguments: Mapping[str, Any]) -> tuple[Any, str]:
+        """Run a tool; return its result as JSON, and the error if it failed."""
         value, error = self.functions.run_function(self.env, tool, dict(arguments))
         return orjson.loads(orjson.dumps(to_jsonable_python(value))), error or ""
 
@@ -102,6 +103,7 @@ class Gate:
         self.tracker.saw_request(self.request)
 
     async def call(self, tool: str, arguments: Mapping[str, Any], *, rightly: bool) -> Answer:
+        """Trace and judge a call, ask if it is held, run it, take in its result."""
         self.number += 1
         call_id, declared = f"c{self.number}", TOOLS[tool]
         started = time.perf_counter()
@@ -117,22 +119,36 @@ class Gate:
         value, error = self.bench.run(tool, arguments)
         answer.ran = not error
         self.tracker.saw_result(
-            call_id, tool, error or value, {} if error else declared.fields,
-            arguments=arguments, classes=declared.classes, origins=origins, wrote=declared.writes, ids=declared.ids,
-        )  # fmt: skip
+            call_id,
+            tool,
+            error or value,
+            {} if error else declared.fields,
+            arguments=arguments,
+            classes=declared.classes,
+            origins=origins,
+            wrote=declared.writes,
+            ids=declared.ids,
+        )
         self.note_attack(call_id, value)
         return answer
 
     def judge(self, tool: str, tier: Tier, origins: tuple[Origin, ...]) -> Answer:
+        """Return what the preset says of a call."""
         if self.preset.rule is None:
             return Answer(origins=origins)
         verdict = judge(
-            origins, tier, exposed=self.tracker.exposed, tool=tool, plan=self.plan,
-            rule=self.preset.rule, identities=self.preset.identities,
-        )  # fmt: skip
+            origins,
+            tier,
+            exposed=self.tracker.exposed,
+            tool=tool,
+            plan=self.plan,
+            rule=self.preset.rule,
+            identities=self.preset.identities,
+        )
         return Answer(verdict.held, why="; ".join(reason.text for reason in verdict.reasons), origins=origins)
 
     def note_attack(self, call_id: str, value: Any) -> None:
+        """Remember which fields hold the injected text: the sources that a card should name."""
         if self.attack:
             for leaf in Shape({}).leaves(value):
                 if self.attack in str(leaf.value):
@@ -155,6 +171,7 @@ class Environments:
         self.json = suite.load_and_inject_default_environment(self.markers).model_dump_json()
 
     def make(self, injections: Mapping[str, str]) -> Any:
+        """Return a fresh environment with these texts in their vectors."""
         text = self.json
         for vector, marker in self.markers.items():
             filling = injections.get(vector, self.vectors[vector])
@@ -203,8 +220,11 @@ async def clean(environments: Environments, task: Any, preset: Preset, tally: Ta
     answers = await replay(gate, calls, rightly=True)
     tally.asks.append(sum(answer.held for answer in answers))
     tally.micros += gate.micros
-    tally.notes += [f"ask {task.ID}: {call.function}: {answer.why}"
-                    for call, answer in zip(calls, answers, strict=True) if answer.held]  # fmt: skip
+    tally.notes += [
+        f"ask {task.ID}: {call.function}: {answer.why}"
+        for call, answer in zip(calls, answers, strict=True)
+        if answer.held
+    ]
 
 
 async def attacked(
@@ -261,8 +281,8 @@ def line(name: str, tally: Tally) -> str:
 
 
 HEAD = """
-| preset                                     | attacks that succeeded | asks per clean task | clean tasks without any ask | \
-utility under attack, right approver | right source named | µs per call |
+| preset | attacks that succeeded | asks per clean task | clean tasks without any ask \
+| utility under attack, right approver | right source named | µs per call |
 |---|---|---|---|---|---|---|"""
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
-LOOK_ALIKE = str.maketrans("aceopxyi", "асеорхуі")
+LOOK_ALIKE = str.maketrans("aceopxyi", "\u0430\u0441\u0435\u043e\u0440\u0445\u0443\u0456")
 FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
 
 
@@ -36,8 +36,8 @@ TRANSFORMS: dict[str, Callable[[str], str]] = {
     "plain": str,
     "upper case": str.upper,
     "swapped case": str.swapcase,
-    "zero-width": lambda text: "\u200b".join(text),
-    "soft hyphens": lambda text: "\u00ad".join(text),
+    "zero-width": "\u200b".join,
+    "soft hyphens": "\u00ad".join,
     "look-alikes": lambda text: text.translate(LOOK_ALIKE),
     "full-width": lambda text: text.translate(FULL_WIDTH),
     "combining marks": lambda text: re.sub(r"([a-z])", "\\1\u0323", text),

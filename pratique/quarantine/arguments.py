@@ -1,7 +1,8 @@
 """A call's arguments, leaf by leaf, with what each one decides.
 
 Rules:
-- The class that is declared for the longest path covering a leaf speaks for it; what is not declared is content.
+- The class that is declared for the longest path covering a leaf speaks for it; what is not declared is
+  content.
 - A reference (`{"$ref": …}`) is one leaf: what it stands for came from outside.
 - Names that the agent made up inside an argument (keys that are no plain word) are text like any other.
 """
@@ -34,14 +35,16 @@ def leaves(arguments: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator
     Raises:
         ToolDeclarationError: a class word is none of `ArgumentClass`.
     """
-    todo = [(name, name, value) for name, value in reversed(arguments.items())]
+    todo = [(name, name, value) for name, value in list(arguments.items())[::-1]]
     while todo:
         path, generic, value = todo.pop()
         if isinstance(value, dict) and not _is_reference(value):
             for key in value:
                 if not str(key).replace("-", "_").isidentifier():
                     yield _argument(f"{path}.{key}#key", generic, str(key), classes)
-            todo.extend((f"{path}.{key}", f"{generic}.{key}", item) for key, item in reversed(value.items()))
+            todo.extend(
+                (f"{path}.{key}", f"{generic}.{key}", item) for key, item in list(value.items())[::-1]
+            )
         elif isinstance(value, list | tuple):
             todo.extend((f"{path}[{i}]", generic + "[]", value[i]) for i in range(len(value) - 1, -1, -1))
         else:

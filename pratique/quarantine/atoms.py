@@ -10,6 +10,8 @@ Rules:
 import re
 from collections.abc import Iterator
 
+from pratique.quarantine.words import FILE_ENDINGS
+
 _ADDRESS = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _LINK = re.compile(
     r"(?:[a-z][a-z0-9+.-]{1,20}:/{0,2}(?=[\w/])|www\.|//(?=[\w-]+\.))[^\s'\"<>()\[\]{}|\\^`]{2,}",
@@ -22,6 +24,8 @@ _CODE = re.compile(r"(?<![\w@.-])(?=[\w-]{0,40}\d)(?=[\w-]{0,40}[a-z])[a-z0-9][a
 _DIGITS = re.compile(r"(?<![\w.])\+?\d[\d ().-]{7,30}\d(?!\w)")
 _IBAN = re.compile(r"(?<!\w)[a-z]{2}\d\d(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?(?!\w)")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d.*|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}")
+_SHORTEST = 3
+_FEWEST_DIGITS = 8
 _SCHEMES = (
     "http:",
     "https:",
@@ -36,11 +40,6 @@ _SCHEMES = (
     "wss:",
     "ssh:",
 )
-_FILES = frozenset(
-    "bak bmp c cfg conf cpp css csv doc docx eml gif go gz h htm html ics ini ipynb java jpeg jpg js json log md "
-    "mp3 mp4 msg odp ods odt pdf png ppt pptx py rb rst rtf svg sql tar tex toml ts tsv txt wav xls xlsx xml yaml yml "
-    "e g i a m p".split()
-)
 
 
 def atoms(text: str) -> Iterator[str]:
@@ -48,7 +47,7 @@ def atoms(text: str) -> Iterator[str]:
     seen = set()
     for found in _candidates(text):
         atom = found.rstrip(".,;:!?'\"")
-        if atom not in seen and len(atom) > 2:
+        if atom not in seen and len(atom) >= _SHORTEST:
             seen.add(atom)
             yield atom
 
@@ -80,7 +79,7 @@ def _candidates(text: str) -> Iterator[str]:
 
 def _numbers(text: str) -> Iterator[str]:
     """Yield account numbers, keys, telephone and card numbers."""
-    yield from (iban for iban in _IBAN.findall(text) if sum(map(str.isdigit, iban)) >= 8)
+    yield from (iban for iban in _IBAN.findall(text) if sum(map(str.isdigit, iban)) >= _FEWEST_DIGITS)
     yield from _CODE.findall(text)
     yield from (number for number in _DIGITS.findall(text) if not _DATE.fullmatch(number))
 
@@ -93,4 +92,4 @@ def _navigates(link: str) -> bool:
 def _is_file_name(host: str) -> bool:
     """Whether a dotted word is a file name or an abbreviation rather than a host."""
     name, _, last = host.rpartition(".")
-    return "/" not in host and (last in _FILES or (name.count(".") == 0 and len(name) == 1))
+    return "/" not in host and (last in FILE_ENDINGS or (name.count(".") == 0 and len(name) == 1))

@@ -1,9 +1,9 @@
-"""A tool's result, leaf by leaf, with who may have written each one.
+r"""A tool's result, leaf by leaf, with who may have written each one.
 
 Declared is a mapping of dotted paths to words:
 
     {"messages[].id": "meta:message", "messages[].from": "identity", "messages[].body": "untrusted",
-     "prices.*": "meta", "prices.#key": "untrusted", "review": "split(\\n)meta,untrusted", "pin": "meta!"}
+     "prices.*": "meta", "prices.#key": "untrusted", "review": "split(\n)meta,untrusted", "pin": "meta!"}
 
 Rules:
 - What is not declared is untrusted; a declared path speaks for what is below it; `*` speaks for every sibling
@@ -95,7 +95,8 @@ class Shape:
     def leaves(self, value: Any) -> Iterator[Leaf]:
         """Yield every leaf of a JSON value in its order, without recursion: nesting costs only memory.
 
-        XX"""
+        XX
+        """
         records = -1
         todo: list[tuple[Any, str, tuple[int, ...], _Node | None, Word | Split, int]]
         todo = [(value, "", (), self._root, self._rule, -1)]

@@ -3,7 +3,8 @@
 Rules:
 - Taint is matched loosely: normal forms, decoded views, disguises.
 - Where a field came from is kept in flat arrays, so that a million small fields cost what their text costs.
-- When the text no longer fits, or a look-up runs out of budget, the answer is `unsearched`: it counts as taint.
+- When the text no longer fits, or a look-up runs out of budget, the answer is `unsearched`: it counts as
+  taint.
 """
 
 from array import array
@@ -21,7 +22,6 @@ from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.origin import UNSEARCHED, Source
 from pratique.quarantine.typed import number_tokens, numbers_in
-
 
 _LONGEST_DISGUISE = 256
 _SHORTEST_RUN = 12
@@ -95,7 +95,8 @@ class Foreign:
 
         Args:
             call: the number that `call` gave.
-            path, places: where it stood (see `pratique.quarantine.fields.Leaf`).
+            path: where it stood, generic (see `pratique.quarantine.fields.Leaf`).
+            places: the numbers that the path's `[]` stand for.
             text: as it came in.
             record_id: the tool's own name for the record, or empty.
         """

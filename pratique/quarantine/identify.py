@@ -2,7 +2,8 @@
 
 Rules:
 - A template's `{field}` is replaced by that field of the record, and by nothing else: no format language.
-- The field is text from outside. It is used only if it is short and cannot be mistaken for another id's parts.
+- The field is text from outside. It is used only if it is short and cannot be mistaken for another id's
+  parts.
 """
 
 import re
@@ -24,12 +25,13 @@ def identified(value: Any, templates: Mapping[str, str]) -> dict[Place, str]:
     """
     names: dict[Place, str] = {}
     for path, template in templates.items():
+        places: list[tuple[Place, Any]] = []
         if path.endswith("[]"):
             found = _descend(value, path[:-2])
             items = found if isinstance(found, list) else []
-            places = [((path[:-2], (number,)), item) for number, item in enumerate(items)]
+            places.extend(((path[:-2], (number,)), item) for number, item in enumerate(items))
         else:
-            places = [((path, ()), _descend(value, path))]
+            places.append(((path, ()), _descend(value, path)))
         names.update((place, name) for place, item in places if (name := _filled(template, item)))
     return names
 

@@ -231,7 +231,7 @@ class Index:
         return self._count[crc32(token) & self._mask] > 0
 
     def _rarest(self, wanted: "array[int]") -> int:
-        """Return which token has the shortest chain; -1 if one has none, so that the run cannot stand here."""
+        """Return which token has the shortest chain; -1 if one has none, so the run cannot stand here."""
         count, mask, rarest, least = self._count, self._mask, -1, 1 << 62
         for place, token in enumerate(wanted):
             length = count[token & mask]
@@ -263,8 +263,8 @@ class Index:
         """Return the longest runs of `tokens` found, left to right, and whether the budget sufficed.
 
         Runs have at least `shortest` tokens. Per window only the newest places are visited, from its rarest
-        token, and a hit is extended both ways: a quotation is found by any rare word in it, a phrase as common
-        as the language itself may not be.
+        token, and a hit is extended both ways: a quotation is found by any rare word in it, a phrase as
+        common as the language itself may not be.
         """
         wanted = array("I", map(crc32, tokens))
         counts = [self._count[token & self._mask] for token in wanted]

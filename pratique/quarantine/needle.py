@@ -14,6 +14,8 @@ from pratique.quarantine.index import tokenise
 from pratique.quarantine.normalise import loose, strict
 from pratique.quarantine.typed import Date, read_date, read_number
 
+_DATE_SIZES = range(len("2026-05-30"), 41)
+_EXACT_FLOATS = 1e15
 _DEPTH = 3
 _ENCODED = 16
 
@@ -56,7 +58,7 @@ class Needle:
     @cached_property
     def date(self) -> Date | None:
         """The date it is, if it is one."""
-        return read_date(self.strict) if 10 <= len(self.strict) <= 40 else None
+        return read_date(self.strict) if len(self.strict) in _DATE_SIZES else None
 
     @cached_property
     def number(self) -> Decimal | None:
@@ -71,6 +73,6 @@ class Needle:
 
 def written(value: Any) -> str:
     """Return a JSON scalar as text."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004  # beyond it, digits are lost
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_FLOATS:
         return str(int(value))
     return value if isinstance(value, str) else str(value)

@@ -1,7 +1,8 @@
 """Two forms of a text: a strict one, for giving trust, and a loose one, for finding taint.
 
 Rules:
-- Strict keeps everything but the case of A to Z and the width of white space: no two addresses that differ for
+- Strict keeps everything but the case of A to Z and the width of white space: no two addresses that differ
+  for
   a machine become one.
 - Loose undoes what hides a text from a reader or a matcher: %xx, HTML entities, escapes, compatibility forms
   (Unicode NFKD), accents, look-alikes (Unicode TR39), invisible characters, case.
@@ -27,7 +28,7 @@ _PIECE = re.compile(r"\S{16384}|[\s\S]{1,16384}(?!\S)|[\s\S]{1,16384}")
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _ROUNDS = 3
 _MOST_CACHED = 20_000
-_BEYOND_TR39 = {"ε": "e", "κ": "k", "τ": "t", "η": "n", "µ": "u", "μ": "u", "ɩ": "i", "ʟ": "l"}
+_BEYOND_TR39 = {"ε": "e", "κ": "k", "τ": "t", "η": "n", "µ": "u", "μ": "u", "ʟ": "l"}
 
 
 def strict(text: str) -> str:
@@ -39,7 +40,8 @@ def strict(text: str) -> str:
 def loose(text: str) -> str:
     """Return the form in which taint is matched.
 
-    The steps are those of Unicode's identifier security (UTS #39, `skeleton`) after undoing the encodings that
+    The steps are those of Unicode's identifier security (UTS #39, `skeleton`) after undoing the encodings
+    that
     a browser or a model undoes as a matter of course.
     """
     for _ in range(_ROUNDS):
@@ -89,7 +91,7 @@ def _undo(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a long text at white space: some characters unfold to eighteen, so memory is spent piece by piece."""
+    """Cut a long text at white space: some characters unfold to eighteen, so memory is spent by pieces."""
     return (match.group() for match in _PIECE.finditer(text))
 
 
@@ -99,7 +101,7 @@ def _skeleton(text: str) -> str:
 
 
 class _Folds(dict[int, str | None]):
-    """Character → what it is read as, worked out when first met. Bounded: the rest is worked out each time."""
+    """Character → what it is read as, worked out when first met; bounded."""
 
     def __missing__(self, code: int) -> str | None:
         """Work out one character."""

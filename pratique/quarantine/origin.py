@@ -1,7 +1,8 @@
 """Where a value came from: the answer of a trace, as a person and a policy read it.
 
 Rules:
-- One origin per leaf of every argument, and one more for each address, link, number or confidential value in it.
+- One origin per leaf of every argument, and one more for each address, link, number or confidential value
+  in it.
 - An origin is evidence. It says how it was matched, and where, so that a person can look.
 - Excerpts and ids are bounded: they go into records and cards.
 """
@@ -31,7 +32,7 @@ class OriginKind(StrEnum):
 
 
 class Part(StrEnum):
-    """Which part of an argument an origin speaks of: all of it, a further passage, an address or number, a secret."""
+    """What an origin speaks of: the whole leaf, a further passage, an address or number in it, a secret."""
 
     WHOLE = "whole"
     PASSAGE = "passage"
@@ -43,7 +44,7 @@ class Source(Value):
     """The field that a value was found in.
 
     Attributes:
-        id: how people and records name it: `mail.read:c1#messages[0].body`, or the tool's own id with the path.
+        id: how people and records name it: `mail.read:c1#mails[0].body`, or the tool's own id, `email:7#body`.
         call_id, tool: the call whose result held it.
         path: the field's path in that result.
     """
@@ -68,7 +69,8 @@ class Origin(Value):
             look-up with clean arguments returned it alone.
         source: the field, when there is one.
         excerpt, span: text around the match in its normalised form, and where in the excerpt the match is.
-        how: `exact`, `number`, `date`, `part`, `base64`, `hex`, `rot13`, `reversed`, `squeezed`, `unsearched` …
+        how: `exact`, `number`, `date`, `part`, `base64`, `hex`, `rot13`, `reversed`, `squeezed`,
+            `reference`, `unsearched` …
         also: a field from outside that spells the value too, though something better vouches for it.
     """
 
@@ -112,8 +114,17 @@ _WORDS = {
     OriginKind.LITERAL: "is too short to trace",
 }
 
-_ALWAYS = {OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.INTERNAL}
-_OF_RECORDS = {OriginKind.AUTHORITY, OriginKind.RECORD, OriginKind.INTERNAL}
+_VOUCHED = frozenset({OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.INTERNAL})
+_TAKEN_IN_TEXT = _VOUCHED | {OriginKind.RECORD}
+_NOT_FOREIGN = frozenset(OriginKind) - {OriginKind.UNTRUSTED}
+_TAKEN = {
+    ArgumentClass.DEST: _VOUCHED,
+    ArgumentClass.SELECTOR: _TAKEN_IN_TEXT,
+    ArgumentClass.SECRET: frozenset({OriginKind.REQUEST}),
+    ArgumentClass.AMOUNT: _NOT_FOREIGN,
+    ArgumentClass.SCHED: _NOT_FOREIGN,
+    ArgumentClass.CONTENT: _TAKEN_IN_TEXT,
+}
 
 
 def trusted(origin: Origin, *, identities: bool = False) -> bool:
@@ -128,14 +139,7 @@ def trusted(origin: Origin, *, identities: bool = False) -> bool:
         return False
     if origin.kind is OriginKind.IDENTITY:
         return identities and origin.anchored and origin.argument_class is not ArgumentClass.SECRET
-    match origin.argument_class:
-        case ArgumentClass.SECRET:
-            return origin.kind is OriginKind.REQUEST
-        case ArgumentClass.SELECTOR if origin.part is Part.WHOLE:
-            return origin.kind is OriginKind.REQUEST or (origin.anchored and origin.kind in _OF_RECORDS)
-        case ArgumentClass.AMOUNT | ArgumentClass.SCHED if origin.part is Part.WHOLE:
-            return origin.kind is not OriginKind.UNTRUSTED
-        case ArgumentClass.DEST if origin.part is Part.WHOLE:
-            return origin.kind in _ALWAYS
-        case _:
-            return origin.kind in _ALWAYS or origin.kind is OriginKind.RECORD
+    taken = _TAKEN[origin.argument_class] if origin.part is Part.WHOLE else _TAKEN_IN_TEXT
+    if origin.argument_class is ArgumentClass.SELECTOR and origin.part is Part.WHOLE:
+        return origin.kind is OriginKind.REQUEST or (origin.anchored and origin.kind in taken)
+    return origin.kind in taken

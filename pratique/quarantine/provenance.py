@@ -18,13 +18,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
-from pratique.quarantine.fields import Leaf, Shape, Word, full_path
+from pratique.quarantine.fields import Leaf, Shape, full_path
 from pratique.quarantine.foreign import Call, Foreign
 from pratique.quarantine.identify import identified
-from pratique.quarantine.index import Budget
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, written
 from pratique.quarantine.normalise import loose
@@ -150,7 +150,7 @@ class Tracker:
         """Return where each leaf of the arguments came from, and each atom inside free text.
 
         Args:
-            tool: the tool that would be called (for errors only).
+            tool: the tool that would be called.
             arguments: name → JSON value.
             classes: name or generic path → class word; what is not declared is content.
             thorough: look for spread-out letters as well. Reads the whole session, so only for a card.
@@ -161,7 +161,10 @@ class Tracker:
         tracing = Tracing(
             self.limits, self._vouched, self._foreign, self._confidential, self._references, thorough=thorough
         )
-        return tuple(origin for leaf in leaves(arguments, classes) for origin in tracing.of(leaf))
+        try:
+            return tuple(origin for leaf in leaves(arguments, classes) for origin in tracing.of(leaf))
+        except ToolDeclarationError as error:
+            raise ToolDeclarationError(f"{tool}: {error}") from None
 
     def _result(self, event: SawResult, origins: Sequence[Origin] | None) -> None:
         """Take in a result: anchor its records, then each of its leaves by its label."""
@@ -199,7 +202,9 @@ class Tracker:
     def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
         """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
         clean = all(map(self._is_clean, origins))
-        alone = self._records == first + 1 and any(origin.kind is not OriginKind.LITERAL for origin in origins)
+        alone = self._records == first + 1 and any(
+            origin.kind is not OriginKind.LITERAL for origin in origins
+        )
         if event.wrote or clean:
             self._vouched.anchor(first)
         if clean and (event.wrote or alone):

@@ -1,9 +1,11 @@
 """References inside arguments: found, checked, and replaced by what they stand for.
 
 Rules:
-- A reference is an object with the key `$ref`; its other keys are what `withhold` wrote, and are not believed.
+- A reference is an object with the key `$ref`; its other keys are what `withhold` wrote, and are not
+  believed.
 - It must be one of this session's. A forged one, or one of another session, is an error: never a guess.
-- Something that looks like a reference but is not one (an id of another form, further keys, a reference inside
+- Something that looks like a reference but is not one (an id of another form, further keys, a reference
+  inside
   a text) is an error too, or stays the text it is.
 - What a reference stands for is put in as it is and not searched for references again.
 """
@@ -52,7 +54,7 @@ def _found(root: Any) -> Iterator[str]:
             if REFERENCE in value:
                 yield _read(value)
             else:
-                todo.extend(reversed(value.values()))
+                todo.extend(list(value.values())[::-1])
         elif isinstance(value, list | tuple):
             todo.extend(reversed(value))
 

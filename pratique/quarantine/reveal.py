@@ -5,7 +5,8 @@
     <<end of untrusted 7f3a…>>
 
 Rules:
-- The mark holds a nonce that is made for one reveal, by the caller, from a random source. A text that contains
+- The mark holds a nonce that is made for one reveal, by the caller, from a random source. A text that
+  contains
   it is refused, so a body cannot close its own quarantine.
 - Marking helps a model to tell data from instructions (spotlighting, arXiv 2403.14720). It is not a boundary:
   the boundary is that what follows is traced and judged.

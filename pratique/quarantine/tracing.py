@@ -38,7 +38,7 @@ class Tracing:
         thorough: look for spread-out letters too.
     """
 
-    def __init__(  # noqa: PLR0913  # the two sides of a session, by name
+    def __init__(  # the two sides of a session, by name
         self,
         limits: Limits,
         vouched: Vouched,
@@ -116,7 +116,7 @@ class Tracing:
         )
 
     def _passages(self, leaf: Argument, needle: Needle) -> Iterator[Origin]:
-        """Yield the passages of a value that stand outside, longest first; if there are none, the model wrote it."""
+        """Yield the passages of a value that stand outside, longest first; if none, the model wrote it."""
         places: dict[Source | None, Place] = {}
         if needle.number is None and needle.date is None:
             found = self._foreign.parts(needle, leaf.wanted, self._budget)
@@ -183,7 +183,7 @@ def _origin(leaf: Argument, value: str, kind: OriginKind, part: Part = Part.WHOL
 
 
 def _overruled(vouch: Vouch, place: Place | None, needle: Needle) -> bool:
-    """Whether taint beats what vouches: for a long id that hostile text spells out, or that could not be searched."""
+    """Whether taint beats what vouches: for a long id that hostile text spells, or may spell."""
     if place is None or vouch.kind is not OriginKind.RECORD:
         return False
     return needle.size >= _LONG_ID and needle.date is None and needle.number is None

@@ -8,6 +8,7 @@ Rules:
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ _MONTHS = (
 )  # fmt: skip
 _ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd", 31: "st"}
 _MOST_DIGITS = 40
+_NOON = 12
 
 
 class Date(NamedTuple):
@@ -61,7 +63,7 @@ class Date(NamedTuple):
 
     def times(self) -> Iterator[list[bytes]]:
         """Yield the token runs in which its time of day is written, 24 and 12 hours."""
-        hour12, half = (self.hour - 1) % 12 + 1, "am" if self.hour < 12 else "pm"
+        hour12, half = (self.hour - 1) % _NOON + 1, "am" if self.hour < _NOON else "pm"
         forms = [f"{self.hour:02d} {self.minute:02d}", f"{self.hour} {self.minute:02d}"]
         forms += [f"{hour12} {self.minute:02d} {half}", f"{hour12} {self.minute:02d}{half}"]
         if not self.minute:
@@ -75,10 +77,12 @@ def read_date(text: str) -> Date | None:
     match = _DATE.fullmatch(text)
     if not match:
         return None
-    year, month, day = (int(match.group(i)) for i in (1, 2, 3))
-    hour, minute = (int(match.group(4)), int(match.group(5))) if match.group(4) else (-1, 0)
-    sound = 1 <= month <= 12 and 1 <= day <= 31 and hour < 24 and minute < 60
-    return Date(year, month, day, hour, minute) if sound else None
+    parts = [int(part) for part in match.groups() if part is not None]
+    try:
+        datetime(*parts)  # type: ignore[arg-type]  # noqa: DTZ001  # asks only whether such a day and time exist
+    except ValueError:
+        return None
+    return Date(*parts)
 
 
 def read_number(text: str) -> Decimal | None:
@@ -107,7 +111,7 @@ def number_tokens(number: Decimal) -> Iterator[list[bytes]]:
     plain = f"{abs(number):f}"
     whole, _, fraction = plain.partition(".")
     grouped = f"{int(whole):,}".split(",")
-    for fractional in dict.fromkeys((fraction, fraction.ljust(2, "0"), "00" if not fraction else fraction)):
+    for fractional in dict.fromkeys((fraction, fraction.ljust(2, "0"), fraction or "00")):
         for parts in ([whole], grouped):
             tokens = [*parts, fractional] if fractional else parts
             yield [token.encode() for token in tokens]

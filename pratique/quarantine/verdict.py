@@ -2,8 +2,10 @@
 
 Rules:
 - `strict`: every write asks, and everything that leaves once text from outside was shown.
-- `provenance`: in a session that text from outside reached, a call that leaves or changes something asks when a
-  sink is tainted or unexplained. The conditions, and what each achieved, are in docs/explanation/quarantine.md.
+- `provenance`: in a session that text from outside reached, a call that leaves or changes something asks
+  when a
+  sink is tainted or unexplained. The conditions, and what each achieved, are in
+  docs/explanation/quarantine.md.
 - More untrusted text never makes a verdict milder.
 - A verdict is evidence for a policy: the policy decides what taint it lets pass.
 """
@@ -42,7 +44,7 @@ class Verdict(Value):
     reasons: tuple[Reason, ...] = ()
 
 
-def judge(  # noqa: PLR0913  # what a verdict depends on, by name
+def judge(  # what a verdict depends on, by name
     origins: Sequence[Origin],
     tier: Tier,
     *,

@@ -1,4 +1,4 @@
-"""What this session may trust: the request's text, values that systems vouch for, and which records are meant.
+"""What this session may trust: the request, values that systems vouch for, and which records are meant.
 
 Rules:
 - Trust is matched strictly: a whole value in the request, or the whole field of the right type.
@@ -15,8 +15,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pratique.model import ArgumentClass, FieldLabel
-from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.atoms import bare_link, is_link
+from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.index import Budget, Index, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
@@ -154,7 +154,7 @@ class Vouched:
         return self._whole(needle, kind) or self._part_of_authority(needle, budget)
 
     def explains(self, passage: Sequence[bytes], budget: Budget) -> bool:
-        """Return whether a passage that also stands in text from outside is the request's or a vouched text's."""
+        """Return whether a passage that stands in text from outside is the request's or a vouched one too."""
         labels = (None, FieldLabel.AUTHORITY)
         return any(self._dates[label].find(passage, budget, self._limits.candidates).hits for label in labels)
 
@@ -206,7 +206,7 @@ _REQUESTED = Vouch(OriginKind.REQUEST, anchored=True, source=None)
 
 
 def _may_name(value: str, limits: Limits) -> bool:
-    """Whether a value can name a record: long enough, not a number, not a word that a thousand records share."""
+    """Whether a value can name a record: long enough, no number, no word that a thousand records share."""
     if not limits.shortest <= len(value) <= _LONGEST_NAME:
         return False
     return any(map(str.isalpha, value)) and value.strip().lower() not in STATUS_WORDS

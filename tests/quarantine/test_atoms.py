@@ -28,7 +28,15 @@ def test_it_is_found(text: str, atom: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["see you on 2024-05-20", "in report.docx", "e.g. this", "note: this", "it costs 12.50", "at 10:30", "room 4 b"],
+    [
+        "see you on 2024-05-20",
+        "in report.docx",
+        "e.g. this",
+        "note: this",
+        "it costs 12.50",
+        "at 10:30",
+        "room 4 b",
+    ],
 )
 def test_ordinary_text_has_none(text: str) -> None:
     assert not list(atoms(text))

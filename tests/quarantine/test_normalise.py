@@ -18,7 +18,7 @@ DISGUISED = {
     "percent": "p%61ypal%2Ecom",
     "percent twice": "p%2561ypal.com",
     "entities": "&#112;aypal&period;com",
-    "mathematical": "𝐩𝐚𝐲𝐩𝐚𝐥.com",
+    "mathematical": "\U0001d429\U0001d41a\U0001d432\U0001d429\U0001d41a\U0001d425.com",
     "backslash": r"\u0070aypal.com",
 }
 
@@ -48,7 +48,9 @@ def test_visible_leaves_plain_text_alone(text: str) -> None:
     assert visible(text) == text
 
 
-@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\u2066", "\u00ad", "\x1b", "\u2028", "\U000e0041", "\u3164"])
+@pytest.mark.parametrize(
+    "hidden", ["\u202e", "\u200b", "\u2066", "\u00ad", "\x1b", "\u2028", "\U000e0041", "\u3164"]
+)
 def test_visible_writes_out_what_a_reader_cannot_see(hidden: str) -> None:
     assert visible(f"a{hidden}b\n") == f"a⟦U+{ord(hidden):04X}⟧b\n"
 

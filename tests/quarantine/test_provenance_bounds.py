@@ -94,7 +94,12 @@ def saturated() -> Tracker:
 
 @pytest.mark.parametrize(
     ("value", "wanted"),
-    [("FR7630006000011234567890189", "dest"), (77, "amount"), ("2026-05-30", "sched"), ("t-000001", "selector:tour")],
+    [
+        ("FR7630006000011234567890189", "dest"),
+        (77, "amount"),
+        ("2026-05-30", "sched"),
+        ("t-000001", "selector:tour"),
+    ],
 )
 def test_beyond_the_bound_everything_counts_as_tainted(value: object, wanted: str) -> None:
     tracker = saturated()
@@ -107,7 +112,9 @@ def test_beyond_the_bound_everything_counts_as_tainted(value: object, wanted: st
 
 def test_beyond_the_bound_free_text_is_tainted_and_the_request_still_speaks() -> None:
     tracker = saturated()
-    origins = tracker.trace("t", {"to": "DE02120300000000202051", "body": "my own words entirely"}, {"to": "dest"})
+    origins = tracker.trace(
+        "t", {"to": "DE02120300000000202051", "body": "my own words entirely"}, {"to": "dest"}
+    )
     assert origins[0].kind is OriginKind.REQUEST
     assert judge(origins, Tier.WRITE, exposed=tracker.exposed).taint is Taint.ARGUMENT
 
@@ -154,7 +161,9 @@ def test_a_text_of_nothing_but_links_is_bounded_and_the_rest_counts() -> None:
 def test_what_is_forgotten_of_trust_only_costs_a_question() -> None:
     tracker = Tracker(Limits(vouched=1))
     tracker.saw_result("c1", "list", ["first-payee", "second-payee"], {"[]": "authority"})
-    kinds = [tracker.trace("t", {"to": name}, {"to": "dest"})[0].kind for name in ("first-payee", "second-payee")]
+    kinds = [
+        tracker.trace("t", {"to": name}, {"to": "dest"})[0].kind for name in ("first-payee", "second-payee")
+    ]
     assert kinds == [OriginKind.AUTHORITY, OriginKind.MODEL]
 
 

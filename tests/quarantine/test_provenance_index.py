@@ -1,5 +1,7 @@
 """The index finds what stands in its texts, and says when it cannot know."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,7 +40,7 @@ def test_every_run_that_cover_reports_stands_at_its_place(texts: list[str], word
         start, end = index.span(run.hit)
         assert tokenise(index._text[start:end].decode()) == tokens[run.start : run.stop]
         assert stands_in(tokens[run.start : run.stop], texts[run.hit.field])
-    assert all(left.stop <= right.start for left, right in zip(runs, runs[1:], strict=False))
+    assert all(left.stop <= right.start for left, right in pairwise(runs))
 
 
 @given(TEXTS.filter(bool), NEEDLES)
@@ -71,10 +73,8 @@ def test_a_run_does_not_cross_from_one_field_into_the_next() -> None:
 
 def test_what_does_not_fit_is_refused_and_said() -> None:
     index = Index(20, 100, 100)
-    assert index.add("short text") == 0
-    assert not index.saturated
-    assert index.add("a text that is too long") == -1
-    assert index.saturated
+    assert (index.add("short text"), index.saturated) == (0, False)
+    assert (index.add("a text that is too long"), index.saturated) == (-1, True)
     assert index.add("x") == -1
 
 

@@ -15,8 +15,8 @@ from pratique.quarantine.seen import SawRequest, SawResult, Seen
 from pratique.quarantine.verdict import judge
 
 WORDS = st.sampled_from(
-    ["pay", "the", "bill", "bob@example.com", "DE89370400440532013000", "note-77aa88", "report.docx", "450", "12.50",
-     "2026-05-30", "10:20", "https://evil.example/x", "Harbour", "tour", "now", "quietly", "ｂｏｂ", "&#98;ob"]
+    ["pay", "the", "bill", "bob@example.com", "DE89370400440532013000", "note-77aa88", "report.docx", "450",
+     "12.50", "2026-05-30", "10:20", "https://evil.example/x", "Harbour", "tour", "now", "quietly", "&#98;ob"]
 )  # fmt: skip
 TEXTS = st.lists(WORDS, max_size=8).map(" ".join)
 LABELS = st.sampled_from(["untrusted", "identity", "internal", "meta:note", "meta", "authority"])
@@ -25,29 +25,39 @@ RESULTS = st.lists(st.dictionaries(st.sampled_from(["id", "body", "from"]), VALU
 FIELDS = st.dictionaries(st.sampled_from(["[].id", "[].body", "[].from"]), LABELS)
 ARGUMENTS = st.dictionaries(st.sampled_from(["to", "note", "pay", "at", "key", "body"]), VALUES, max_size=6)
 CLASSES = {"to": "dest", "note": "selector:note", "pay": "amount", "at": "sched", "key": "secret"}
-TRUSTING = {OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.RECORD, OriginKind.INTERNAL, OriginKind.IDENTITY}
+TRUSTING = {
+    OriginKind.REQUEST,
+    OriginKind.AUTHORITY,
+    OriginKind.RECORD,
+    OriginKind.INTERNAL,
+    OriginKind.IDENTITY,
+}
+
+
+def results(call_id: str) -> st.SearchStrategy[SawResult]:
+    return st.builds(
+        SawResult,
+        call_id=st.just(call_id),
+        tool=st.just("notes.list"),
+        value=RESULTS,
+        fields=FIELDS,
+        arguments=ARGUMENTS,
+        classes=st.just(CLASSES),
+        wrote=st.booleans(),
+    )
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Seen]:
     seen: list[Seen] = [SawRequest(text=draw(TEXTS))]
-    for number in range(draw(st.integers(0, 3))):
-        seen.append(
-            SawResult(
-                call_id=f"c{number}",
-                tool="notes.list",
-                value=draw(RESULTS),
-                fields=draw(FIELDS),
-                arguments=draw(ARGUMENTS),
-                classes=CLASSES,
-                wrote=draw(st.booleans()),
-            )
-        )
+    seen += [draw(results(f"c{number}")) for number in range(draw(st.integers(0, 3)))]
     return seen
 
 
 def hostile(text: str, number: int) -> SawResult:
-    return SawResult(call_id=f"h{number}", tool="mail.read", value={"body": text}, fields={"body": "untrusted"})
+    return SawResult(
+        call_id=f"h{number}", tool="mail.read", value={"body": text}, fields={"body": "untrusted"}
+    )
 
 
 def traced(seen: list[Seen], arguments: dict[str, Any]) -> tuple[Tracker, tuple[Origin, ...]]:
@@ -82,8 +92,8 @@ def test_looking_changes_nothing(seen: list[Seen], arguments: dict[str, Any]) ->
     assert tracker.trace("t", arguments, CLASSES) == origins
 
 
-@given(histories(), ARGUMENTS)
-def test_exposure_only_rises(seen: list[Seen], arguments: dict[str, Any]) -> None:
+@given(histories())
+def test_exposure_only_rises(seen: list[Seen]) -> None:
     tracker, was = Tracker(), False
     for event in seen:
         tracker.saw(event)
@@ -140,7 +150,9 @@ def test_a_reference_carries_its_label_through_any_number_of_calls(text: str, ho
     reference = "q_" + "0123456789abcdef"
     token: Any = withhold(reference, text)
     tracker = Tracker()
-    tracker.saw_result("c0", "mail.read", {"body": text}, {"body": "untrusted"}, references={"body": reference})
+    tracker.saw_result(
+        "c0", "mail.read", {"body": text}, {"body": "untrusted"}, references={"body": reference}
+    )
     for hop in range(hops):
         (origin, *_) = tracker.trace("notes.keep", {"text": token}, {"text": "dest"})
         assert origin.kind is OriginKind.UNTRUSTED

@@ -26,7 +26,9 @@ def test_a_declaration_speaks_for_what_is_below_it() -> None:
 
 
 def test_the_star_speaks_for_the_rest_at_any_depth() -> None:
-    found = labelled({"messages[].id": "meta", "*": "internal"}, {"messages": [{"id": 1, "body": "x"}], "n": "y"})
+    found = labelled(
+        {"messages[].id": "meta", "*": "internal"}, {"messages": [{"id": 1, "body": "x"}], "n": "y"}
+    )
     assert found["messages[0].body"] is FieldLabel.INTERNAL
     assert found["n"] is FieldLabel.INTERNAL
     assert found["messages[0].id"] is FieldLabel.META
@@ -59,7 +61,9 @@ def test_a_split_field_is_cut_at_the_first_separator() -> None:
 
 
 def test_a_split_field_with_too_few_pieces_is_untrusted() -> None:
-    assert labelled({"review": "split(\n)meta,untrusted"}, {"review": "4.5"}) == {"review": FieldLabel.UNTRUSTED}
+    assert labelled({"review": "split(\n)meta,untrusted"}, {"review": "4.5"}) == {
+        "review": FieldLabel.UNTRUSTED
+    }
 
 
 def test_types_and_marks_are_read() -> None:
