@@ -3,7 +3,8 @@
 Rules:
 - Both sides are in the strict form; punctuation counts.
 - A value does not stand in a longer word, address, host name, path, number or date.
-- A very short value stands there only where the text points at it: quoted, or after `id`, `no`, `#` and such.
+- A very short value stands there only where the text points at it: quoted, after `id`, `no`, `#` and such,
+  or as a proper name inside a sentence.
 """
 
 import re
@@ -11,6 +12,8 @@ import re
 _POINTS = re.compile(
     r"(?:\b(?:id|ids|no|nr|number|num|ref|ticket|issue|key|item|file|record|row|page|room)\b[\s:.=#]*|#|['\"`(\[])$"
 )
+_NAME = re.compile(r"[A-Z][a-z]{1,2}")
+_INSIDE = re.compile(r"[a-z,] $")
 _CLOSES = "'\"`)],.;:!? "
 
 
@@ -39,6 +42,24 @@ def occurs_verbatim(value: str, text: str) -> bool:
     while place >= 0:
         before, after = text[place - 1 : place], text[place + len(value) :][:1]
         if not _word(before) and not _word(after):
+            return True
+        place = text.find(value, place + 1)
+    return False
+
+
+def is_named(value: str, text: str) -> bool:
+    """Return whether a short proper name (`Eve`) stands in `text`: capital, and not to begin a sentence.
+
+    Args:
+        value: what to look for, as it is.
+        text: the trusted text, as it is.
+    """
+    if not _NAME.fullmatch(value):
+        return False
+    place = text.find(value)
+    while place >= 0:
+        after = text[place + len(value) : place + len(value) + 1]
+        if _INSIDE.search(text[max(0, place - 2) : place]) and (after in _CLOSES or after.isspace()):
             return True
         place = text.find(value, place + 1)
     return False

@@ -44,7 +44,7 @@ class Source(Value):
     """The field that a value was found in.
 
     Attributes:
-        id: how people and records name it: `mail.read:c1#mails[0].body`, or the tool's own id, `email:7#body`.
+        id: how people and records name it: `mail.read:c1#body`, or by the tool's own id, `email:7#body`.
         call_id, tool: the call whose result held it.
         path: the field's path in that result.
     """

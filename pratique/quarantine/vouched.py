@@ -21,7 +21,7 @@ from pratique.quarantine.index import Budget, Index, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import strict
-from pratique.quarantine.occurs import occurs, occurs_verbatim
+from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
 from pratique.quarantine.origin import OriginKind, Source
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
@@ -36,6 +36,7 @@ _KINDS = {
     FieldLabel.IDENTITY: OriginKind.IDENTITY,
 }
 _ORDER = tuple(_KINDS)
+_NAMED = {FieldLabel.AUTHORITY, FieldLabel.INTERNAL}
 
 
 class Vouch(NamedTuple):
@@ -162,7 +163,7 @@ class Vouched:
         """Whether the request holds the value: a number by its value, a link without its scheme."""
         if needle.number is not None and wanted is not ArgumentClass.SELECTOR:
             return needle.number in set(numbers_in(self._request))
-        if self.in_request(needle.strict):
+        if self.in_request(needle.strict) or is_named(needle.raw, self._raw):
             return True
         return is_link(needle.strict) and self.in_request(bare_link(needle.strict))
 
@@ -170,9 +171,7 @@ class Vouched:
         """Find the whole value of a field; of equal labels, one in an anchored record first."""
         entries = [entry for entry in self._entries.get(needle.key, ()) if not kind or entry.type == kind]
         if needle.number is None and needle.size < self._limits.shortest:
-            entries = [
-                entry for entry in entries if kind and entry.label in {FieldLabel.META, FieldLabel.AUTHORITY}
-            ]
+            entries = [entry for entry in entries if kind or entry.label in _NAMED]
         if not entries:
             return None
         best = min(entries, key=lambda entry: (_ORDER.index(entry.label), entry.record not in self._anchored))

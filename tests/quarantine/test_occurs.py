@@ -2,7 +2,7 @@
 
 import pytest
 
-from pratique.quarantine.occurs import occurs, occurs_verbatim
+from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,19 @@ def test_verbatim_minds_the_case() -> None:
     assert not occurs_verbatim("s3cret-x", "set it to S3cret-x.")
     assert not occurs_verbatim("cret-x", "set it to S3cret-x.")
     assert not occurs_verbatim("", "text")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "named"),
+    [
+        ("Eve", "Tell Eve that", True),
+        ("Eve", "write to Bob, Eve.", True),
+        ("Eve", "Eve is here", False),
+        ("eve", "Tell eve that", False),
+        ("Eve", "Tell Eve-mail", False),
+        ("Eve", "Tell Everyone", False),
+        ("Evelyn", "Tell Evelyn that", False),
+    ],
+)
+def test_a_short_proper_name_counts_inside_a_sentence(name: str, text: str, named: bool) -> None:
+    assert is_named(name, text) is named

@@ -80,6 +80,17 @@ def test_what_nobody_said_the_model_wrote() -> None:
     assert not found.trusted
 
 
+@pytest.mark.parametrize(("time", "kind"), [("2026-05-30 14:30", "request"), ("2026-05-30 15:30", "model")])
+def test_a_time_counts_with_its_hour(time: str, kind: str) -> None:
+    tracker = session(HOSTILE, request="Book it for May 30th, 2026 at 2:30 pm")
+    assert origin(tracker, time, "sched").kind.value == kind
+
+
+@pytest.mark.parametrize(("name", "kind"), [("Eve", "internal"), ("Ann", "model"), ("Ev", "model")])
+def test_a_short_name_counts_as_a_whole_field(name: str, kind: str) -> None:
+    assert origin(session({"id": "m-000001", "team": "Eve"}), name, "dest").kind.value == kind
+
+
 def test_a_secret_counts_only_verbatim_from_the_request() -> None:
     tracker = session(HOSTILE, request="Set the password to Tr0ub4dor&3")
     assert origin(tracker, "Tr0ub4dor&3", "secret").trusted
@@ -170,6 +181,27 @@ def test_a_look_up_that_returns_several_anchors_none() -> None:
     found = [{"id": "m-000098", "subject": "one"}, {"id": "m-000099", "subject": "two"}]
     tracker.saw_result("c2", "mail.search", found, MAIL, arguments={"query": "quarterly numbers"})
     assert not origin(tracker, "m-000099", "selector:mail").trusted
+
+
+def test_a_look_up_by_a_record_that_is_not_meant_anchors_nothing() -> None:
+    tracker = session(HOSTILE)
+    found = [{"id": "m-000099", "subject": "Re: something"}]
+    arguments, classes = {"reply_to": "m-000077"}, {"reply_to": "selector:mail"}
+    tracker.saw_result("c2", "mail.search", found, MAIL, arguments=arguments, classes=classes)
+    assert not origin(tracker, "m-000099", "selector:mail").trusted
+
+
+def test_what_our_own_write_made_of_a_strangers_text_is_still_ours() -> None:
+    tracker = session(HOSTILE)
+    tracker.saw_result(
+        "c2",
+        "file.make",
+        {"id": "f-123456"},
+        {"id": "meta:file"},
+        arguments={"text": HOSTILE["body"]},
+        wrote=True,
+    )
+    assert origin(tracker, "f-123456", "selector:file").trusted
 
 
 def test_what_our_own_clean_write_made_is_anchored() -> None:

@@ -119,6 +119,18 @@ def test_beyond_the_bound_free_text_is_tainted_and_the_request_still_speaks() ->
     assert judge(origins, Tier.WRITE, exposed=tracker.exposed).taint is Taint.ARGUMENT
 
 
+def test_withheld_text_that_does_not_fit_exposes() -> None:
+    tracker = Tracker(Limits(text_bytes=100))
+    tracker.saw_result(
+        "c1", "read", {"body": "x" * 90}, {"body": "untrusted"}, references={"body": "q_" + "0" * 16}
+    )
+    assert not tracker.exposed
+    tracker.saw_result(
+        "c2", "read", {"body": "x" * 90}, {"body": "untrusted"}, references={"body": "q_" + "1" * 16}
+    )
+    assert tracker.exposed
+
+
 def test_a_saturated_session_is_exposed() -> None:
     tracker = Tracker(Limits(fields=1))
     tracker.saw_result("c1", "list", {"a": "one", "b": "two", "c": "three"}, {"*": "untrusted"})
