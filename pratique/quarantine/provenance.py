@@ -26,7 +26,7 @@ from pratique.quarantine.fields import Leaf, Shape, full_path
 from pratique.quarantine.foreign import Call, Foreign
 from pratique.quarantine.identify import identified
 from pratique.quarantine.limits import Limits
-from pratique.quarantine.needle import Needle, written
+from pratique.quarantine.needle import whole, written
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.origin import Origin, OriginKind, Source
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
@@ -258,7 +258,7 @@ class _Taking:
         """Whether a text repeats an argument: True for a clean one, False for another, None for neither."""
         if not self.echoes or len(text) > _LONGEST_WHOLE:
             return None
-        return self.echoes.get(Needle(text).key)
+        return self.echoes.get(whole(text))
 
     def launders(self, label: FieldLabel, *, echo: bool | None) -> bool:
         """Whether remembering the value would vouch for what a call was merely told."""
@@ -276,6 +276,6 @@ def _echoes(event: SawResult, origins: Sequence[Origin]) -> dict[str | Decimal, 
             and not isinstance(leaf.value, dict)
             and len(echoes) < _MOST_ECHOES
         ):
-            key = Needle(text).key
+            key = whole(text)
             echoes[key] = echoes.get(key, True) and leaf.path not in unclean
     return echoes

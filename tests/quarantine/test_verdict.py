@@ -97,6 +97,11 @@ def test_before_anything_came_from_outside_nothing_is_held() -> None:
     assert (found.held, found.taint) == (False, Taint.NONE)
 
 
+def test_withheld_text_in_a_sink_is_held_though_nobody_saw_it() -> None:
+    found = verdict({"to": {"$ref": "q_0123456789abcdef"}}, exposed=False)
+    assert (found.held, found.taint) == (True, Taint.SINK)
+
+
 def test_taint_is_ordered_by_how_near_it_came() -> None:
     assert verdict({}).taint is Taint.CONTEXT
     assert (
