@@ -179,6 +179,15 @@ def test_what_is_forgotten_of_trust_only_costs_a_question() -> None:
     assert kinds == [OriginKind.AUTHORITY, OriginKind.MODEL]
 
 
+def test_more_confidential_values_than_are_watched_count_as_tainted() -> None:
+    tracker = Tracker(Limits(confidential=2))
+    tracker.saw_result("c1", "keys", ["key-aaaa-1111", "key-bbbb-2222"], {"[]": "authority!"})
+    assert not tracker.exposed
+    tracker.saw_result("c2", "keys", ["key-cccc-3333"], {"[]": "authority!"})
+    assert tracker.saturated
+    assert tracker.exposed
+
+
 def test_excerpts_and_values_are_cut() -> None:
     tracker = Tracker()
     tracker.saw_result("c1", "read", {"body": "word " * 5000}, {})

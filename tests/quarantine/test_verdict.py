@@ -64,6 +64,7 @@ FREE: dict[str, dict[str, Any]] = {
     "time that was worked out": {"at": "2027-01-02"},
     "the model's own words": {"body": "See you there, it will be lovely."},
     "quoted words without a link": {"body": "They offer: Harbour tour"},
+    "no destination": {"to": None, "cc": ""},
     "nothing": {},
 }
 
