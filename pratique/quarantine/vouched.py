@@ -30,6 +30,7 @@ from pratique.quarantine.words import STATUS_WORDS
 _RUN_ON = re.compile(r"(?<=[a-z])\.(?=[A-Z])")
 _LONGEST_NAME = 200
 _SHARED_BY = 2
+_MOST_ALIKE = 16
 _KINDS = {
     FieldLabel.AUTHORITY: OriginKind.AUTHORITY,
     FieldLabel.META: OriginKind.RECORD,
@@ -102,10 +103,24 @@ class Vouched:
         if self._kept >= self._limits.vouched:
             self.forgets = True
             return
+        if not self._remember(self._entries.setdefault(whole(entry.text), []), entry):
+            return
         self._kept += 1
-        self._entries.setdefault(whole(entry.text), []).append(entry)
         if entry.label in self._sources and self._dates[entry.label].add(strict(entry.text)) >= 0:
             self._sources[entry.label].append(entry.source)
+
+    def _remember(self, entries: list[Entry], entry: Entry) -> bool:
+        """Keep a few entries per value, label and type, one in an anchored record among them if there is one.
+
+        A value that every result repeats would else cost more with every call.
+        """
+        alike = [i for i, old in enumerate(entries) if (old.label, old.type) == (entry.label, entry.type)]
+        if len(alike) < _MOST_ALIKE:
+            entries.append(entry)
+            return True
+        if entry.record in self._anchored and not any(entries[i].record in self._anchored for i in alike):
+            entries[alike[0]] = entry
+        return False
 
     def anchor(self, record: int) -> None:
         """Hold a record for one that is meant."""
