@@ -19,6 +19,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from reprlib import repr as brief
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -30,6 +31,9 @@ _Node = Callable[[Arguments], Any]
 
 MOST_CHARACTERS = 2000
 DEEPEST = 60
+
+_PARSING = Lock()
+"""CPython before 3.12 can raise SystemError when two threads parse at the same time."""
 
 _ORDERED = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
 _WITH_ORDER = frozenset({float, str})
@@ -86,7 +90,8 @@ def compile_constraint(name: str, expression: str) -> Condition:
     if len(expression) > MOST_CHARACTERS:
         raise ConstraintError(f"{name}: longer than {MOST_CHARACTERS} characters")
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        with _PARSING:
+            tree = ast.parse(expression.strip(), mode="eval")
         _refuse_depth(tree)
         node = _compile(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:

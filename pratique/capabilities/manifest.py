@@ -275,6 +275,8 @@ def _constraints(policy: PolicyFile) -> Iterator[str]:
 
 def _periods(policy: PolicyFile) -> Iterator[str]:
     for rule in policy.exception:
+        if microseconds(rule.expires) <= 0:  # 0 stands for "never" in a row
+            yield f"{rule.id}.expires: is not later than 1970"
         if rule.not_before is not None and rule.not_before >= rule.expires:
             yield f"{rule.id}: not_before is not earlier than expires"
 

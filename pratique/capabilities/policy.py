@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import casbin
 from casbin.model import Model
 from casbin.persist import Adapter
+from casbin.util import SimpleEval
 
 from pratique.capabilities.constraints import Arguments, Condition, compile_constraint
 from pratique.capabilities.manifest import (
@@ -127,6 +128,28 @@ class _Rows(Adapter):  # type: ignore[misc]  # casbin ships no types
         model["g"]["g"].policy.extend(list(link) for link in self._links)
 
 
+def _model() -> Any:
+    model = Model()
+    model.load_model_from_text(MODEL)
+    return model
+
+
+class _Enforcer(casbin.Enforcer):  # type: ignore[misc]  # casbin ships no types
+    """Casbin's enforcer, with the matcher parsed once, at import, instead of for each question.
+
+    CPython before 3.12 can raise SystemError when two threads parse at the same time.
+    """
+
+    matcher = casbin.Enforcer._get_expression(_model()["m"]["m"].value).ast_parsed_value  # noqa: SLF001  # as above
+
+    @classmethod
+    def _get_expression(cls, _: str, functions: Any = None) -> Any:
+        """Return an evaluator of its own for one question; `enforce` calls this."""
+        evaluator = SimpleEval("", functions)
+        evaluator.ast_parsed_value = cls.matcher
+        return evaluator
+
+
 class Policy:
     """One loaded policy: the file, its rows, its conditions and the two Casbin enforcers. Never changed.
 
@@ -194,9 +217,7 @@ class Policy:
         return (agent, *sorted(self._permit.get_implicit_roles_for_user(agent, tenant)))
 
     def _enforcer(self, rows: tuple[Row, ...]) -> Any:
-        model = Model()
-        model.load_model_from_text(MODEL)
-        enforcer = casbin.Enforcer(model, _Rows(rows, self.links))
+        enforcer = _Enforcer(_model(), _Rows(rows, self.links))
         enforcer.logger = _SILENT
         # Names are compared, not matched. Casbin's default compares each link with every name: 1,000 agents
         # take seconds.
