@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, serve, trace
+from pratique.cli import approvals, audit, policy, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -18,6 +18,7 @@ app = typer.Typer(
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
 app.command("serve")(serve.serve)
+app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
