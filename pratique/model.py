@@ -19,6 +19,23 @@ ENGINE = f"pycasbin {version('pycasbin')}"
 """What decides, with its version: every record names it."""
 
 
+LONGEST_TEXT = 2000
+"""Characters of free text that one field of a record holds."""
+
+MOST_REASONS = 32
+"""Reasons that a record holds."""
+
+
+def clip(text: str) -> str:
+    """Return the text, at most `LONGEST_TEXT` characters of it, fit to be recorded."""
+    return printable(text[:LONGEST_TEXT])
+
+
+def printable(text: str) -> str:
+    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 class Ordered(StrEnum):
     """Words with an order: `rank` is the place in the class, lowest first."""
 
@@ -141,6 +158,15 @@ class Label(Value):
     confidentiality: Confidentiality = Confidentiality.PUBLIC
     sources: frozenset[str] = frozenset()
 
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "integrity": self.integrity.value,
+            "confidentiality": self.confidentiality.value,
+            "sources": sorted(self.sources),
+        }
+
 
 CLEAN = Label()
 
@@ -182,10 +208,15 @@ class Capability(Value):
     parameters: dict[str, Any]
     digest: str
 
-    @property
+    @cached_property
     def changes_the_world(self) -> bool:
         """Whether a call of it must have its intent on disk before it runs."""
         return self.tier is not Tier.READ
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it; made once, because it is the same for every call."""
+        return {"tool": self.name, "tool_digest": self.digest, "tier": self.tier.value}
 
 
 class Subject(Value):
@@ -196,6 +227,16 @@ class Subject(Value):
     agent: str
     tenant: str
     user: str
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it, and that is not the user's name; made once for a session."""
+        return {
+            "session": self.session,
+            "trace_id": self.trace_id,
+            "agent": self.agent,
+            "tenant": self.tenant,
+        }
 
 
 class Request(Value):
@@ -274,6 +315,25 @@ class Decision(Value):
         """`allow`, `ask` or `deny`."""
         return type(self).__name__.lower()
 
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it; a snapshot gives the same decision object many times."""
+        return {
+            "epoch": self.epoch,
+            "policy_digest": self.policy,
+            "engine": ENGINE,
+            "effect": self.word,
+            "rules": [reason.rule for reason in self.reasons if reason.rule],
+            "reasons": [clip(reason.text) for reason in self.reasons[:MOST_REASONS]],
+            "ticket": self.ticket,
+            "approved_by": list(self.approved_by),
+        }
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who said yes, when a person did."""
+        return ()
+
     @property
     def because(self) -> str:
         """The reasons in one line, the deciding ones first."""
@@ -284,6 +344,11 @@ class Allow(Decision):
     """Every check agrees. `approval` is set when a person's yes made it so."""
 
     approval: "Approval | None" = None
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who said yes, when a person did."""
+        return self.approval.approved_by if self.approval else ()
 
 
 class Need(Value):

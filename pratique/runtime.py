@@ -68,7 +68,7 @@ class Runtime:
         *,
         wait: float = 0.0,
         limits: tuple[int, int] = (256 * 1024, 32),
-        shadow_every: int = 1000,
+        shadow_every: int = 10_000,
     ) -> None:
         self.ledger = ledger
         self.registry = registry
@@ -77,7 +77,7 @@ class Runtime:
         self._executor = executor
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
-        self._permits: set[object] = set()
+        self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
         """Take one request through all stages."""
@@ -129,7 +129,9 @@ class Runtime:
 
     async def execute(self, permit: Permit) -> Result:
         """5. Run the tool, once for each permit. A cancellation is recorded before it goes on."""
-        self._permits.remove(permit.key)  # KeyError: not made by stage 4, or used before
+        if self._permits.get(permit.key) is not permit:
+            raise KeyError("this permit was not made by stage 4, or was used before")
+        del self._permits[permit.key]
         tool = self.registry.get(permit.call.capability.name)
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
@@ -141,12 +143,12 @@ class Runtime:
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out: what is not declared is untrusted, and so is the text of an error."""
-        call, approval = permit.call, permit.decision.approval
+        call = permit.call
         value = orjson.loads(result.value_json)
         tool = self.registry.get(call.capability.name)
-        fields = foreign_fields(value, tool.labels) if tool else {"*"}
-        if result.error and tool and tool.speaks_for_others:
-            fields |= {"error"}
+        fields = set() if tool is not None and not tool.speaks_for_others else {"error"}
+        if fields and tool is not None and not result.error:
+            fields = foreign_fields(value, tool.labels)
         return Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -157,7 +159,7 @@ class Runtime:
             decision=permit.decision.word,
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
-            approved_by=approval.approved_by if approval else (),
+            approved_by=permit.decision.approved_by,
             label=label_of(call, fields),
         )
 
@@ -206,8 +208,8 @@ class Runtime:
 
     def _permit(self, call: Call, decision: Allow, intent: int | None) -> Permit:
         key = object()
-        self._permits.add(key)
-        return Permit(call=call, decision=decision, key=key, intent=intent)
+        permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
+        return permit
 
     async def _decide_anew(self, call: Call | Unresolved) -> Decision:
         """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""

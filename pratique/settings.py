@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     arguments_bytes: int = Field(default=256 * 1024, gt=0)
     arguments_depth: int = Field(default=32, gt=0, le=200)
     most_waiting: int = Field(default=10_000, gt=0)
-    shadow_every: int = Field(default=1000, ge=0)
+    shadow_every: int = Field(default=10_000, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
 

@@ -90,7 +90,8 @@ class Queue:
     async def ask(self, call: Call, ask: Ask) -> Answer:
         """Return how the question about this call stands; put it into the queue if it is not there.
 
-        Waits up to the request's `wait` seconds for an answer.
+        Waits up to the request's `wait` seconds for an answer. A question that cannot be put (the policy
+        changed, the session is over or goes on elsewhere) is answered by that fact.
 
         Raises:
             CanonicalError: no card can be made of the call.
@@ -98,11 +99,17 @@ class Queue:
         """
         card = make_card(call, ask)
         ticket = await self._propose(call, ask, card)
+        if isinstance(ticket, Refused):
+            return Rejection(ticket="", text=ticket.why)
         with anyio.move_on_after(call.request.wait):
             # An answer may come from another process, through the database: nothing could wake us.
-            while (await self.get(ticket)).is_open(self._ledger.clock()):  # noqa: ASYNC110
+            while await self._is_waiting(ticket):  # noqa: ASYNC110
                 await anyio.sleep(POLL_SECONDS)
-        return _answer(await self._settle(await self.get(ticket)))
+        question = await self._settle(await self.get(ticket))
+        epoch = await self._ledger.query(queries.epoch)
+        if question.state == "proposed" and epoch != question.epoch:
+            return Rejection(ticket=ticket, text=f"the policy changed since {ticket} was asked")
+        return _answer(question)
 
     async def get(self, ticket: str) -> Question:
         """Return the question with this ticket.
@@ -187,7 +194,14 @@ class Queue:
             raise TicketClosedError(f"{done.why}; nothing was changed")
         return self.look(ticket)
 
-    async def _propose(self, call: Call, ask: Ask, card: Card) -> str:
+    async def _is_waiting(self, ticket: str) -> bool:
+        """Return whether an answer can still come: under another policy than the one that asked, none can."""
+        question = await self.get(ticket)
+        return question.is_open(self._ledger.clock()) and question.epoch == await self._ledger.query(
+            queries.epoch
+        )
+
+    async def _propose(self, call: Call, ask: Ask, card: Card) -> str | Refused:
         """Return the ticket of the question about this call, after asking it if nobody has."""
         subject, request = call.request.subject, call.request
         row = await self._ledger.query(
@@ -221,9 +235,7 @@ class Queue:
         )
         if isinstance(done, Refused) and isinstance(done.guard, NotAskedYet):
             return await self._propose(call, ask, card)  # another caller was first: it is one question
-        if isinstance(done, Refused):
-            raise TicketClosedError(f"{done.why}; call again")
-        return ticket
+        return done if isinstance(done, Refused) else ticket
 
     async def _settle(self, question: Question) -> Question:
         """Let a clock that has run out take effect."""

@@ -25,6 +25,9 @@ _STRICT = (
     | orjson.OPT_PASSTHROUGH_SUBCLASS
 )
 
+_CONTAINERS: Final = frozenset({dict, list, tuple})
+_SCALARS: Final = frozenset({str, bool, type(None)})
+
 
 def canonical(value: Any, *, most_bytes: int, deepest: int = DEEPEST) -> bytes:
     """Return the RFC 8785 form of `value`.
@@ -59,20 +62,26 @@ def _is_plain(root: Any, deepest: int) -> bool:
         below: list[Any] = []
         for value in level:
             kind = type(value)
+            if kind is str or kind is bool or value is None:
+                continue
             if kind is dict:
                 plain = plain and all(map(str.isascii, value))
                 below.extend(value.values())
             elif kind is list or kind is tuple:
                 below.extend(value)
-            elif kind is int or kind is float:
+            else:
                 plain = _is_plain_number(value) and plain
         if not below:
             return plain
         level = below
-    raise CanonicalError(f"nested more than {deepest} deep")
+    if any(type(value) in _CONTAINERS for value in level):
+        raise CanonicalError(f"nested more than {deepest} deep")
+    return all([_is_plain_number(value) for value in level if type(value) not in _SCALARS]) and plain
 
 
-def _is_plain_number(value: float) -> bool:
+def _is_plain_number(value: Any) -> bool:
+    if type(value) is not int and type(value) is not float:
+        raise CanonicalError(f"not plain JSON: {type(value).__name__}")  # orjson takes enums and UUIDs
     if type(value) is int:
         if not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
             raise CanonicalError(f"{value} is beyond 2^53 - 1: pass it as text")

@@ -103,12 +103,14 @@ def verify_chain(stored: Iterable[tuple[int, bytes, bytes]], log: str, anchor: H
 
 
 def _checked(body: bytes, leaf: bytes) -> dict[str, Any]:
+    if type(body) is not bytes or type(leaf) is not bytes:  # a column of SQLite can hold anything
+        raise _BrokenError("its columns do not hold bytes: it was changed")
     if leaf_hash(body) != leaf:
         raise _BrokenError("its bytes do not have the hash that is stored for it: it was changed")
     try:
         record = orjson.loads(body)
         check_subset(record)
-    except (orjson.JSONDecodeError, CanonicalError) as problem:
+    except (orjson.JSONDecodeError, CanonicalError, RecursionError) as problem:
         raise _BrokenError(f"it is not a record: {problem}") from None
     if not isinstance(record, dict) or record.get("v") != VERSION:
         raise _BrokenError("it is not a record of this format")

@@ -11,7 +11,6 @@ from typing import Any
 from pratique.audit.record import Draft
 from pratique.model import (
     CLEAN,
-    ENGINE,
     Allow,
     Ask,
     Call,
@@ -22,9 +21,8 @@ from pratique.model import (
     Result,
     Subject,
     Unresolved,
+    clip,
 )
-
-LONGEST_TEXT = 2000
 
 
 def session_open(
@@ -33,24 +31,24 @@ def session_open(
     """Draft the record that opens a session. `policy` is the epoch and digest in force."""
     return {
         "type": "session.open",
-        **_identity(subject),
+        **subject.facts,
         "epoch": policy[0],
         "policy_digest": policy[1],
         "model": clip(model),
         "subject": vault_subject,
-        "context": label(CLEAN),
+        "context": CLEAN.facts,
         "writer": writer,
     }
 
 
 def session_resume(subject: Subject, writer: str) -> Draft:
     """Draft the record by which another process takes a session over: from now on, only it may write."""
-    return {"type": "session.resume", **_identity(subject), "writer": writer}
+    return {"type": "session.resume", **subject.facts, "writer": writer}
 
 
 def session_close(subject: Subject, final_action: str) -> Draft:
     """Draft the record that closes a session."""
-    return {"type": "session.close", **_identity(subject), "final_action": clip(final_action)}
+    return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
 
 
 def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
@@ -63,11 +61,11 @@ def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
     return {
         "type": "approval.proposed",
         **_what(call),
-        **_why(ask),
+        **ask.facts,
         "ticket": ticket,
         "card_digest": card_digest,
         "needs": [need.model_dump() for need in ask.needs],
-        "context": label(call.request.context),
+        "context": call.request.context.facts,
         "wait_s": ask.wait_s,
         "use_within_s": ask.use_within_s,
     }
@@ -113,7 +111,7 @@ def intent(call: Call, decision: Allow, writer: str) -> Draft:
     return {
         "type": "call.intent",
         **_what(call),
-        **_why(decision),
+        **decision.facts,
         "writer": writer,
         "grants": [rule for rule, _ in decision.grants],
     }
@@ -125,7 +123,7 @@ def denied(call: Call | Unresolved, decision: Decision) -> Draft:
     return {
         "type": "call.outcome",
         **what,
-        **_why(decision),
+        **decision.facts,
         "outcome": "denied",
         "error": clip(decision.because),
     }
@@ -136,19 +134,19 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
     draft = {
         "type": "call.outcome",
         **_what(permit.call),
-        **_why(permit.decision),
+        **permit.decision.facts,
         "outcome": outcome.status.value,
         "error": clip(outcome.error),
         "dur_us": result.duration_us,
         "level": result.level.value,
         "bytes_in": len(permit.call.request.args_json),
         "bytes_out": len(result.value_json),
-        "label_out": label(outcome.label),
+        "label_out": outcome.label.facts,
     }
     if permit.intent is not None:
         draft["intent"] = permit.intent
     if context is not None:
-        draft["context"] = label(context)
+        draft["context"] = context.facts
     return draft
 
 
@@ -167,42 +165,12 @@ def unknown(of: Draft, error: str) -> Draft:
 _OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
 
 
-def label(of: Label) -> dict[str, Any]:
-    """Return a label in the record's words."""
-    return {
-        "integrity": of.integrity.value,
-        "confidentiality": of.confidentiality.value,
-        "sources": sorted(of.sources),
-    }
-
-
-def clip(text: str) -> str:
-    """Return the text, at most `LONGEST_TEXT` characters of it, fit to be recorded."""
-    return printable(text[:LONGEST_TEXT])
-
-
-def printable(text: str) -> str:
-    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _identity(subject: Subject) -> dict[str, Any]:
-    return {
-        "session": subject.session,
-        "trace_id": subject.trace_id,
-        "agent": subject.agent,
-        "tenant": subject.tenant,
-    }
-
-
 def _what(call: Call) -> dict[str, Any]:
     return {
-        **_identity(call.request.subject),
+        **call.request.subject.facts,
+        **call.capability.facts,
         "call_id": call.request.call_id,
-        "tool": call.capability.name,
-        "tool_digest": call.capability.digest,
-        "tier": call.capability.tier.value,
-        "confidentiality": call.label.confidentiality.value,
+        "confidentiality": call.label.facts["confidentiality"],
         "taint": call.taint.value,
         "digest": call.digest,
     }
@@ -210,7 +178,7 @@ def _what(call: Call) -> dict[str, Any]:
 
 def _asked(call: Unresolved) -> dict[str, Any]:
     return {
-        **_identity(call.request.subject),
+        **call.request.subject.facts,
         "call_id": call.request.call_id,
         "tool": clip(call.request.tool),
         "tool_digest": "",
@@ -218,18 +186,4 @@ def _asked(call: Unresolved) -> dict[str, Any]:
         "confidentiality": "",
         "taint": "",
         "digest": call.digest,
-    }
-
-
-def _why(decision: Decision) -> dict[str, Any]:
-    approval = decision.approval if isinstance(decision, Allow) else None
-    return {
-        "epoch": decision.epoch,
-        "policy_digest": decision.policy,
-        "engine": ENGINE,
-        "effect": decision.word,
-        "rules": [reason.rule for reason in decision.reasons if reason.rule],
-        "reasons": [clip(reason.text) for reason in decision.reasons][:32],
-        "ticket": decision.ticket,
-        "approved_by": list(approval.approved_by) if approval else [],
     }

@@ -50,8 +50,11 @@ def seal(draft: Draft, *, log: str, seq: int, prev: bytes, ts_us: int) -> Sealed
         CanonicalError: the draft holds something that the format does not allow.
     """
     record = {**draft, "v": VERSION, "log": log, "seq": seq, "prev": prev.hex(), "ts_us": ts_us}
-    check_subset(record)
-    body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    try:
+        check_subset(record)
+        body = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    except (TypeError, RecursionError) as problem:  # a lone surrogate, or too deep
+        raise CanonicalError(f"record: {problem}") from None
     if len(body) > LARGEST_RECORD:
         raise CanonicalError(f"a record of {len(body)} bytes; at most {LARGEST_RECORD} are taken")
     return Sealed(seq, ts_us, leaf_hash(body), body)

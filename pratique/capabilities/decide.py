@@ -49,13 +49,13 @@ def decide(
 
 def access_of(call: Call) -> Access:
     """Return the coarse part of the question that `call` is."""
-    subject, capability = call.request.subject, call.capability
+    subject, facts = call.request.subject, call.capability.facts
     return Access(
         subject.agent,
         subject.tenant,
-        capability.name,
-        capability.tier.value,
-        call.label.confidentiality.value,
+        facts["tool"],
+        facts["tier"],
+        call.label.facts["confidentiality"],
         call.taint.value,
     )
 

@@ -44,6 +44,11 @@ def policy_in_force(connection: Connection) -> PolicyRow | None:
     return None if row is None else PolicyRow(row.epoch, row.digest, policy_text(connection, row.digest))
 
 
+def epoch(connection: Connection) -> int:
+    """Return the epoch in force, 0 when no policy was ever applied."""
+    return connection.execute(select(func.max(t.policies.c.epoch))).scalar() or 0
+
+
 def policy_text(connection: Connection, digest: str) -> str:
     """Return the text of the policy with this digest; empty when it is not stored."""
     body = connection.execute(select(t.blobs.c.body).where(t.blobs.c.digest == digest)).scalar()

@@ -17,12 +17,13 @@ from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
 from pratique.capabilities.manifest import DEFAULT_TENANT
-from pratique.errors import LedgerCorruptError, LedgerUnavailableError, SessionClosedError, UnknownTicketError
+from pratique.errors import LedgerCorruptError, SessionClosedError, UnknownTicketError
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.guards import Guard, SessionIsOpen
 from pratique.ledger.projection import stored_label
-from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import CLEAN, Label, Request, Subject
+from pratique.ledger.sequencer import Answer, Entry, Refused
+from pratique.model import CLEAN, Label, Request, Subject, printable
 from pratique.sessions.session import Governor, Session
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.recall import label_from
@@ -31,10 +32,11 @@ LARGEST_INPUTS = 1024 * 1024
 
 
 class Found(NamedTuple):
-    """A session as it was left: who asks, and the label of all that it was shown."""
+    """A session as it was left: who asks, the label of all that it was shown, and which process served it."""
 
     subject: Subject
     context: Label
+    writer: str
 
 
 class SessionFacts(TypedDict, total=False):
@@ -103,10 +105,10 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": drafts.printable(facts.get("request", "")).encode(),
+            "request": printable(facts.get("request", "")).encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        await self._write(draft, owner, values)
+        await self._commit(draft, owner, values)
         return self._serve(subject, CLEAN, resumed=False)
 
     async def resume(self, session: str) -> Session:
@@ -116,9 +118,13 @@ class Hosting:
             SessionClosedError: there is no such session, or it has ended.
             LedgerCorruptError: its user was erased, or is not the one that was recorded.
         """
-        found = await self._ledger.query(lambda connection: self._find(connection, session))
-        await self._write(drafts.session_resume(found.subject, self._ledger.writer.id), "", {})
-        return self._serve(found.subject, found.context, resumed=True)
+        while True:
+            found = await self._ledger.query(lambda connection: self._find(connection, session))
+            draft = drafts.session_resume(found.subject, self._ledger.writer.id)
+            # Between finding and taking it over it may have ended, or gone on elsewhere: look again.
+            guard = SessionIsOpen(found.subject.session, found.writer)
+            if not isinstance(await self._commit(draft, guards=(guard,)), Refused):
+                return self._serve(found.subject, found.context, resumed=True)
 
     async def reopen(self, session: Session, ticket: str, wait: float) -> Request:
         """Return the request that a ticket stands for: the same arguments, under the label of that moment.
@@ -131,11 +137,13 @@ class Hosting:
         return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
 
     async def end(self, session: Session, output: str, final_action: str) -> None:
-        """Record that a session is over, with its final answer."""
+        """Record that a session is over, with its final answer; leave it be if it goes on elsewhere."""
         self._serving.pop(session.id, None)
         owner = self._ledger.vault.subject_id(session.subject.user)
-        values = {"output": drafts.printable(output).encode()}
-        await self._write(drafts.session_close(session.subject, final_action), owner, values)
+        values = {"output": printable(output).encode()}
+        draft = drafts.session_close(session.subject, final_action)
+        guard = SessionIsOpen(session.id, self._ledger.writer.id)
+        await self._commit(draft, owner, values, guards=(guard,))
 
     def show(self, session: str, label: Label) -> Label | None:
         """Raise a session's label by what it is shown; return the new one, if it rose."""
@@ -155,12 +163,19 @@ class Hosting:
         self._serving[session.id] = session
         return session
 
-    async def _write(self, draft: Draft, owner: str, values: Mapping[str, bytes]) -> None:
+    async def _commit(
+        self,
+        draft: Draft,
+        owner: str = "",
+        values: Mapping[str, bytes] | None = None,
+        *,
+        guards: tuple[Guard, ...] = (),
+    ) -> Answer:
         kept = self._ledger.seal(owner, queries.about(draft), values) if values else None
         commitments = kept.commitments if kept else {}
-        done = await self._ledger.commit(Entry(drafts=({**draft, **commitments},), values=(kept,)))
-        if isinstance(done, Refused):
-            raise LedgerUnavailableError(done.why)
+        return await self._ledger.commit(
+            Entry(drafts=({**draft, **commitments},), values=(kept,), guards=guards)
+        )
 
     def _find(self, connection: Connection, session: str) -> Found:
         row = queries.session(connection, session)
@@ -171,7 +186,7 @@ class Hosting:
         subject = Subject(
             session=row.id, trace_id=row.trace_id, agent=row.agent, tenant=row.tenant, user=user
         )
-        return Found(subject, stored_label(row))
+        return Found(subject, stored_label(row), row.writer)
 
     def _asked(self, connection: Connection, subject: Subject, ticket: str, wait: float) -> Request:
         row = queries.approval(connection, ticket)

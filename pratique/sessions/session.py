@@ -15,10 +15,9 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from pratique.audit.canonical import canonical
-from pratique.audit.drafts import clip
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier
+from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""

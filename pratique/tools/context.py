@@ -114,7 +114,7 @@ class ToolContext:
         self.user = subject.user
         self._capability = call.capability
         self._world = world
-        self._open = AsyncExitStack()
+        self._closing: AsyncExitStack | None = None
         self._files: dict[str, Files] = {}
         self._http: httpx2.AsyncClient | None = None
 
@@ -132,7 +132,7 @@ class ToolContext:
                 root = Root(self._world.roots[name])
             except OSError as problem:
                 raise ToolError(f"the file root {name!r} cannot be opened: {problem.strerror}") from None
-            self._open.callback(root.close)
+            self._at_end.callback(root.close)
             writable = self._capability.paths[name] == "write"
             self._files[name] = Files(root, name, writable=writable)
         return self._files[name]
@@ -163,7 +163,7 @@ class ToolContext:
                 follow_redirects=False,
                 trust_env=False,
             )
-            self._open.push_async_callback(self._http.aclose)
+            self._at_end.push_async_callback(self._http.aclose)
         return self._http
 
     async def __aenter__(self) -> Self:
@@ -172,7 +172,15 @@ class ToolContext:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open.aclose()
+        if self._closing is not None:
+            await self._closing.aclose()
+
+    @property
+    def _at_end(self) -> AsyncExitStack:
+        """What has to be closed; most calls open nothing."""
+        if self._closing is None:
+            self._closing = AsyncExitStack()
+        return self._closing
 
 
 class _DeclaredHosts(httpx2.AsyncBaseTransport):
