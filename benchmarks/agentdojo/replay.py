@@ -24,9 +24,9 @@ from declarations import ROUTES, TEMPLATES, TOOLS, WRITERS
 from pydantic_core import to_jsonable_python
 from transforms import TRANSFORMS
 
+from pratique.capabilities.fields import Shape, full_path
 from pratique.model import Tier
-from pratique.quarantine.fields import Shape, full_path
-from pratique.quarantine.origin import Origin
+from pratique.origin import Origin
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Rule, judge
 

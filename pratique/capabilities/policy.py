@@ -25,6 +25,7 @@ from pratique.capabilities.manifest import (
     DenyRule,
     ExceptionRule,
     PolicyFile,
+    ToolLabels,
     microseconds,
     read_policy,
 )
@@ -142,6 +143,7 @@ class Policy:
         self.conditions: Mapping[str, Condition] = MappingProxyType(
             {name: compile_constraint(name, text) for name, text in self.file.constraints.items()}
         )
+        self.tool_labels: Mapping[str, ToolLabels] = MappingProxyType(self.file.tools)
         self._permit = self._enforcer(tuple(row for row in self.rows if row.kind != "ask"))
         self._ask = self._enforcer(tuple(row for row in self.rows if row.kind == "ask"))
 

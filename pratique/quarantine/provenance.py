@@ -18,17 +18,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from pratique.capabilities.fields import Leaf, Shape, full_path
 from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
+from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
-from pratique.quarantine.fields import Leaf, Shape, full_path
 from pratique.quarantine.foreign import Call, Foreign
 from pratique.quarantine.identify import identified
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, written
 from pratique.quarantine.normalise import loose
-from pratique.quarantine.origin import Origin, OriginKind, Source
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
 from pratique.quarantine.tracing import Tracing
 from pratique.quarantine.vouched import Entry, Vouched
@@ -54,6 +54,7 @@ class Tracker:
         self._records = 0
         self._shapes: dict[tuple[tuple[str, str], ...], Shape] = {}
         self._shown = False
+        self._lost = False
 
     @property
     def exposed(self) -> bool:
@@ -63,7 +64,11 @@ class Tracker:
     @property
     def saturated(self) -> bool:
         """Whether the bounds no longer cover everything: from then on, everything counts as tainted."""
-        return self._foreign.saturated or self._confidential.saturated
+        return self._lost or self._foreign.saturated or self._confidential.saturated
+
+    def lose(self) -> None:
+        """Say that something was shown which can no longer be matched: from now on everything is tainted."""
+        self._lost = True
 
     @property
     def covers(self) -> str:
@@ -119,7 +124,7 @@ class Tracker:
             call_id: which call.
             tool: which tool.
             value: the JSON value.
-            fields: dotted path → label word (see `pratique.quarantine.fields`).
+            fields: dotted path → label word (see `pratique.capabilities.fields`).
             arguments: the call's arguments, so that echoes and records looked up by name are known for it.
             classes: the arguments' classes.
             origins: what `trace` said of these arguments; left out, they are traced here.

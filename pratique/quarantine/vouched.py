@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pratique.model import ArgumentClass, FieldLabel
+from pratique.origin import OriginKind, Source
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.index import Budget, Index, tokenise
@@ -22,7 +23,6 @@ from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
-from pratique.quarantine.origin import OriginKind, Source
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 

@@ -4,7 +4,7 @@ import pytest
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass
-from pratique.quarantine.origin import Origin, OriginKind, Part
+from pratique.origin import Origin, OriginKind, Part
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
 

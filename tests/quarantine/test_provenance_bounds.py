@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from pratique.model import Taint, Tier
+from pratique.origin import UNSEARCHED, OriginKind
 from pratique.quarantine.limits import Limits
-from pratique.quarantine.origin import UNSEARCHED, OriginKind
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import judge
 

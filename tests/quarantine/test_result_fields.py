@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from pratique.capabilities.fields import Shape, full_path
 from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
-from pratique.quarantine.fields import Shape, full_path
 from pratique.quarantine.identify import identified
 
 
