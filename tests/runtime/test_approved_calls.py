@@ -10,7 +10,20 @@ from pratique.ledger import queries
 from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
-from tests.house import ALLOW_ALL, PEOPLE, POLICY, Clock, Desk, House, answer, opened, records, reject, until
+from tests.house import (
+    ALLOW_ALL,
+    PEOPLE,
+    POLICY,
+    Clock,
+    Desk,
+    House,
+    answer,
+    opened,
+    records,
+    reject,
+    sql,
+    until,
+)
 
 PAY: dict[str, Any] = {"to": "mo@acme.example", "amount": 80}
 HOURS = 3600
@@ -251,12 +264,9 @@ async def test_arguments_that_were_changed_in_the_vault_are_not_run(house: House
     tickets = [(await session.call("desk.pay", {**PAY, "amount": n}, call_id=f"c{n}")).ticket for n in (1, 2)]
     for ticket in tickets:
         answer(runtime, ticket)
-    with runtime.ledger._writing.begin() as connection:
-        rows = [runtime.queue.look(ticket).proposed_seq for ticket in tickets]
-        connection.exec_driver_sql(
-            "UPDATE vault SET sealed = (SELECT sealed FROM vault WHERE seq = ?) WHERE seq = ?",
-            (rows[1], rows[0]),
-        )
+    rows = [runtime.queue.look(ticket).proposed_seq for ticket in tickets]
+    swap = "UPDATE vault SET sealed = (SELECT sealed FROM vault WHERE seq = ?) WHERE seq = ?"
+    sql(runtime.ledger, swap, rows[1], rows[0])
     resumed = await house.runtime().resume_session(session.id)
     with pytest.raises(Exception, match=r"do not open|not what was recorded"):
         await resumed.redeem(tickets[0])
@@ -470,8 +480,7 @@ async def test_an_erased_person_leaves_a_question_that_cannot_be_answered(house:
     runtime = house.runtime()
     ticket = (await pay(await opened(runtime))).ticket
     seq = runtime.queue.look(ticket).proposed_seq
-    with runtime.ledger._writing.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM vault WHERE seq = ?", (seq,))
+    sql(runtime.ledger, "DELETE FROM vault WHERE seq = ?", seq)
     with pytest.raises(Exception, match="erased"):
         answer(runtime, ticket)
     assert runtime.ledger.read(lambda c: queries.votes(c, ticket)) == []

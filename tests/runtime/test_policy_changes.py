@@ -22,6 +22,7 @@ from tests.house import (
     House,
     opened,
     records,
+    sql,
 )
 
 
@@ -164,8 +165,7 @@ async def test_of_two_who_apply_at_once_one_is_told(house: House) -> None:
 
 async def test_a_policy_text_that_was_changed_in_the_database_decides_nothing(house: House) -> None:
     ledger = house.ledger()
-    with ledger._writing.begin() as connection:
-        connection.exec_driver_sql("UPDATE blobs SET body = ?", ((PEOPLE + ALLOW_ALL).encode(),))
+    sql(ledger, "UPDATE blobs SET body = ?", (PEOPLE + ALLOW_ALL).encode())
     with pytest.raises(LedgerCorruptError, match="the policy of epoch 1 is not the text that was applied"):
         policies.in_force(ledger)
     with pytest.raises(LedgerCorruptError):
