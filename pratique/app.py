@@ -15,7 +15,13 @@ import structlog
 
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
-from pratique.errors import PolicyError, PolicyNotInForceError, SettingsError, ToolDeclarationError
+from pratique.errors import (
+    LedgerUnavailableError,
+    PolicyError,
+    PolicyNotInForceError,
+    SettingsError,
+    ToolDeclarationError,
+)
 from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
@@ -62,7 +68,7 @@ def open_runtime(
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     executor = Executor(world)
     _demand_all(registry, world, executor)
-    ledger = open_ledger(settings)
+    ledger = open_ledger(settings, create=True)
     try:
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
@@ -82,12 +88,16 @@ def open_runtime(
         raise
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     """Return the ledger that the settings name.
 
     Raises:
+        LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
+    folder = settings.path(settings.folder)
+    if not create and not (folder / "ledger.db").exists():
+        raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
     return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
 
 

@@ -1,7 +1,5 @@
-"""Calls a tool's body as stage 5 does: validated arguments, and a context with what the tool declared."""
+"""Runs a tool as the runtime does between its decision and its record: stages 1 and 5, unchanged."""
 
-import hashlib
-import inspect
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +8,12 @@ import orjson
 import pytest
 
 from pratique.audit.canonical import canonical
-from pratique.model import CLEAN, Call, Request, Subject, Taint
-from pratique.tools.context import ToolContext, World
-from pratique.tools.registry import Tool
+from pratique.errors import ToolError
+from pratique.model import CLEAN, Request, Status, Subject, Unresolved
+from pratique.stages.resolve import resolve
+from pratique.tools.context import World
+from pratique.tools.execution import Executor
+from pratique.tools.registry import Registry, Tool
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -31,8 +32,10 @@ def world(tmp_path: Path) -> World:
 def run(world: World) -> Run:
     """`await run(tool, call_id="c1", user=…, session=…, **args)` gives the tool's result.
 
-    The result must be JSON within the tool's own limit, as stage 6 demands.
+    Raises ValueError for arguments that do not validate, and ToolError for what the tool refuses. Any other
+    exception of the tool's is a failed test.
     """
+    executor = Executor(world)
 
     async def run(
         tool: Tool,
@@ -43,35 +46,22 @@ def run(world: World) -> Run:
         user: str = "kim@acme.example",
         **args: Any,
     ) -> Any:
-        valid = tool.arguments.model_validate_json(orjson.dumps(args))
-        call = _call(
-            tool,
-            args,
-            Subject(session=session, trace_id="t", agent="support", tenant="default", user=user),
-            call_id,
+        subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
+        args_json = canonical(args, most_bytes=2**24)
+        request = Request(
+            subject=subject,
+            context=CLEAN,
+            call_id=call_id,
+            tool=tool.capability.name,
+            args_json=args_json,
         )
-        async with ToolContext(call, world) as context:
-            result = tool.function(context, **{name: getattr(valid, name) for name in tool.names})
-            result = await result if inspect.isawaitable(result) else result
-        return orjson.loads(canonical(result, most_bytes=tool.capability.result_limit))
+        call = resolve(request, Registry([tool]))
+        if isinstance(call, Unresolved):
+            raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
+        result = await executor.run(tool, call)
+        if result.status is Status.DONE:
+            return orjson.loads(result.value_json)
+        assert " raised " not in result.error, result.error
+        raise ToolError(result.error)
 
     return run
-
-
-def _call(tool: Tool, args: dict[str, Any], subject: Subject, call_id: str) -> Call:
-    body = canonical(args, most_bytes=2**24)
-    request = Request(
-        subject=subject,
-        context=CLEAN,
-        call_id=call_id,
-        tool=tool.capability.name,
-        args_json=body,
-    )
-    return Call(
-        request=request,
-        capability=tool.capability,
-        args=args,
-        label=CLEAN,
-        taint=Taint.NONE,
-        digest=hashlib.sha256(body).hexdigest(),
-    )

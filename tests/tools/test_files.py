@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from pratique.errors import ToolError
 from pratique.tools.context import World
@@ -92,7 +91,7 @@ async def test_refuses_what_is_not_base64_or_too_large(run: Any, folder: Path) -
     for content in ("a", "ä===", "YQ==\n"):
         with pytest.raises(ToolError, match="not base64"):
             await run(write_file, path="x", content=content, encoding="base64")
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValueError, match=": "):
         await run(write_file, path="x", content="x" * (4 * 1024 * 1024 + 1))
     assert not (folder / "x").exists()
 
