@@ -7,8 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_policies import (
+
+from pratique.capabilities import snapshot as snapshots
+from pratique.capabilities.policy import Access, Policy, covers, live, tool_match
+from pratique.capabilities.snapshot import Snapshot
+from pratique.model import Allow, Ask, Confidentiality, Deny, Need, Taint, Tier
+from tests.capabilities.random_policies import (
     AGENTS,
+    MOMENTS,
     NOW,
     TOOLS,
     Question,
@@ -20,11 +26,6 @@ from random_policies import (
     questions,
     toml,
 )
-
-from pratique.capabilities import snapshot as snapshots
-from pratique.capabilities.policy import Access, Policy, covers, live, tool_match
-from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Allow, Ask, Confidentiality, Deny, Need, Taint, Tier
 
 thorough = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -273,8 +274,6 @@ def test_a_counted_exception_is_drawn_on_only_when_nothing_else_allows() -> None
         "approved_by": "li@x",
         "max_uses": 3,
     }
-    from random_policies import MOMENTS  # noqa: PLC0415
-
     counted["expires"] = MOMENTS[1]
     assert decided(exception=[dict(counted)]).grants == (("exception-0", 3),)
     assert decided(exception=[dict(counted)], allow=[{"to": "ana", "tools": ["*"]}]).grants == ()
