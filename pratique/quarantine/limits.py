@@ -2,7 +2,7 @@
 
 Rules:
 - Every bound is a number here. Nothing else in this room grows with what a stranger sends.
-- Reaching a bound is said aloud (`saturated`, `Match.UNSEARCHED`) and counts as tainted, never as clean.
+- Reaching a bound is said aloud (`Tracker.saturated`, an origin that is `unsearched`) and counts as tainted, never as clean.
 """
 
 from pydantic import Field
@@ -13,8 +13,9 @@ from pratique.model import Value
 class Limits(Value):
     """Bounds of one session's tracker.
 
-    The defaults hold about 10 MB of prose and keep a session under about 50 MB, whatever it is sent. The index
-    costs 8 bytes per token plus its text: 2 to 4 MB per MB of words, distinct or not, and 8 for single letters.
+    The defaults hold about 10 MB of prose and keep a session under about 50 MB, whatever it is sent. The
+    index costs 8 bytes per token plus its text: 2 to 4 MB per MB of words, distinct or not, and 8 for single
+    letters.
 
     Attributes:
         text_bytes: normalised bytes from outside that are indexed.
