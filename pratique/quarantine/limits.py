@@ -2,7 +2,7 @@
 
 Rules:
 - Every bound is a number here. Nothing else in this room grows with what a stranger sends.
-- Reaching a bound is said aloud (`Tracker.saturated`, an origin that is `unsearched`) and counts as tainted, never as clean.
+- Reaching a bound is said (`Tracker.saturated`, an origin that is `unsearched`) and counts as tainted.
 """
 
 from pydantic import Field
