@@ -25,6 +25,7 @@ Account = Annotated[str, Field(pattern=r"^[A-Z]{2}[0-9]{2}[A-Z0-9 ]{10,36}$")]
     tier="read",
     confidentiality="confidential",
     sources={"*": "authority", "name": "identity", "email": "identity"},
+    ids={"": "customer:{id}"},
     sinks={"customer": "selector"},
     paths={"crm": "read"},
 )

@@ -20,6 +20,7 @@ from pratique.approvals.card import Card, make_card
 from pratique.audit import drafts
 from pratique.capabilities.manifest import ANY_LOCAL
 from pratique.errors import (
+    CanonicalError,
     LedgerCorruptError,
     NotAnApproverError,
     TicketClosedError,
@@ -90,14 +91,16 @@ class Queue:
     async def ask(self, call: Call, ask: Ask) -> Answer:
         """Return how the question about this call stands; put it into the queue if it is not there.
 
-        Waits up to the request's `wait` seconds for an answer. A question that cannot be put (the policy
-        changed, the session is over or goes on elsewhere) is answered by that fact.
+        Waits up to the request's `wait` seconds for an answer. A question that cannot be put (there is no
+        card, the policy changed, the session is over or goes on elsewhere) is answered by that fact: no.
 
         Raises:
-            CanonicalError: no card can be made of the call.
             LedgerUnavailableError: the question cannot be recorded.
         """
-        card = make_card(call, ask)
+        try:
+            card = make_card(call, ask)
+        except CanonicalError as problem:
+            return Rejection(ticket="", text=f"nobody can be asked, because no card can be made: {problem}")
         ticket = await self._propose(call, ask, card)
         if isinstance(ticket, Refused):
             return Rejection(ticket="", text=ticket.why)

@@ -214,9 +214,7 @@ def read_policy(text: str, where: str = "policy") -> PolicyFile:
     if len(text) > LARGEST_POLICY:
         raise PolicyError(where, [f"larger than {LARGEST_POLICY} characters"])
     try:
-        policy = PolicyFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as problem:
-        raise PolicyError(where, [str(problem)]) from None
+        policy = PolicyFile.model_validate(_parse(text, where))
     except ValidationError as problem:
         raise PolicyError(where, [_line(error) for error in problem.errors()]) from None
     problems = list(_lint(policy))
@@ -230,6 +228,15 @@ def microseconds(moment: datetime | None) -> int:
     if moment is None:
         return 0
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise PolicyError(where, ["nested too deeply to be a policy"]) from None
+    except ValueError as problem:  # TOMLDecodeError, with line and column, or a number of too many digits
+        raise PolicyError(where, [str(problem)]) from None
 
 
 def _line(error: Any) -> str:
@@ -263,9 +270,15 @@ def _duplicate_ids(policy: PolicyFile) -> Iterator[str]:
         seen.add(rule.id)
 
 
-def _held_roles(policy: PolicyFile) -> set[tuple[str, str]]:
-    held = {(agent.tenant, role) for agent in policy.agents.values() for role in agent.roles}
-    held |= {(role.tenant, name) for name, role in policy.roles.items()}
+def _held_roles(policy: PolicyFile, besides: str = "") -> set[tuple[str, str]]:
+    """Return tenant and name of every role, leaving out those that only the agent `besides` speaks of."""
+    held = {
+        (agent.tenant, role)
+        for name, agent in policy.agents.items()
+        for role in agent.roles
+        if name != besides
+    }
+    held |= {(role.tenant, name) for name, role in policy.roles.items() if name != besides}
     return held | {(role.tenant, inherited) for role in policy.roles.values() for inherited in role.inherits}
 
 
@@ -284,21 +297,28 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
 
 
 def _ambiguous_names(policy: PolicyFile) -> Iterator[str]:
+    """Refuse names that Casbin, to which agents and roles are one kind, would not read as people do."""
     roles = _held_roles(policy)
     for name, agent in policy.agents.items():
-        if (agent.tenant, name) in roles and name not in agent.roles:
+        if (agent.tenant, name) not in roles:
+            continue
+        if name not in agent.roles:
             yield f"agents.{name}: is also the name of a role that this agent does not hold; rename one"
+        elif set(agent.roles) != {name} and (agent.tenant, name) in _held_roles(policy, besides=name):
+            yield (
+                f"agents.{name}: is also the name of a role that others hold, and they would get its other "
+                "roles with it; rename one"
+            )
 
 
 def _role_chains(policy: PolicyFile) -> Iterator[str]:
     for name in policy.roles:
-        chain, level = {name}, [name]
+        level = {name}
         for _ in range(DEEPEST_ROLES):
-            level = [up for role in level if role in policy.roles for up in policy.roles[role].inherits]
+            level = {up for role in level if role in policy.roles for up in policy.roles[role].inherits}
             if name in level:
                 yield f"roles.{name}: inherits itself"
                 break
-            chain.update(level)
             if not level:
                 break
         else:
@@ -315,6 +335,8 @@ def _constraints(policy: PolicyFile) -> Iterator[str]:
 
 def _periods(policy: PolicyFile) -> Iterator[str]:
     for rule in policy.exception:
+        if microseconds(rule.expires) <= 0:  # 0 stands for "never" in a row
+            yield f"{rule.id}.expires: is not later than 1970"
         if rule.not_before is not None and rule.not_before >= rule.expires:
             yield f"{rule.id}: not_before is not earlier than expires"
 

@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, serve, trace
+from pratique.cli import approvals, audit, demo, policy, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")

@@ -39,6 +39,12 @@ def test_an_open_map_labels_keys_and_values() -> None:
     assert found == {"prices.acme": FieldLabel.META, "prices.acme#key": FieldLabel.IDENTITY}
 
 
+def test_a_key_is_never_vouched_for_by_a_strangers_label() -> None:
+    found = labelled({"people": "identity", "sizes": "meta"}, {"people": {"evil": 1}, "sizes": {"a.txt": 2}})
+    assert found["people.evil#key"] is FieldLabel.UNTRUSTED
+    assert found['sizes["a.txt"]#key'] is FieldLabel.META
+
+
 @pytest.mark.parametrize("key", ["own.iban", "own[].iban", "[]", "*", "#key", "own"])
 def test_a_hostile_key_never_borrows_a_declared_label(key: str) -> None:
     fields = {"map.x": "meta", "own.iban": "authority", "list[].y": "authority"}
