@@ -276,7 +276,7 @@ def apply(
 
 
 def _tools(settings: Settings) -> Registry:
-    return Registry.from_modules(settings.tools)
+    return Registry.from_modules(settings.tools, settings.base)
 
 
 def _capabilities(tools: Registry) -> list[Capability]:

@@ -11,8 +11,10 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -153,12 +155,19 @@ class Registry:
         self._tools = MappingProxyType(by_name)
 
     @classmethod
-    def from_modules(cls, names: Iterable[str]) -> "Registry":
+    def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
         """Return the tools that the named modules hold at top level.
+
+        Args:
+            names: importable names.
+            folder: where a module may lie that is not installed: the folder of the settings.
 
         Raises:
             ToolDeclarationError: a module cannot be imported or holds no tool.
         """
+        names = tuple(names)
+        if names and folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: it must not shadow what is installed
         return cls(found for name in names for found in _tools_of(name))
 
     def get(self, name: str) -> Tool | None:

@@ -1,4 +1,4 @@
-"""What the pages say, the program does: their commands exist, their examples run, their output is what comes."""
+"""What the pages say, the program does: commands exist, examples run, the output is what comes."""
 
 import os
 import re
@@ -70,8 +70,10 @@ def test_every_command_on_a_page_exists_and_explains_itself(command: str) -> Non
 
 def test_every_verb_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text()
-    listed = CliRunner().invoke(app, ["--help"]).output
-    for verb in re.findall(r"^│ ([a-z-]+) ", listed, re.MULTILINE):
+    verbs = [command.name for command in app.registered_commands]
+    verbs += [group.name for group in app.registered_groups]
+    assert len(verbs) > 5
+    for verb in verbs:
         assert f"`pratique {verb}" in readme
 
 
@@ -136,9 +138,8 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
     shown = re.findall(r"```text\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     printed = _words(result.stdout)
     for block in shown:
-        for piece in _words(re.sub(r"[│╭╮╰╯─┃]", " ", block)).split("…"):
-            for sentence in re.split(r"t_[0-9a-f]{16}", piece):
-                assert sentence.strip() in printed, sentence
+        for piece in re.split(r"…|t_[0-9a-f]{16}|\n", block):
+            assert _words(piece) in printed, piece
 
 
 def _words(text: str) -> str:
