@@ -283,8 +283,8 @@ def _periods(policy: PolicyFile) -> Iterator[str]:
 
 def _quorums(policy: PolicyFile) -> Iterator[str]:
     for rule in policy.ask:
-        members = policy.groups.get(rule.approvers, ())
-        if len(set(members)) < rule.quorum and ANY_LOCAL not in members:
+        members = policy.groups.get(rule.approvers)
+        if members is not None and len(set(members)) < rule.quorum and ANY_LOCAL not in members:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
 
 
