@@ -30,7 +30,7 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import ApprovalIs, EpochIs, NotAskedYet, SessionIsOpen
 from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Value, Waiting
+from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Unresolved, Value, Waiting
 
 Members = Callable[[str], Sequence[str]]
 
@@ -220,7 +220,7 @@ class Queue:
         ticket = f"t_{secrets.token_hex(8)}"
         draft = drafts.proposed(call, ask, ticket, card.digest)
         values = {
-            "args": request.args_json,
+            **asked_values(call),
             "card": orjson.dumps(card.model_dump(mode="json", exclude={"digest"})),
             "user": subject.user.encode(),
         }
@@ -260,6 +260,14 @@ class Queue:
             raise TicketClosedError(f"{question.ticket} is {question.state} already: {voter} changed nothing")
         if not question.is_open(self._ledger.clock()):
             raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
+
+
+def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
+    """Return what the vault keeps of what was asked: the arguments, and where each came from."""
+    values = {"args": call.request.args_json}
+    if isinstance(call, Call) and call.judged.origins:
+        values["judged"] = call.judged.model_dump_json().encode()
+    return values
 
 
 def is_member(group: Sequence[str], person: str) -> bool:

@@ -244,7 +244,8 @@ async def test_a_pending_call_keeps_the_taint_of_the_moment_it_was_asked(house: 
     assert intent["taint"] == "none"
     later = await session.call("desk.pay", PAY, call_id="c2")
     assert later.status is Status.PENDING
-    assert records(runtime.ledger, "approval.proposed")[-1]["taint"] == "context"
+    # The model wrote the destination, after it had read text from outside: nothing explains it.
+    assert records(runtime.ledger, "approval.proposed")[-1]["taint"] == "sink"
 
 
 async def test_a_ticket_that_this_session_did_not_get_is_refused(runtime: Runtime, desk: Desk) -> None:
@@ -376,7 +377,7 @@ async def test_what_is_asked_can_be_read_back_and_is_what_will_run(runtime: Runt
         ("amount", "amount", "80"),
         ("to", "dest", "mo@acme.example"),
     ]
-    assert "has read text from outside" in asked.card.taint
+    assert "cannot be explained" in asked.card.taint
     assert asked.card.digest == runtime.queue.look(ticket).card_digest
 
 

@@ -95,7 +95,7 @@ async def test_a_tool_that_declares_no_sources_returns_untrusted_text_only(house
         return ["a", {"b": "c"}]
 
     outcome = await (await opened(house.runtime(tools=[odd]))).call("desk.odd", call_id="c1")
-    assert outcome.label.sources == {"desk.odd:c1#[]", "desk.odd:c1#[].b"}
+    assert outcome.label.sources == {"desk.odd:c1#[]", "desk.odd:c1#[].b", "desk.odd:c1#[].b#key"}
 
 
 def many_fields(count: int, length: int) -> Tool:

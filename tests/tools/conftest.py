@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from pratique.audit.canonical import canonical
+from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
 from pratique.model import CLEAN, Request, Status, Subject, Unresolved
+from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
@@ -55,7 +57,7 @@ def run(world: World) -> Run:
             tool=tool.capability.name,
             args_json=args_json,
         )
-        call = resolve(request, Registry([tool]))
+        call = resolve(request, Registry([tool]), Provenance(""), Policy(""))
         if isinstance(call, Unresolved):
             raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
         result = await executor.run(tool, call)
