@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 from pydantic_core import to_jsonable_python
+from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
 from pratique.errors import CanonicalError, SandboxUnavailableError, ToolError
@@ -94,14 +95,16 @@ class Executor:
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 
     async def _body(self, tool: Tool, call: Call) -> Any:
-        async with ToolContext(call, self._world) as context:
-            values = tuple(getattr(call.args, name) for name in tool.names)
-            return await self._sandboxes[tool.capability.runs_in].run(
-                tool.function,
-                (context, *values),
-                is_async=tool.is_async,
-                seconds=tool.capability.timeout,
-            )
+        about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
+        with bound_contextvars(**about):
+            async with ToolContext(call, self._world) as context:
+                values = tuple(getattr(call.args, name) for name in tool.names)
+                return await self._sandboxes[tool.capability.runs_in].run(
+                    tool.function,
+                    (context, *values),
+                    is_async=tool.is_async,
+                    seconds=tool.capability.timeout,
+                )
 
     def _encode(self, value: Any, capability: Capability) -> bytes:
         try:
