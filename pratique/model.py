@@ -182,6 +182,7 @@ class Capability(Value):
         sources: dotted result field → who may have written it (see `FieldLabel`); `messages[].subject`,
             `[]` for list items, `*` for every field not named. What is not declared is `untrusted`.
         hosts: `host` or `host:port` that its HTTP client may reach.
+        private: those of them that may be in the own network, or on this machine.
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation it may run in.
@@ -207,6 +208,7 @@ class Capability(Value):
     result_limit: int
     parameters: dict[str, Any]
     digest: str
+    private: tuple[str, ...] = ()
 
     @cached_property
     def changes_the_world(self) -> bool:

@@ -12,6 +12,7 @@ import importlib
 import inspect
 import re
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabe
 from pratique.tools.context import ToolContext
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 LARGEST_SCHEMA = 256 * 1024
 
 Sources = Mapping[str, str] | Sequence[str]
@@ -75,6 +76,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     sources: Sources = (),
     sinks: Mapping[str, str] | None = None,
     hosts: Iterable[str] = (),
+    private: Iterable[str] = (),
     paths: Mapping[str, Literal["read", "write"]] | None = None,
     secrets: Iterable[str] = (),
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
@@ -95,7 +97,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
             `meta`. Left out, everything it returns is untrusted.
         sinks: argument → `ArgumentClass`, for arguments that decide where things go.
-        hosts: `host` or `host:port` that its HTTP client may reach.
+        hosts: `host` or `host:port` that its HTTP client may reach, at a public address.
+        private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
         runs_in: the weakest isolation it may run in.
@@ -109,6 +112,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 
     def declare(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
+        own = tuple(private)
         facts = {
             "name": name,
             "description": inspect.getdoc(function) or "",
@@ -116,7 +120,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "confidentiality": Confidentiality(confidentiality),
             "sources": _sources(sources),
             "sinks": {argument: ArgumentClass(word) for argument, word in (sinks or {}).items()},
-            "hosts": tuple(hosts),
+            "hosts": (*hosts, *own),
+            "private": own,
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
             "runs_in": Level(runs_in),
@@ -197,7 +202,10 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     try:
-        return create_model(f"{name}.arguments", __base__=Arguments, **fields)
+        with warnings.catch_warnings():
+            # An argument may be called `json` or `copy`; nobody calls the model's methods of that name.
+            warnings.filterwarnings("ignore", message=".* shadows an attribute in parent")
+            return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
 

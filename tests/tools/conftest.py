@@ -9,7 +9,7 @@ import pytest
 
 from pratique.audit.canonical import canonical
 from pratique.errors import ToolError
-from pratique.model import CLEAN, Request, Status, Subject, Unresolved
+from pratique.model import CLEAN, Call, Request, Status, Subject, Unresolved
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
@@ -26,6 +26,24 @@ def world(tmp_path: Path) -> World:
     for name in ("cur", "new", "tmp"):
         (roots["maildir"] / name).mkdir()
     return World(roots)
+
+
+KIM = Subject(session="s1", trace_id="t", agent="support", tenant="default", user="kim@acme.example")
+
+
+def call_of(tool: Tool, args: dict[str, Any], subject: Subject = KIM, call_id: str = "c1") -> Call:
+    """Return the call that stage 1 makes of these arguments; ValueError if they do not validate."""
+    request = Request(
+        subject=subject,
+        context=CLEAN,
+        call_id=call_id,
+        tool=tool.capability.name,
+        args_json=canonical(args, most_bytes=2**24),
+    )
+    call = resolve(request, Registry([tool]))
+    if isinstance(call, Unresolved):
+        raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
+    return call
 
 
 @pytest.fixture
@@ -47,18 +65,7 @@ def run(world: World) -> Run:
         **args: Any,
     ) -> Any:
         subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
-        args_json = canonical(args, most_bytes=2**24)
-        request = Request(
-            subject=subject,
-            context=CLEAN,
-            call_id=call_id,
-            tool=tool.capability.name,
-            args_json=args_json,
-        )
-        call = resolve(request, Registry([tool]))
-        if isinstance(call, Unresolved):
-            raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
-        result = await executor.run(tool, call)
+        result = await executor.run(tool, call_of(tool, args, subject, call_id))
         if result.status is Status.DONE:
             return orjson.loads(result.value_json)
         assert " raised " not in result.error, result.error
