@@ -1,6 +1,6 @@
 """Runs a tool as the runtime does between its decision and its record: stages 1 and 5, unchanged."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.registry import Registry, Tool
+from tests.postgres import Postgres
+from tests.postgres import server as postgres_server
+from tests.tools.sqlhouse import SqlHouse, postgres_house, sqlite_house
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -72,3 +75,18 @@ def run(world: World) -> Run:
         raise ToolError(result.error)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sql_house(request: pytest.FixtureRequest, tmp_path: Path) -> SqlHouse:
+    """The same small database on each backend."""
+    if request.param == "sqlite":
+        return sqlite_house(tmp_path)
+    running: Postgres = request.getfixturevalue("postgres")
+    return postgres_house(running)
