@@ -26,6 +26,10 @@ class UndeclaredError(ToolError):
     """The tool asked for something that its declaration does not name. Declare it, or do without."""
 
 
+class EffectUnknownError(ToolError):
+    """The tool does not know whether it changed the world: look before you call again."""
+
+
 class Files:
     """A file root as a tool sees it.
 

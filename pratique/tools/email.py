@@ -23,8 +23,8 @@ from pratique.tools.email_writing import (
     sender_of,
 )
 from pratique.tools.files_refusal import in_words
-from pratique.tools.maildir import Maildir
 from pratique.tools.mailbox_tools import from_files, reading_tools
+from pratique.tools.maildir import Maildir
 from pratique.tools.registry import tool
 
 list_messages, search_messages, read_message = reading_tools(

@@ -4,7 +4,7 @@ Rules:
 - TLS with a checked certificate and host name, by an authority of the system or by the one CA file given.
   There is no way to turn the checks off.
 - Without TLS only this machine itself is reached.
-- STARTTLS that the server does not offer, or that somebody took out on the way, is an error, never plain text.
+- STARTTLS that is not offered, or that somebody on the way took out, is an error, never plain text.
 """
 
 import ssl

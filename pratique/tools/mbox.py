@@ -117,7 +117,7 @@ def _without_separator(content: bytes) -> bytes:
 
 
 def _head(content: bytes) -> bytes:
-    match = re.search(rb"\r?\n\r?\n", content[:HEAD])
+    match = re.search(rb"\n\r?\n", content[:HEAD])
     return content[: match.start() + 1] if match else content[:HEAD]
 
 
