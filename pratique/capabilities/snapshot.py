@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
-from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live, tool_match
+from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64
@@ -26,13 +26,17 @@ MOST_CACHED_PER_KIND = 64
 MOST_CACHED = 50_000
 """Kinds of question that one snapshot remembers. Beyond it, it starts over: slower, never wrong."""
 
+MOST_NEAR_MISSES = 5
+"""Allow rows that a denial names as having come near. `policy explain` names them all."""
+
 
 class Residual:
     """What is left of a policy for one kind of question.
 
     Args:
         fixed: rows that match whatever the time and the arguments are.
-        open_rows: rows whose time window or condition must be looked at each time.
+        open_rows: rows whose time window or condition must be looked at each time. What many rows have in
+            common is looked at once.
     """
 
     __slots__ = ("_fixed", "_made", "_open", "_snapshot", "access")
@@ -42,8 +46,12 @@ class Residual:
     ) -> None:
         self._snapshot = snapshot
         self.access = access
-        self._fixed, self._open = fixed, open_rows
-        self._made: dict[int, Decision] = {}  # which open rows match, as bits → the decision they make
+        self._fixed = fixed
+        groups: dict[tuple[int, int, str, bool], list[Row]] = defaultdict(list)
+        for row in open_rows:
+            groups[row.nbf, row.exp, row.cond, row.kind == "allow"].append(row)
+        self._open = tuple((*what, tuple(rows)) for what, rows in groups.items())
+        self._made: dict[int, Decision] = {}  # which groups match, as bits → the decision they make
 
     def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
         """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
@@ -55,20 +63,17 @@ class Residual:
             decision = self._made[bits] = self._snapshot.decision(self.access, self._rows(bits))
         return decision
 
-    def matching(self, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
-        """Return every row that matches."""
-        return self._rows(self._matching_bits(arguments, now_us))
-
     def _matching_bits(self, arguments: Callable[[], Arguments], now_us: int) -> int:
         holds = self._snapshot.policy.condition_holds
         bits = 0
-        for place, row in enumerate(self._open):
-            if live(now_us, row.nbf, row.exp) and (not row.cond or holds(row.cond, arguments(), row.kind)):
+        for place, (nbf, exp, condition, is_allow, _) in enumerate(self._open):
+            if live(now_us, nbf, exp) and holds(condition, arguments(), "allow" if is_allow else "deny"):
                 bits |= 1 << place
         return bits
 
     def _rows(self, bits: int) -> tuple[Row, ...]:
-        return self._fixed + tuple(row for place, row in enumerate(self._open) if bits >> place & 1)
+        matching = [rows for place, (*_, rows) in enumerate(self._open) if bits >> place & 1]
+        return self._fixed + tuple(row for rows in matching for row in rows)
 
 
 class Snapshot:
@@ -84,7 +89,6 @@ class Snapshot:
         self.epoch = epoch
         self._cache: dict[Access, Residual] = {}
         self._index = _index(policy.rows)
-        self._subjects: dict[tuple[str, str], tuple[str, ...]] = {}
         self._reasons = {row.id: _reason(policy, row) for row in policy.rows}
 
     def decide(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> Decision:
@@ -100,18 +104,19 @@ class Snapshot:
             residual = self._remember(access)
         return residual.decide(arguments, now_us)
 
-    def matching(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
-        """Return every row that matches, for explanations."""
-        residual = self._cache.get(access) or self._remember(access)
-        return residual.matching(arguments, now_us)
-
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
-        for subject in self._subjects_of(access.sub, access.dom):
+        if not self.policy.knows(access.sub, access.dom):
+            return
+        for subject in self.policy.subjects[access.sub]:
             by_tool = self._index.get((access.dom, subject))
             if by_tool:
                 for pattern in _patterns(access.tool):
                     yield from by_tool.get(pattern, ())
+
+    def coarse_rows(self, access: Access) -> list[Row]:
+        """Return the rows that match whenever their time window and condition do."""
+        return [row for row in self.candidates(access) if _coarse(access, row)]
 
     def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
         """Return the decision that these matching rows make: the strictest one, with all reasons."""
@@ -134,7 +139,7 @@ class Snapshot:
     def _remember(self, access: Access) -> Residual:
         if len(self._cache) >= MOST_CACHED:
             self._cache.clear()
-        rows = [row for row in self.candidates(access) if _coarse(access, row)]
+        rows = self.coarse_rows(access)
         residual = Residual(
             self,
             access,
@@ -143,18 +148,6 @@ class Snapshot:
         )
         self._cache[access] = residual
         return residual
-
-    def _subjects_of(self, agent: str, tenant: str) -> tuple[str, ...]:
-        """Return what `to` may say to mean this agent, by Casbin's role manager."""
-        key = (agent, tenant)
-        if key not in self._subjects:
-            if len(self._subjects) >= MOST_CACHED:
-                self._subjects.clear()
-            named = {subject for dom, subject in self._index if dom == tenant}
-            self._subjects[key] = tuple(
-                sorted(name for name in named if self.policy.has_role(agent, name, tenant))
-            )
-        return self._subjects[key]
 
     def _why(self, *groups: Iterable[Row]) -> tuple[Reason, ...]:
         unique = {row.id: self._reasons[row.id] for group in groups for row in group}
@@ -187,10 +180,13 @@ class Snapshot:
         return tuple(counted[:1])
 
     def _nobody_allows(self, access: Access) -> Reason:
-        if access.sub not in self.policy.file.agents:
+        if not self.policy.knows(access.sub, access.dom):
             return Reason(rule="", effect="deny", text=f"the policy knows no agent {access.sub!r}")
         text = f"no rule allows {access.sub} to call {access.tool} ({access.tier})"
-        near = [near_miss(access, row) for row in self.candidates(access) if row.kind == "allow"]
+        allows = [row for row in self.candidates(access) if row.kind == "allow"]
+        near = [near_miss(access, row) for row in allows[:MOST_NEAR_MISSES]]
+        if len(allows) > MOST_NEAR_MISSES:
+            near.append(f"and {len(allows) - MOST_NEAR_MISSES} more")
         return Reason(rule="", effect="deny", text=": ".join([text, "; ".join(near)]) if near else text)
 
 
@@ -213,7 +209,6 @@ def _coarse(access: Access, row: Row) -> bool:
         covers(access.tier, row.tier, row.kind)
         and covers(access.label, row.label, row.kind)
         and covers(access.taint, row.taint, row.kind)
-        and tool_match(access.tool, row.tool)
     )
 
 

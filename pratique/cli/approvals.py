@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.app import local_login, open_ledger
-from pratique.approvals.card import Card
+from pratique.approvals.card import Card, CardOrigin
 from pratique.approvals.queue import Question, Queue
 from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
@@ -19,6 +19,8 @@ from pratique.ledger.door import Ledger
 from pratique.settings import Settings
 
 app = typer.Typer(help="See and answer the calls that wait for a person.", no_args_is_help=True)
+
+ORIGIN_STYLES = {"untrusted": "bold red", "identity": "yellow", "model": "yellow", "request": "green"}
 
 Ticket = Annotated[str, typer.Argument(help="The question's ticket (t_…).")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why. A no must have one.")]
@@ -107,6 +109,8 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     for argument in card.arguments:
         name = f"{argument.name} ({argument.decides})" if argument.decides else argument.name
         facts.add_row(name, Text(argument.text))
+        for origin in argument.origins:
+            facts.add_row("", origin_line(origin))
     notes = [Text(f"{card.effect} {card.taint}"), *(Text(rule, style="dim") for rule in card.rules)]
     who = Text(f"{card.agent}, for {card.user}", style="dim")
     end = [Text(f"waits until {moment(question.wait_until_us)}", style="dim")] if question else []
@@ -118,6 +122,16 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
         subtitle_align="left",
         border_style="red" if card.tier == "irreversible" else "yellow",
     )
+
+
+def origin_line(origin: CardOrigin) -> Text:
+    """Return where a value came from as a line: who, which field, and the words around it."""
+    line = Text("↳ ", style="dim")
+    line += Text(origin.words, style=ORIGIN_STYLES.get(origin.kind, "dim"))
+    if origin.match:
+        line += Text(f"  …{origin.before}", style="dim") + Text(origin.match, style="bold underline")
+        line += Text(f"{origin.after}…", style="dim")
+    return line
 
 
 def _say(question: Question) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 
 from pratique.model import ArgumentClass, Reason, Taint, Tier, Value
-from pratique.quarantine.origin import Origin, OriginKind, Part, trusted
+from pratique.origin import Origin, OriginKind, Part, trusted
 
 _OUTSIDE = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
 

@@ -1,5 +1,11 @@
-"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others."""
+"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others.
 
+Rules:
+- The names of result fields may come from outside as well. A label names only so many of them, and only so
+  much of each, that it fits into a record.
+"""
+
+from pratique.capabilities.labels import join
 from pratique.model import (
     Ask,
     Call,
@@ -10,6 +16,9 @@ from pratique.model import (
     Status,
     Unresolved,
 )
+
+LONGEST_FIELD = 80
+"""Bytes of a field's path that a source id names."""
 
 
 def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
@@ -37,11 +46,18 @@ def label_of(call: Call, fields: set[str]) -> Label:
     if not fields:
         return call.label
     where = f"{call.capability.name}:{call.request.call_id}"
-    return Label(
-        integrity=Integrity.UNTRUSTED,
-        confidentiality=call.capability.confidentiality,
-        sources=frozenset(f"{where}#{field or '.'}" for field in fields),
+    return join(
+        Label(
+            integrity=Integrity.UNTRUSTED,
+            confidentiality=call.capability.confidentiality,
+            sources=frozenset(f"{where}#{_short(field) or '.'}" for field in fields),
+        )
     )
+
+
+def _short(field: str) -> str:
+    body = field.encode()
+    return field if len(body) <= LONGEST_FIELD else body[:LONGEST_FIELD].decode(errors="ignore") + "…"
 
 
 def _not_run(

@@ -33,6 +33,7 @@ PAGE_SOURCES = {
     "total": "meta",
     "next": "meta",
 }
+PAGE_IDS = {"messages[]": "email:{id}"}
 
 
 class Use(Protocol):
@@ -84,6 +85,7 @@ def _listing(use: Use, needs: dict[str, Any]) -> Tool:
         tier="read",
         confidentiality="confidential",
         sources=PAGE_SOURCES,
+        ids=PAGE_IDS,
         sinks={"folder": "selector"},
         result_limit=2 * 1024 * 1024,
         **needs,
@@ -106,6 +108,7 @@ def _searching(use: Use, needs: dict[str, Any]) -> Tool:
         tier="read",
         confidentiality="confidential",
         sources=PAGE_SOURCES,
+        ids=PAGE_IDS,
         sinks={"folder": "selector"},
         result_limit=2 * 1024 * 1024,
         **needs,
@@ -141,7 +144,8 @@ def _reading(use: Use, needs: dict[str, Any]) -> Tool:
         tier="read",
         confidentiality="confidential",
         sources=READ_SOURCES,
-        sinks={"id": "selector"},
+        ids={"": "email:{id}"},
+        sinks={"id": "selector:message"},
         result_limit=2 * 1024 * 1024,
         **needs,
     )

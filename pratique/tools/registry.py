@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
 
 from pratique.audit.canonical import canonical
-from pratique.capabilities.labels import read_sources
+from pratique.capabilities.fields import Shape
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
@@ -45,8 +45,7 @@ class Tool:
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
 
-    `label` is the least label of what it returns; `speaks_for_others` says whether anything it returns, its
-    errors included, may come from outside.
+    `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
 
     def __init__(
@@ -55,11 +54,10 @@ class Tool:
         self.capability = capability
         self.arguments = arguments
         self.function = function
-        self.labels: Mapping[str, FieldLabel] = MappingProxyType(read_sources(capability.sources))
+        self.shape = Shape(capability.sources)
         self.label = Label(confidentiality=capability.confidentiality)
         self.is_async = inspect.iscoroutinefunction(function)
         self.names = tuple(arguments.model_fields)
-        self.speaks_for_others = not self.labels or any(label.foreign for label in self.labels.values())
 
     def __repr__(self) -> str:
         return f"<tool {self.capability.name} ({self.capability.tier})>"
@@ -73,6 +71,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         Confidentiality.INTERNAL
     ),
     sources: Sources = (),
+    ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
     hosts: Iterable[str] = (),
     paths: Mapping[str, Literal["read", "write"]] | None = None,
@@ -94,7 +93,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         confidentiality: the class of what it returns.
         sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
             `meta`. Left out, everything it returns is untrusted.
-        sinks: argument → `ArgumentClass`, for arguments that decide where things go.
+        ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
+        sinks: argument → `ArgumentClass`, for arguments that decide where things go; a selector may name its
+            type of record: `selector:message`.
         hosts: `host` or `host:port` that its HTTP client may reach.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
@@ -115,7 +116,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
             "sources": _sources(sources),
-            "sinks": {argument: ArgumentClass(word) for argument, word in (sinks or {}).items()},
+            "ids": dict(ids or {}),
+            "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
             "hosts": tuple(hosts),
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
@@ -162,6 +164,10 @@ class Registry:
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name, or None."""
         return self._tools.get(name)
+
+    def demand(self, name: str) -> Tool:
+        """Return the tool of that name, which was there before: a registry does not change."""
+        return self._tools[name]
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -229,10 +235,7 @@ def _check(capability: Capability) -> None:
     name = capability.name
     if not NAME.fullmatch(name):
         raise ToolDeclarationError(f"{name!r}: a tool's name is dotted and lower case, like mail.send")
-    known = capability.parameters.get("properties", {})
-    for argument in capability.sinks:
-        if argument not in known:
-            raise ToolDeclarationError(f"{name}: the sink {argument!r} is no argument")
+    _check_sinks(capability)
     for host in capability.hosts:
         if not HOST.fullmatch(host):
             raise ToolDeclarationError(f"{name}: {host!r} is not host or host:port")
@@ -243,4 +246,13 @@ def _check(capability: Capability) -> None:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
-    read_sources(capability.sources)
+
+
+def _check_sinks(capability: Capability) -> None:
+    known = capability.parameters.get("properties", {})
+    for argument, word in capability.sinks.items():
+        if re.split(r"[.\[]", argument)[0] not in known:
+            raise ToolDeclarationError(f"{capability.name}: the sink {argument!r} is no argument")
+        if word.partition(":")[0] not in list(ArgumentClass):
+            words = ", ".join(ArgumentClass)
+            raise ToolDeclarationError(f"{capability.name}: sinks[{argument!r}] is {word!r}; say {words}")

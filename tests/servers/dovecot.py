@@ -7,12 +7,14 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tests.servers.authority import Authority
 from tests.servers.machine import as_root, demand, end, free_port, greets, until
 
 NOBODY = 65534
+MEMORY = "/dev/shm"  # noqa: S108  # a folder of a random name is made in it
 PASSWORD = "correct-horse-battery-staple"
 
 CONFIGURATION = """
@@ -22,6 +24,7 @@ instance_name = pratique-{imap}
 log_path = {folder}/log
 listen = 127.0.0.1
 protocols = imap
+verbose_proctitle = yes
 ssl = yes
 ssl_cert = <{cert}
 ssl_key = <{key}
@@ -73,7 +76,7 @@ class Dovecot:
         self._program = demand("dovecot", "dovecot-imapd")
         # Not beneath pytest's folder, which only root can enter; Dovecot reads mail as nobody.
         # In memory where that can be had: a mailbox of thousands of files takes seconds elsewhere.
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+        memory = MEMORY if os.access(MEMORY, os.W_OK) else None
         self._folder = Path(tempfile.mkdtemp(prefix="pratique-dovecot-", dir=memory))
         self._folder.chmod(0o755)
         self.imap, self.imaps = free_port(), free_port()
@@ -137,6 +140,16 @@ class Dovecot:
                 other.store(found.decode(), "+FLAGS", r"\Deleted")
             other.expunge()
 
+    def append(self, user: str, message: bytes) -> None:
+        """Put a message into a user's inbox as another mail program does: who idles is told at once."""
+        with imaplib.IMAP4("127.0.0.1", self.imap) as other:
+            other.login(user, PASSWORD)
+            other.append("INBOX", "", None, message)
+
+    def idles(self, user: str) -> bool:
+        """Whether somebody waits for this user's mail; Dovecot names its processes by what they do."""
+        return f"[{user} 127.0.0.1 IDLE]" in _processes()
+
     def folder(self, user: str, name: str = "") -> Path:
         """Return the Maildir of a folder, which is made if need be; the name is as it is on disk."""
         home = self._folder / "users" / user
@@ -145,3 +158,12 @@ class Dovecot:
             path.mkdir(mode=0o700, exist_ok=True)
             os.chown(path, NOBODY, NOBODY)
         return place
+
+
+def _processes() -> str:
+    """Return the command lines of all processes."""
+    lines = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            lines.append(process.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return "\n".join(lines)

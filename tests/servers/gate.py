@@ -20,7 +20,8 @@ class Gate:
         behind: the port.
 
     Attributes:
-        after: bytes towards the client after which `then` happens.
+        after: bytes of one connection towards the client after which `then` happens.
+        after_sent: as `after`, towards the server; the server gets what was sent, but answers nobody.
         then: what happens: `hang` passes nothing more on, `close` ends the connection; anything callable is
             called, and the bytes go on.
     """
@@ -30,8 +31,10 @@ class Gate:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.after: int | None = None
+        self.after_sent: int | None = None
         self.then: str | Callable[[], None] = "close"
         self.connections = 0
+        self._alive = 0
         self._ended = threading.Event()
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -64,21 +67,38 @@ class Gate:
                 client, _ = self._listener.accept()
                 self.connections += 1
                 self._open.append(client)
-                server = socket.create_connection(("127.0.0.1", self._behind))
+                server = self._reach()
+                if server is None:
+                    client.close()
+                    continue
                 self._open.append(server)
                 for way in ((client, server, False), (server, client, True)):
                     thread = threading.Thread(target=self._pump, args=way, daemon=True)
                     self._threads.append(thread)
                     thread.start()
 
-    def _pump(self, source: socket.socket, target: socket.socket, counts: bool) -> None:  # noqa: FBT001
+    def _reach(self) -> socket.socket | None:
+        try:
+            return socket.create_connection(("127.0.0.1", self._behind))
+        except OSError:
+            return None
+
+    @property
+    def alive(self) -> int:
+        """How many connections are open."""
+        return self._alive
+
+    def _pump(self, source: socket.socket, target: socket.socket, to_client: bool) -> None:
         passed = 0
+        self._alive += to_client
         with suppress(OSError):
             while data := source.recv(CHUNK):
                 passed += len(data)
-                if counts and self.after is not None and passed > self.after and not self._pass_on():
+                limit = self.after if to_client else self.after_sent
+                if limit is not None and passed > limit and not self._pass_on():
                     break
                 target.sendall(data)
+        self._alive -= to_client
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,12 +26,12 @@ LOCK = Path("/tmp/pratique-tests-apt.lock")  # noqa: S108  # several test proces
 def demand(program: str, package: str) -> str:
     """Return the program's path, installed if need be."""
     found = _find(program) or _install(program, package)
-    if found:
-        return found
-    lacking(f"{program} is missing, and {package} cannot be installed by these tests")
+    if not found:
+        lacking(f"{program} is missing, and {package} cannot be installed by these tests")
+    return found
 
 
-def lacking(reason: str) -> "None":
+def lacking(reason: str) -> NoReturn:
     """Skip, or fail where nothing may be missing."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
@@ -55,12 +56,7 @@ def until(happened: Callable[[], bool], what: str, seconds: float = 20.0) -> Non
     while not happened():
         if time.monotonic() > end:
             pytest.fail(f"{what} did not happen within {seconds:g} s")
-        select_nothing()
-
-
-def select_nothing() -> None:
-    """Let others go first, for a moment."""
-    time.sleep(0.01)
+        time.sleep(0.01)
 
 
 def greets(port: int) -> bool:
@@ -96,5 +92,5 @@ def _install(program: str, package: str) -> str | None:
         if not _find(program):
             quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             for words in (["update"], ["install", "-y", "--no-install-recommends", package]):
-                subprocess.run([apt, *words], env=quiet, check=False, capture_output=True, timeout=300)  # noqa: S603
+                subprocess.run([apt, *words], env=quiet, check=False, capture_output=True, timeout=300)
     return _find(program)

@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from pratique.audit.canonical import canonical
+from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
-from pratique.model import CLEAN, Request, Status, Subject, Unresolved
+from pratique.model import CLEAN, Request, Result, Status, Subject, Unresolved
+from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
@@ -29,15 +31,14 @@ def world(tmp_path: Path) -> World:
 
 
 @pytest.fixture
-def run(world: World) -> Run:
-    """`await run(tool, call_id="c1", user=…, session=…, **args)` gives the tool's result.
+def perform(world: World) -> Run:
+    """`await perform(tool, call_id="c1", user=…, session=…, **args)` gives what became of the call.
 
-    Raises ValueError for arguments that do not validate, and ToolError for what the tool refuses. Any other
-    exception of the tool's is a failed test.
+    Raises ValueError for arguments that do not validate.
     """
     executor = Executor(world)
 
-    async def run(
+    async def perform(
         tool: Tool,
         /,
         *,
@@ -45,7 +46,7 @@ def run(world: World) -> Run:
         session: str = "s1",
         user: str = "kim@acme.example",
         **args: Any,
-    ) -> Any:
+    ) -> Result:
         subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
         args_json = canonical(args, most_bytes=2**24)
         request = Request(
@@ -55,10 +56,24 @@ def run(world: World) -> Run:
             tool=tool.capability.name,
             args_json=args_json,
         )
-        call = resolve(request, Registry([tool]))
+        call = resolve(request, Registry([tool]), Provenance(""), Policy(""))
         if isinstance(call, Unresolved):
             raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
-        result = await executor.run(tool, call)
+        return await executor.run(tool, call)
+
+    return perform
+
+
+@pytest.fixture
+def run(perform: Run) -> Run:
+    """`await run(tool, **as above)` gives the tool's result.
+
+    Raises ValueError for arguments that do not validate, and ToolError for what the tool refuses. Any other
+    exception of the tool's is a failed test.
+    """
+
+    async def run(tool: Tool, /, **args: Any) -> Any:
+        result = await perform(tool, **args)
         if result.status is Status.DONE:
             return orjson.loads(result.value_json)
         assert " raised " not in result.error, result.error

@@ -82,15 +82,15 @@ def test_a_forwarded_message_is_an_attachment_with_its_subject() -> None:
 @pytest.mark.parametrize(
     ("declared", "data", "body", "problem"),
     [
-        ("utf-8", "Grüße".encode("latin-1"), "Grüße", "the charset utf-8 is declared"),
+        ("utf-8", "Grüße".encode("latin-1"), "Grüße", "not in the declared charset utf-8"),
         ("us-ascii", "Grüße".encode(), "Grüße", ""),
         ("iso-8859-1", "Gr\xfc\xdfe".encode("latin-1"), "Grüße", ""),
-        ("gb2312", b"\xff\xff\xfe", "ÿÿþ", "the charset gb2312 is declared"),
+        ("gb2312", b"\xff\xff\xfe", "ÿÿþ", "not in the declared charset gb2312"),
         ("made-up", "Grüße".encode(), "Grüße", "an unknown charset is declared: read as utf-8"),
         ("zlib", b"hello", "hello", "an unknown charset"),
         ("idna", b"hello", "hello", "an unknown charset"),
         ("unicode_escape", rb"\x41", r"\x41", "an unknown charset"),
-        ("utf-16", b"h", "h", "the charset utf-16 is declared"),
+        ("utf-16", b"h", "h", "not in the declared charset utf-16"),
         ("utf-7", b"+2AA-", "?", ""),
         ("a\x00b", b"hello", "hello", "an unknown charset"),
     ],

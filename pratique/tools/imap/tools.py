@@ -20,7 +20,7 @@ from pratique.tools.imap.account import ImapAccount
 from pratique.tools.imap.mailbox import ImapMailbox
 from pratique.tools.imap.pool import Connections
 from pratique.tools.mailbox import INBOX, Flag, FolderName, Mailbox, MessageRef
-from pratique.tools.mailbox_tools import PAGE_SOURCES, reading_tools, shown
+from pratique.tools.mailbox_tools import PAGE_IDS, PAGE_SOURCES, reading_tools, shown
 from pratique.tools.registry import Tool, tool
 
 LONGEST_WAIT = 120
@@ -62,7 +62,7 @@ def _flagging(account: ImapAccount, connections: Connections, needs: dict[str, A
         tier="write",
         confidentiality="internal",
         sources={"*": "meta", "id": "meta:message"},
-        sinks={"id": "selector"},
+        sinks={"id": "selector:message"},
         takes_idempotency_key=True,
         timeout=TIMEOUT,
         **needs,
@@ -91,6 +91,7 @@ def _waiting(account: ImapAccount, connections: Connections, needs: dict[str, An
         tier="read",
         confidentiality="confidential",
         sources=PAGE_SOURCES,
+        ids=PAGE_IDS,
         sinks={"folder": "selector"},
         timeout=LONGEST_WAIT + TIMEOUT,
         result_limit=2 * 1024 * 1024,

@@ -13,7 +13,7 @@ from pratique.tools.imap.mailbox import Folder, ImapMailbox
 from pratique.tools.imap.wire import Connection
 from pratique.tools.mailbox import Page
 
-ASK_EVERY = 5.0
+ASK_EVERY = 2.0
 
 
 def wait(connection: Connection, folder: str, seconds: float, after: str | None) -> Page:

@@ -23,6 +23,9 @@ from pratique.tools.mailbox import HEAD, LARGEST_MESSAGE
 MOST_PER_COMMAND = max(LARGEST_MESSAGE, 200 * HEAD) + 2 * 1024 * 1024
 """Bytes: a whole message, or a page of 200 beginnings, and what stands around them."""
 
+LINE = 500
+"""Bytes that a line counts more than it has: what a short line costs is work, not room."""
+
 
 class Wire(imaplib.IMAP4):
     """The standard library's connection, with bounds.
@@ -47,7 +50,7 @@ class Wire(imaplib.IMAP4):
     def readline(self) -> bytes:
         """Read a line."""
         line = super().readline()
-        self._take(len(line))
+        self._take(len(line) + LINE)
         return line
 
     def send(self, data: bytes) -> None:  # type: ignore[override]  # typeshed has any buffer; we send bytes

@@ -38,7 +38,7 @@ def in_words(server: MailServer) -> Iterator[None]:
         raise ToolError(f"the mail server {server.address} {unreachable(problem, server)}") from None
     except imaplib.IMAP4.error as problem:
         raise ToolError(f"the mail server {server.address} {_refusal(problem)}") from None
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError):
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError, RecursionError):
         # imapclient raises these on answers that are not IMAP.
         raise ToolError(f"the mail server {server.address} gave an answer that is not IMAP") from None
 

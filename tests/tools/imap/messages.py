@@ -23,7 +23,8 @@ def large(subject: bytes, size: int) -> bytes:
     line = b"A" * 76 + b"\r\n"
     return (
         head
-        + b"\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\nsee file\r\n--q\r\n"
+        + b"\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=q\r\n\r\n"
+        + b"--q\r\n\r\nsee file\r\n--q\r\n"
         + b'Content-Type: image/png; name="ship.png"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
         + line * (size // len(line) + 1)
         + b"--q--\r\n"

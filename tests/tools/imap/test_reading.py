@@ -114,7 +114,8 @@ async def test_no_folder_name_leads_elsewhere(
 
 
 @pytest.mark.parametrize(
-    "identity", ["", "inbox/", "inbox/1", "inbox/1.x", "inbox/1.1\r\n", "1.1", "inbox/１.１", "inbox/99999999999.1"]
+    "identity",
+    ["", "inbox/", "inbox/1", "inbox/1.x", "inbox/1.1\r\n", "1.1", "inbox/\uff11.1", "inbox/99999999999.1"],
 )
 async def test_what_is_no_id_names_nothing(run: Any, tools: Any, identity: str) -> None:
     with pytest.raises(ToolError, match="no message has the id"):

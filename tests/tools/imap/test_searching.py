@@ -44,7 +44,8 @@ async def test_every_condition_must_hold(
 
 
 @pytest.mark.parametrize(
-    "word", ["{5}", "{5+}", "(", ")", "x) DELETED", '"', "\\", "*", "%", "NOT", "1:*", "NIL", "a]", "ü{3}", "~{1}"]
+    "word",
+    ["{5}", "{5+}", "(", ")", "x) DELETED", '"', "\\", "*", "%", "NOT", "1:*", "NIL", "a]", "ü{3}", "~{1}"],
 )
 async def test_no_word_is_taken_for_syntax(
     run: Any, tools: Any, dovecot: Dovecot, user: str, word: str
@@ -68,9 +69,7 @@ async def test_days_that_do_not_exist_are_refused(run: Any, tools: Any) -> None:
         await run(tools["search"])
 
 
-async def test_pages_of_a_search_follow_each_other(
-    run: Any, tools: Any, dovecot: Dovecot, user: str
-) -> None:
+async def test_pages_of_a_search_follow_each_other(run: Any, tools: Any, dovecot: Dovecot, user: str) -> None:
     dovecot.deliver(user, *(PLAIN % f"n {number}".encode() for number in range(5)), PLAIN % b"other")
     first = await run(tools["search"], subject="n ", limit=2)
     second = await run(tools["search"], subject="n ", limit=2, before=first["next"])
