@@ -103,7 +103,7 @@ class Hosting:
         """Open a session.
 
         Raises:
-            CanonicalError: the inputs are not JSON, or too large.
+            CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
             LedgerUnavailableError: it cannot be recorded.
         """
         snapshot = self._host.enforcement.snapshot
@@ -266,6 +266,9 @@ class Hosting:
 
 
 def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
+    for name in (facts["agent"], facts["user"]):
+        if printable(name) != name:
+            raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
         trace_id=facts.get("trace_id") or secrets.token_hex(16),
