@@ -17,7 +17,13 @@ from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
 from pratique.capabilities.manifest import DEFAULT_TENANT
-from pratique.errors import LedgerCorruptError, PolicyError, SessionClosedError, UnknownTicketError
+from pratique.errors import (
+    CanonicalError,
+    LedgerCorruptError,
+    PolicyError,
+    SessionClosedError,
+    UnknownTicketError,
+)
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen
