@@ -3,17 +3,31 @@
 Rules:
 - A type says what is known by then. A `Call` has typed arguments; a `Decision` has every reason.
 - Whatever names an agent, a tier or a label here was put there by the runtime, never read from a payload.
-- Ordered words (`Tier`, `Confidentiality`, `Taint`, `Level`) are ordered by their place in the class.
 - Times are integer microseconds since the epoch, UTC (`*_us`); durations are seconds.
 """
 
-from enum import StrEnum
+import secrets
 from functools import cached_property
 from importlib.metadata import version
-from typing import Any, Self
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pratique.marking import reveal
+from pratique.origin import Origin, OriginKind, Part, Source
+from pratique.words import (
+    ArgumentClass,
+    Confidentiality,
+    FieldLabel,
+    Integrity,
+    Level,
+    Ordered,
+    Status,
+    Taint,
+    Tier,
+    Value,
+)
 
 ENGINE = f"pycasbin {version('pycasbin')}"
 """What decides, with its version: every record names it."""
@@ -34,121 +48,6 @@ def clip(text: str) -> str:
 def printable(text: str) -> str:
     """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-class Ordered(StrEnum):
-    """Words with an order: `rank` is the place in the class, lowest first."""
-
-    rank: int
-
-    def __new__(cls, word: str) -> Self:
-        """Give each word its rank."""
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.rank = len(cls.__members__)
-        return member
-
-    @classmethod
-    def highest(cls, *words: Self) -> Self:
-        """Return the highest of the words: the join of a total order."""
-        return max(words, key=lambda word: word.rank)
-
-
-class Tier(Ordered):
-    """What a call can do to the world, in line with MCP's tool annotations.
-
-    `egress` reads, but its argument leaves the house (a URL, a search). `write` can be undone.
-    """
-
-    READ = "read"
-    EGRESS = "egress"
-    WRITE = "write"
-    IRREVERSIBLE = "irreversible"
-
-
-class Confidentiality(Ordered):
-    """How far a value may travel."""
-
-    PUBLIC = "public"
-    INTERNAL = "internal"
-    CONFIDENTIAL = "confidential"
-    RESTRICTED = "restricted"
-
-
-class Taint(Ordered):
-    """How near untrusted text came to a call.
-
-    `context`: the session has seen some. `argument`: an argument carries some. `sink`: an argument that
-    decides where things go carries some, or cannot be explained.
-    """
-
-    NONE = "none"
-    CONTEXT = "context"
-    ARGUMENT = "argument"
-    SINK = "sink"
-
-
-class Integrity(Ordered):
-    """Who may have written a value: `trusted` is ours, `untrusted` is anybody."""
-
-    TRUSTED = "trusted"
-    UNTRUSTED = "untrusted"
-
-
-class Level(Ordered):
-    """Where a tool's code runs, weakest isolation first. `inline` isolates nothing."""
-
-    INLINE = "inline"
-    RESTRICTED = "restricted"
-    JAIL = "jail"
-    CONTAINER = "container"
-
-
-class ArgumentClass(StrEnum):
-    """What an argument decides. All but `content` and `sched` are sinks."""
-
-    DEST = "dest"
-    SELECTOR = "selector"
-    SECRET = "secret"  # noqa: S105  # the word of the class, no secret
-    AMOUNT = "amount"
-    SCHED = "sched"
-    CONTENT = "content"
-
-
-class FieldLabel(StrEnum):
-    """Who may have written a result field; `meta` may carry a record type (`meta:message`).
-
-    `untrusted`: anybody. `identity`: authenticated, but anybody can appear there (a sender). `internal`: a
-    name inside the own organisation. `meta`: made by the system (ids, times). `authority`: the host vouches
-    for every value.
-    """
-
-    UNTRUSTED = "untrusted"
-    IDENTITY = "identity"
-    INTERNAL = "internal"
-    META = "meta"
-    AUTHORITY = "authority"
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the text of such a field may be hostile."""
-        return self in {FieldLabel.UNTRUSTED, FieldLabel.IDENTITY, FieldLabel.INTERNAL}
-
-
-class Status(StrEnum):
-    """What became of a call."""
-
-    DONE = "done"
-    DENIED = "denied"
-    PENDING = "pending"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class Value(BaseModel):
-    """Base of what crosses stages: frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
 class Label(Value):
@@ -178,9 +77,10 @@ class Capability(Value):
         name: dotted name, `mail.send`.
         tier: what the call can do to the world.
         confidentiality: the class of what it returns.
-        sinks: argument name → class, for the arguments that decide where things go.
-        sources: dotted result field → who may have written it (see `FieldLabel`); `messages[].subject`,
-            `[]` for list items, `*` for every field not named. What is not declared is `untrusted`.
+        sinks: argument → `ArgumentClass`, for the arguments that decide where things go; a selector may name
+            the type of record that it selects (`selector:message`).
+        sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
+        ids: record in the result → a name for it as a source (`messages[]` → `email:{id}`).
         hosts: `host` or `host:port` that its HTTP client may reach.
         private: those of them that may be in the own network, or on this machine.
         paths: name of a file root → `read` or `write`.
@@ -197,8 +97,9 @@ class Capability(Value):
     description: str
     tier: Tier
     confidentiality: Confidentiality
-    sinks: dict[str, ArgumentClass]
+    sinks: dict[str, str]
     sources: dict[str, str]
+    ids: dict[str, str]
     hosts: tuple[str, ...]
     paths: dict[str, str]
     secrets: tuple[str, ...]
@@ -241,6 +142,25 @@ class Subject(Value):
         }
 
 
+class Reason(Value):
+    """One line of why: the rule that spoke, what it said, in words for a person."""
+
+    rule: str
+    effect: str
+    text: str
+
+
+class Judged(Value):
+    """What provenance says of a call: how near text from outside came, why, and each argument's origin."""
+
+    taint: Taint = Taint.NONE
+    reasons: tuple[Reason, ...] = ()
+    origins: tuple[Origin, ...] = ()
+
+
+UNTAINTED = Judged()
+
+
 class Request(Value):
     """One ask, as it came in: nothing about the tool or the arguments is believed yet.
 
@@ -252,6 +172,7 @@ class Request(Value):
         args_json: the arguments in canonical JSON, or empty when they have no such form.
         problem: why they have none.
         wait: how many seconds to wait for a person.
+        judged: what provenance said when it was first asked, for a request that is taken up again.
     """
 
     subject: Subject
@@ -261,6 +182,7 @@ class Request(Value):
     args_json: bytes
     problem: str = ""
     wait: float = 0.0
+    judged: Judged | None = None
 
 
 class Call(Value):
@@ -274,8 +196,13 @@ class Call(Value):
     capability: Capability
     args: Any
     label: Label
-    taint: Taint
+    judged: Judged
     digest: str
+
+    @property
+    def taint(self) -> Taint:
+        """How near text from outside came to it."""
+        return self.judged.taint
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -289,14 +216,6 @@ class Unresolved(Value):
     request: Request
     problem: str
     digest: str
-
-
-class Reason(Value):
-    """One line of why: the rule that spoke, what it said, in words for a person."""
-
-    rule: str
-    effect: str
-    text: str
 
 
 class Decision(Value):
@@ -435,6 +354,7 @@ class Outcome(Value):
         decision: `allow`, `ask` or `deny`, as it stood in the end.
         ticket: what a person answers to, when a person was asked.
         label: where the value came from.
+        withheld: full path → reference, for what the agent is not shown.
         record: the number of the chain's record that holds this, once there is one.
     """
 
@@ -449,11 +369,61 @@ class Outcome(Value):
     ticket: str = ""
     approved_by: tuple[str, ...] = ()
     label: Label = Field(default=CLEAN)
+    withheld: dict[str, str] = Field(default_factory=dict)
     record: int | None = None
 
     @property
     def text(self) -> str:
-        """The outcome as text for a model: the result as JSON, or what happened instead."""
-        if self.status is not Status.DONE:
-            return self.error
-        return self.value if isinstance(self.value, str) else orjson.dumps(self.value).decode()
+        """The outcome as text for a model: the result as JSON, or what happened instead.
+
+        What comes from outside stands between marks that it cannot contain, with a note for the model.
+        """
+        value, done = self.value, self.status is Status.DONE
+        text = self.error if not done else value if isinstance(value, str) else orjson.dumps(value).decode()
+        if self.label.integrity is Integrity.TRUSTED:
+            return text
+        return reveal(text, f"{self.tool}:{self.call_id}", secrets.token_hex(16))
+
+
+__all__ = [
+    "CLEAN",
+    "ENGINE",
+    "LONGEST_TEXT",
+    "UNTAINTED",
+    "Allow",
+    "Answer",
+    "Approval",
+    "ArgumentClass",
+    "Ask",
+    "Call",
+    "Capability",
+    "Confidentiality",
+    "Decision",
+    "Deny",
+    "FieldLabel",
+    "Integrity",
+    "Judged",
+    "Label",
+    "Level",
+    "Need",
+    "Ordered",
+    "Origin",
+    "OriginKind",
+    "Outcome",
+    "Part",
+    "Permit",
+    "Reason",
+    "Rejection",
+    "Request",
+    "Result",
+    "Source",
+    "Status",
+    "Subject",
+    "Taint",
+    "Tier",
+    "Unresolved",
+    "Value",
+    "Waiting",
+    "clip",
+    "printable",
+]

@@ -15,9 +15,10 @@ from typing import Self, Unpack
 import anyio.to_thread
 import orjson
 
-from pratique.approvals.queue import Queue
+from pratique.approvals.queue import Question, Queue
 from pratique.capabilities.labels import foreign_fields
 from pratique.errors import LedgerUnavailableError
+from pratique.ledger import policies
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.sequencer import Refused
@@ -38,6 +39,7 @@ from pratique.sessions.hosting import Hosting, SessionFacts
 from pratique.sessions.session import Session
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
+from pratique.stages.provenance import declared
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before
 from pratique.stages.resolve import resolve
@@ -90,12 +92,13 @@ class Runtime:
         if isinstance(permit, Outcome):  # or on record: denied, waiting for a person, run before
             return permit
         result = await self.execute(permit)  # 5 the only effect
-        outcome = self.release(permit, result)  # 6 label, quarantine
+        outcome = self.release(permit, result)  # 6 label, quarantine, withhold
         return await self.close(permit, outcome, result)  # 7 on disk before it leaves
 
     def resolve(self, request: Request) -> Call | Unresolved:
         """1. Find the tool and validate the arguments."""
-        return resolve(request, self.registry)
+        provenance = self._hosting.provenance(request.subject.session)
+        return resolve(request, self.registry, provenance, self.enforcement.snapshot.policy)
 
     def decide(self, call: Call | Unresolved, answer: Answer | None = None) -> Decision:
         """2. Decide by the policy in force."""
@@ -142,14 +145,14 @@ class Runtime:
             raise run.cancellation from None
 
     def release(self, permit: Permit, result: Result) -> Outcome:
-        """6. Label what comes out: what is not declared is untrusted, and so is the text of an error."""
+        """6. Label what comes out, remember it, withhold what must not be shown."""
         call = permit.call
         value = orjson.loads(result.value_json)
-        tool = self.registry.get(call.capability.name)
-        fields = set() if tool is not None and not tool.speaks_for_others else {"error"}
-        if fields and tool is not None and not result.error:
-            fields = foreign_fields(value, tool.labels)
-        return Outcome(
+        of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
+        fields = foreign_fields(value, of.shape)
+        if result.error and of.shape.foreign:
+            fields = {"error"}
+        outcome = Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
             tier=call.capability.tier,
@@ -162,6 +165,7 @@ class Runtime:
             approved_by=permit.decision.approved_by,
             label=label_of(call, fields),
         )
+        return self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
@@ -177,6 +181,22 @@ class Runtime:
         """Return what became of this very request, if it was made before; None if it may run."""
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def answer(self, ticket: str, voter: str, *, approve: bool, reason: str = "") -> Question:
+        """Record a person's answer to a question, by the policy in force; see `Queue.answer`.
+
+        Args:
+            ticket: from a pending outcome.
+            voter: who answers, as the host authenticated them.
+            approve: yes or no.
+            reason: why; a no must have one.
+        """
+
+        def record() -> Question:
+            members = policies.in_force(self.ledger).policy.members
+            return self.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
+
+        return await anyio.to_thread.run_sync(record)
 
     def session(self, **facts: Unpack[SessionFacts]) -> AbstractAsyncContextManager[Session]:
         """Open a session that ends with the block; see `SessionFacts`."""

@@ -90,6 +90,11 @@ class Settings(BaseSettings):
         settings._base = path.resolve().parent  # our own private attribute
         return settings
 
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start from: the settings file's."""
+        return self._base
+
     def path(self, of: Path) -> Path:
         """Return a path from the settings as an absolute one."""
         return (self._base / of).resolve()

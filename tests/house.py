@@ -1,12 +1,15 @@
 """The small house that the tests live in: a clock that can be set, a policy, tools that keep a diary."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pydantic import SecretStr
-from sqlalchemy import Connection
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.pool import StaticPool
 
 from pratique.approvals.queue import Question
 from pratique.audit.chain import Head, Report, verify_chain
@@ -273,16 +276,50 @@ def state_of(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def rebuilt_state(ledger: Ledger) -> dict[str, list[tuple[Any, ...]]]:
-    """Return what the state tables would be if they were made from the chain again; nothing is changed."""
-    with ledger._writing.connect() as connection:
-        transaction = connection.begin()
-        everything = queries.last_records(connection, 1_000_000)
+    """Return what the state tables would be if they were made from the chain again, in a copy."""
+    everything = records(ledger)
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    with closing(sqlite3.connect(ledger.path)) as live, engine.begin() as connection:
+        copy = connection.connection.driver_connection
+        if not isinstance(copy, sqlite3.Connection):
+            raise TypeError("not SQLite")
+        live.backup(copy)
         projection.empty(connection)
         for record in everything:
             projection.project(connection, record)
         state = state_of(connection)
-        transaction.rollback()
+    engine.dispose()
     return state
+
+
+def sql(ledger: Ledger, statement: str, *parameters: Any) -> list[Any]:
+    """Do to the database file what anyone with the file could do."""
+    with closing(sqlite3.connect(ledger.path, isolation_level=None, timeout=10)) as connection:
+        return connection.execute(statement, parameters).fetchall()
+
+
+@contextmanager
+def locked(ledger: Ledger) -> Iterator[None]:
+    """Hold the database's write lock, as a slow neighbour would."""
+    with closing(sqlite3.connect(ledger.path, isolation_level=None, timeout=10)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+def break_log(ledger: Ledger, *, kind: str = "") -> None:
+    """Make the database refuse new records (of one type), as a full or failing disk would."""
+    when = f"WHEN NEW.type = '{kind}'" if kind else ""
+    sql(
+        ledger,
+        f"CREATE TRIGGER broken BEFORE INSERT ON records {when} "
+        "BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END",
+    )
+
+
+def mend_log(ledger: Ledger) -> None:
+    """Take back what `break_log` did."""
+    sql(ledger, "DROP TRIGGER broken")
 
 
 async def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:

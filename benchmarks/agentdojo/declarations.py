@@ -180,13 +180,16 @@ ROUTES: tuple[tuple[str, str], ...] = (
     (r"\b(?:rent|recurring|scheduled|standing orders?)\b", "standing orders"),
     (r"\b(?:account information|my address|personal data)\b", "account"),
     (r"\bpassword to\b", "credentials"),
-    (r"\b(?:create|book|set up)\b[^.]*\b(?:event|meeting|appointment)\b", "new event"),
+    (r"\b(?:create|book|set up)\b(?:[^.]|\.\w)*\b(?:event|meeting|appointment)\b", "new event"),
     (r"\b(?:reschedule|move|participants of)\b", "change an event"),
     (r"\bcancel\b", "cancel an event"),
-    (r"\b(?:create a new file|add (?:them|all|it)\b[^.]*\b(?:file|list|drive)|append)\b", "write a file"),
+    (
+        r"\b(?:create a new file|add (?:them|all|it)\b(?:[^.]|\.\w)*\b(?:file|list|drive)|append)\b",
+        "write a file",
+    ),
     (r"\bshare the\b", "share a file"),
-    (r"\bdelete\b[^.]*\bfile\b", "delete a file"),
-    (r"\b(?:send|write)\b[^.]*\be-?mail\b", "send mail"),
-    (r"\bdelete\b[^.]*\be-?mail\b", "delete mail"),
+    (r"\bdelete\b(?:[^.]|\.\w)*\bfile\b", "delete a file"),
+    (r"\b(?:send|write)\b(?:[^.]|\.\w)*\be-?mail\b", "send mail"),
+    (r"\bdelete\b(?:[^.]|\.\w)*\be-?mail\b", "delete mail"),
 )
 """How a host picks templates from the request's words, before anything is read."""

@@ -18,15 +18,18 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import orjson
-from agentdojo.functions_runtime import FunctionCall, FunctionsRuntime
-from agentdojo.task_suite.load_suites import get_suites
+from agentdojo.functions_runtime import (  # type: ignore[import-untyped]  # ships no types
+    FunctionCall,
+    FunctionsRuntime,
+)
+from agentdojo.task_suite.load_suites import get_suites  # type: ignore[import-untyped]  # as above
 from declarations import ROUTES, TEMPLATES, TOOLS, WRITERS
 from pydantic_core import to_jsonable_python
 from transforms import TRANSFORMS
 
+from pratique.capabilities.fields import Shape, full_path
 from pratique.model import Tier
-from pratique.quarantine.fields import Shape, full_path
-from pratique.quarantine.origin import Origin
+from pratique.origin import Origin
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Rule, judge
 

@@ -1,21 +1,26 @@
 """The card: exactly what will run, made from the validated arguments, never from an agent's words.
 
 Rules:
+- Arguments that decide where things go come first.
 - Every argument is shown in full, each hidden, bidirectional or look-alike-space character made visible.
 - The card's digest covers all that it says. An approval binds to it: who said yes, said yes to this text.
 - If the card cannot be made, there is no question, and so no yes.
 """
 
 import hashlib
+import re
 import unicodedata
 from typing import Any
 
 import orjson
 
 from pratique.audit.canonical import canonical
-from pratique.model import Ask, Call, Need, Taint, Tier, Value
+from pratique.model import Ask, Call, Need, Origin, OriginKind, Taint, Tier, Value
 
 LARGEST_CARD = 4 * 1024 * 1024
+
+MOST_ORIGINS = 12
+"""Origins that a card tells of one argument; the record has all of them."""
 
 _EFFECTS = {
     Tier.READ: "Reads. Nothing changes.",
@@ -36,12 +41,31 @@ _HIDDEN_CHARACTERS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f
 _PLAIN_SPACE = frozenset("\n\t ")
 
 
+class CardOrigin(Value):
+    """Where a value of an argument came from.
+
+    Attributes:
+        of: the value, or the part of it, that this is about.
+        kind: who it came from (see `pratique.origin.OriginKind`).
+        words: the same in words.
+        before, match, after: an excerpt of the field it was found in, the match in the middle.
+    """
+
+    of: str
+    kind: str
+    words: str
+    before: str = ""
+    match: str = ""
+    after: str = ""
+
+
 class CardArgument(Value):
-    """One argument: its name, what it decides, and its text as a person may read it."""
+    """One argument: its name, what it decides, its text as a person may read it, and where it came from."""
 
     name: str
     decides: str
     text: str
+    origins: tuple[CardOrigin, ...] = ()
 
 
 class Card(Value):
@@ -84,7 +108,7 @@ def make_card(call: Call, ask: Ask) -> Card:
     Raises:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
-    capability, subject = call.capability, call.request.subject
+    capability, subject, sinks = call.capability, call.request.subject, call.capability.sinks
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -94,14 +118,43 @@ def make_card(call: Call, ask: Ask) -> Card:
         user=visible(subject.user),
         session=subject.session,
         arguments=tuple(
-            CardArgument(name=visible(name), decides=capability.sinks.get(name, ""), text=_text(value))
-            for name, value in call.arguments.items()
+            CardArgument(
+                name=visible(name),
+                decides=sinks.get(name, ""),
+                text=_text(value),
+                origins=_origins(call.judged.origins, name),
+            )
+            for name, value in sorted(
+                call.arguments.items(), key=lambda item: item[0] not in capability.sinks
+            )
         ),
         taint=_TAINTS[call.taint],
         rules=tuple(reason.text for reason in ask.reasons),
         needs=ask.needs,
         epoch=ask.epoch,
     ).digested()
+
+
+def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
+    """Return what a person should know of an argument's origins: what is too short to trace is left out."""
+    told = dict.fromkeys(
+        _origin(origin)
+        for origin in origins
+        if re.split(r"[.\[]", origin.argument)[0] == argument and origin.kind is not OriginKind.LITERAL
+    )
+    return tuple(told)[:MOST_ORIGINS]
+
+
+def _origin(origin: Origin) -> CardOrigin:
+    start, end = origin.span
+    return CardOrigin(
+        of=visible(origin.value),
+        kind=origin.kind.value,
+        words=visible(origin.words),
+        before=visible(origin.excerpt[:start]),
+        match=visible(origin.excerpt[start:end]),
+        after=visible(origin.excerpt[end:]),
+    )
 
 
 def visible(text: str) -> str:

@@ -20,6 +20,7 @@ from pratique.approvals.card import Card, make_card
 from pratique.audit import drafts
 from pratique.capabilities.manifest import ANY_LOCAL
 from pratique.errors import (
+    CanonicalError,
     LedgerCorruptError,
     NotAnApproverError,
     TicketClosedError,
@@ -29,7 +30,7 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import ApprovalIs, EpochIs, NotAskedYet, SessionIsOpen
 from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Value, Waiting
+from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Unresolved, Value, Waiting
 
 Members = Callable[[str], Sequence[str]]
 
@@ -90,14 +91,16 @@ class Queue:
     async def ask(self, call: Call, ask: Ask) -> Answer:
         """Return how the question about this call stands; put it into the queue if it is not there.
 
-        Waits up to the request's `wait` seconds for an answer. A question that cannot be put (the policy
-        changed, the session is over or goes on elsewhere) is answered by that fact.
+        Waits up to the request's `wait` seconds for an answer. A question that cannot be put (there is no
+        card, the policy changed, the session is over or goes on elsewhere) is answered by that fact: no.
 
         Raises:
-            CanonicalError: no card can be made of the call.
             LedgerUnavailableError: the question cannot be recorded.
         """
-        card = make_card(call, ask)
+        try:
+            card = make_card(call, ask)
+        except CanonicalError as problem:
+            return Rejection(ticket="", text=f"nobody can be asked, because no card can be made: {problem}")
         ticket = await self._propose(call, ask, card)
         if isinstance(ticket, Refused):
             return Rejection(ticket="", text=ticket.why)
@@ -217,7 +220,7 @@ class Queue:
         ticket = f"t_{secrets.token_hex(8)}"
         draft = drafts.proposed(call, ask, ticket, card.digest)
         values = {
-            "args": request.args_json,
+            **asked_values(call),
             "card": orjson.dumps(card.model_dump(mode="json", exclude={"digest"})),
             "user": subject.user.encode(),
         }
@@ -257,6 +260,14 @@ class Queue:
             raise TicketClosedError(f"{question.ticket} is {question.state} already: {voter} changed nothing")
         if not question.is_open(self._ledger.clock()):
             raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
+
+
+def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
+    """Return what the vault keeps of what was asked: the arguments, and where each came from."""
+    values = {"args": call.request.args_json}
+    if isinstance(call, Call) and call.judged.origins:
+        values["judged"] = call.judged.model_dump_json().encode()
+    return values
 
 
 def is_member(group: Sequence[str], person: str) -> bool:

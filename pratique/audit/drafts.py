@@ -16,6 +16,7 @@ from pratique.model import (
     Call,
     Decision,
     Label,
+    OriginKind,
     Outcome,
     Permit,
     Result,
@@ -24,9 +25,18 @@ from pratique.model import (
     clip,
 )
 
+MOST_LINEAGE = 32
+"""Sources that one record names."""
+
 
 def session_open(
-    subject: Subject, policy: tuple[int, str], model: str, *, vault_subject: str, writer: str
+    subject: Subject,
+    policy: tuple[int, str],
+    model: str,
+    *,
+    vault_subject: str,
+    writer: str,
+    plan: list[str] | None,
 ) -> Draft:
     """Draft the record that opens a session. `policy` is the epoch and digest in force."""
     return {
@@ -38,6 +48,7 @@ def session_open(
         "subject": vault_subject,
         "context": CLEAN.facts,
         "writer": writer,
+        "plan": plan,
     }
 
 
@@ -172,8 +183,22 @@ def _what(call: Call) -> dict[str, Any]:
         "call_id": call.request.call_id,
         "confidentiality": call.label.facts["confidentiality"],
         "taint": call.taint.value,
+        "lineage": _lineage(call),
         "digest": call.digest,
     }
+
+
+def _lineage(call: Call) -> list[str]:
+    """Return the sources from outside that the arguments carry: "every call that this e-mail touched"."""
+    if not call.judged.origins:
+        return []
+    foreign = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
+    found = {
+        clip(origin.source.id)
+        for origin in call.judged.origins
+        if origin.source is not None and origin.kind in foreign
+    }
+    return sorted(found)[:MOST_LINEAGE]
 
 
 def _asked(call: Unresolved) -> dict[str, Any]:
@@ -185,5 +210,6 @@ def _asked(call: Unresolved) -> dict[str, Any]:
         "tier": "",
         "confidentiality": "",
         "taint": "",
+        "lineage": [],
         "digest": call.digest,
     }

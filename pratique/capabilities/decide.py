@@ -7,6 +7,8 @@ Rules:
 - A sampled call is decided by plain Casbin as well. If the two differ, the call is denied.
 """
 
+from typing import Any, TypeVar
+
 from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
 from pratique.model import (
@@ -23,6 +25,8 @@ from pratique.model import (
     Unresolved,
 )
 
+_D = TypeVar("_D", bound=Decision)
+
 
 def decide(
     snapshot: Snapshot, call: Call | Unresolved, now_us: int, answer: Answer | None = None
@@ -37,14 +41,27 @@ def decide(
     """
     if isinstance(call, Unresolved):
         return _deny(snapshot, call.problem)
-    decision = snapshot.decide(access_of(call), lambda: call.arguments, now_us)
+    decision = _explained(snapshot.decide(access_of(call), lambda: call.arguments, now_us), call)
     if not isinstance(decision, Ask) or answer is None:
         return decision
     if isinstance(answer, Approval):
         return _approved(snapshot, decision, call, answer, now_us)
     if isinstance(answer, Rejection):
         return _deny(snapshot, answer.text, answer.ticket)
-    return decision.model_copy(update={"ticket": answer.ticket})
+    return _amended(decision, ticket=answer.ticket)
+
+
+def _explained(decision: Decision, call: Call) -> Decision:
+    """Add what provenance said to a decision that is not an Allow."""
+    if isinstance(decision, Allow) or not call.judged.reasons:
+        return decision
+    return _amended(decision, reasons=(*decision.reasons, *call.judged.reasons))
+
+
+def _amended(decision: _D, **changes: Any) -> _D:
+    """Return the decision with other values; not a copy, because what it has computed would be copied too."""
+    values = {name: getattr(decision, name) for name in type(decision).model_fields}
+    return type(decision)(**{**values, **changes})
 
 
 def access_of(call: Call) -> Access:

@@ -33,13 +33,14 @@ class Tools(Protocol):
 
 
 class TestResult(Value):
-    """One test: what was expected, what came, and why."""
+    """One test: what was expected, what came, why, and which rules matched."""
 
     __test__ = False  # not a test of pytest's
 
     test: PolicyTest
     got: str
     because: str
+    rules: frozenset[str] = frozenset()
 
     @property
     def passed(self) -> bool:
@@ -65,10 +66,10 @@ def run_tests(policy: Policy, tools: Tools) -> list[TestResult]:
 
 
 def coverage(results: list[TestResult], policy: Policy) -> Iterator[str]:
-    """Yield the ids of rules that no test's decision mentions."""
-    mentioned = " ".join(result.because for result in results)
+    """Yield the ids of rules that match in no test."""
+    matched = frozenset().union(*(result.rules for result in results))
     for rule in policy.file.rules:
-        if rule.id not in mentioned:
+        if rule.id not in matched:
             yield rule.id
 
 
@@ -79,7 +80,12 @@ def _run(snapshot: Snapshot, tools: Tools, test: PolicyTest) -> TestResult:
     access = access_for(snapshot.policy, test.agent, tool.capability, test.taint.value)
     arguments: Mapping[str, object] = test.args
     decision = snapshot.decide(access, lambda: arguments, microseconds(test.at or NEAR_NOW))
-    return TestResult(test=test, got=decision.word, because=decision.because)
+    return TestResult(
+        test=test,
+        got=decision.word,
+        because=decision.because,
+        rules=frozenset(reason.rule for reason in decision.reasons if reason.rule),
+    )
 
 
 def access_for(policy: Policy, agent: str, capability: Capability, taint: str) -> Access:

@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, serve, trace
+from pratique.cli import approvals, audit, demo, policy, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -17,7 +17,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
+app.command("demo")(demo.demo)
 app.command("serve")(serve.serve)
+app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")

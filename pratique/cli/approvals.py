@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.app import local_login, open_ledger
-from pratique.approvals.card import Card
+from pratique.approvals.card import Card, CardOrigin
 from pratique.approvals.queue import Question, Queue
 from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
@@ -19,6 +19,8 @@ from pratique.ledger.door import Ledger
 from pratique.settings import Settings
 
 app = typer.Typer(help="See and answer the calls that wait for a person.", no_args_is_help=True)
+
+ORIGIN_STYLES = {"untrusted": "bold red", "identity": "yellow", "model": "yellow", "request": "green"}
 
 Ticket = Annotated[str, typer.Argument(help="The question's ticket (t_…).")]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why. A no must have one.")]
@@ -44,7 +46,10 @@ def list_questions(
     if not found:
         console.print("Nothing waits.")
         return
-    table = Table("ticket", "tool", "tier", "agent", "asked", "state", box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
+    table.add_column("ticket", no_wrap=True)
+    for column in ("tool", "tier", "agent", "asked", "state"):
+        table.add_column(column, overflow="fold")
     for question in found:
         state = "expired" if question.state == "proposed" and not question.is_open(now_us) else question.state
         cells = (question.tool, question.tier, question.agent, moment(question.proposed_us), state)
@@ -107,17 +112,32 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     for argument in card.arguments:
         name = f"{argument.name} ({argument.decides})" if argument.decides else argument.name
         facts.add_row(name, Text(argument.text))
+        for origin in argument.origins:
+            facts.add_row("", origin_line(origin))
     notes = [Text(f"{card.effect} {card.taint}"), *(Text(rule, style="dim") for rule in card.rules)]
     who = Text(f"{card.agent}, for {card.user}", style="dim")
     end = [Text(f"waits until {moment(question.wait_until_us)}", style="dim")] if question else []
     return Panel(
         Group(who, Text(""), facts, Text(""), *notes, *end),
-        title=Text(card.tool, style="bold") + Text(f"  {card.tier}"),
+        title=Text.assemble((card.tool, "bold"), f"  {card.tier}"),
         title_align="left",
         subtitle=question.ticket if question else None,
         subtitle_align="left",
         border_style="red" if card.tier == "irreversible" else "yellow",
     )
+
+
+def origin_line(origin: CardOrigin) -> Text:
+    """Return where a value came from as a line: who, which field, and the words around it."""
+    words = [("↳ ", "dim"), (origin.words, ORIGIN_STYLES.get(origin.kind, "dim"))]
+    if origin.match:
+        around = (f"  …{_one_line(origin.before)}", "dim"), (f"{_one_line(origin.after)}…", "dim")
+        words += [around[0], (origin.match, "bold underline"), around[1]]
+    return Text.assemble(*words)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split(" ")).replace("\n", " ")
 
 
 def _say(question: Question) -> None:

@@ -6,6 +6,7 @@ Rules:
 """
 
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -138,5 +139,5 @@ class Ledger:
                     name = f"log_{secrets.token_hex(8)}"
                     connection.execute(insert(t.log).values(id=1, name=name))
                 return str(name)
-        except DatabaseError as problem:
+        except (DatabaseError, sqlite3.Error) as problem:
             raise unavailable(problem, self.path) from problem

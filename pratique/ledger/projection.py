@@ -158,7 +158,8 @@ def _approval_proposed(connection: Connection, record: Record) -> None:
             agent=record["agent"],
             tool=record["tool"],
             tier=record["tier"],
-            needs=orjson.dumps(record["needs"]).decode(),
+            # Sorted, as in the record: what is rebuilt from its bytes must be the same text.
+            needs=orjson.dumps(record["needs"], option=orjson.OPT_SORT_KEYS).decode(),
             state="proposed",
             reason="",
             decided_by="[]",

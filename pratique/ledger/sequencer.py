@@ -326,6 +326,16 @@ async def _uncancelled(item: _Item, loop: asyncio.AbstractEventLoop) -> Answer:
     return item.answer  # type: ignore[return-value]  # delivered, so it is not None
 
 
+async def let_cancellation_in() -> None:
+    """Let a cancellation that `commit` kept back arrive now, after the last commit of an operation.
+
+    Otherwise it would arrive in whatever the caller awaits next, outside of the time limit that sent it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await asyncio.sleep(0)
+
+
 def _answer(batch: list[_Item]) -> None:
     """Wake every waiter: one call into each event loop, whatever the size of the batch."""
     loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}

@@ -12,15 +12,15 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
+from pratique.capabilities.fields import full_path
 from pratique.model import ArgumentClass
+from pratique.origin import UNSEARCHED, Source
 from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
-from pratique.quarantine.fields import full_path
 from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import loose
-from pratique.quarantine.origin import UNSEARCHED, Source
 from pratique.quarantine.typed import number_tokens, numbers_in
 
 _LONGEST_DISGUISE = 256
@@ -95,7 +95,7 @@ class Foreign:
 
         Args:
             call: the number that `call` gave.
-            path: where it stood, generic (see `pratique.quarantine.fields.Leaf`).
+            path: where it stood, generic (see `pratique.capabilities.fields.Leaf`).
             places: the numbers that the path's `[]` stand for.
             text: as it came in.
             record_id: the tool's own name for the record, or empty.

@@ -6,7 +6,6 @@ Rules:
 """
 
 from decimal import Decimal
-from functools import cached_property
 from typing import Any
 
 from pratique.quarantine.decode import decoded
@@ -21,54 +20,51 @@ _ENCODED = 16
 
 
 class Needle:
-    """A value in its raw, strict and loose forms.
+    """A value in all its forms, worked out at once: a call looks at nearly all of them.
 
     Args:
         value: a JSON scalar. Floats that are whole are written without their fraction.
+
+    Attributes:
+        raw: as text.
+        strict: the form in which trust is matched.
+        loose: the form in which taint is matched.
+        tokens: the words of the loose form.
+        size: its letters and digits (as bytes, so one that is not Latin counts for more).
+        number: the number it is, or None.
+        date: the date it is, or None.
     """
+
+    __slots__ = ("_encoded", "date", "loose", "number", "raw", "size", "strict", "tokens")
 
     def __init__(self, value: Any) -> None:
         self.raw = written(value)
+        self.strict = strict(self.raw)
+        self.loose = loose(self.raw).strip()
+        self.tokens = tokenise(self.loose)
+        self.size = sum(map(len, self.tokens))
+        self.number: Decimal | None = read_number(self.strict)
+        self.date: Date | None = read_date(self.strict) if len(self.strict) in _DATE_SIZES else None
+        self._encoded: list[tuple[str, str]] | None = None
 
-    @cached_property
-    def strict(self) -> str:
-        """The form in which trust is matched."""
-        return strict(self.raw)
-
-    @cached_property
-    def loose(self) -> str:
-        """The form in which taint is matched."""
-        return loose(self.raw).strip()
-
-    @cached_property
-    def tokens(self) -> list[bytes]:
-        """The words of the loose form."""
-        return tokenise(self.loose)
-
-    @cached_property
-    def size(self) -> int:
-        """Letters and digits in the loose form (as bytes, so one that is not Latin counts for more)."""
-        return sum(map(len, self.tokens))
-
-    @cached_property
+    @property
     def encoded(self) -> list[tuple[str, str]]:
         """How and what, for each readable text that is encoded in it."""
-        return list(decoded(self.raw, _DEPTH)) if len(self.raw) >= _ENCODED else []
-
-    @cached_property
-    def date(self) -> Date | None:
-        """The date it is, if it is one."""
-        return read_date(self.strict) if len(self.strict) in _DATE_SIZES else None
-
-    @cached_property
-    def number(self) -> Decimal | None:
-        """The number it is, if it is one."""
-        return read_number(self.strict)
+        if self._encoded is None:
+            self._encoded = list(decoded(self.raw, _DEPTH)) if len(self.raw) >= _ENCODED else []
+        return self._encoded
 
     @property
     def key(self) -> str | Decimal:
-        """What two equal whole values have in common: a number's value, else the strict text."""
+        """What two equal whole values have in common."""
         return self.strict if self.number is None else self.number
+
+
+def whole(text: str) -> str | Decimal:
+    """Return what two equal whole values have in common: a number's value, else the strict text."""
+    form = strict(text)
+    number = read_number(form)
+    return form if number is None else number
 
 
 def written(value: Any) -> str:

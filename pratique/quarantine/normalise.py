@@ -34,7 +34,9 @@ _BEYOND_TR39 = {"ε": "e", "κ": "k", "τ": "t", "η": "n", "µ": "u", "μ": "u"
 def strict(text: str) -> str:
     """Return the form in which trust is matched: A to Z lowered, white space collapsed, nothing else."""
     lowered = text.lower() if text.isascii() else text.translate(_LOWER)
-    return _SPACES.sub(" ", lowered).strip(" ")
+    if "  " in lowered or "\n" in lowered or "\t" in lowered or "\r" in lowered:
+        lowered = _SPACES.sub(" ", lowered)
+    return lowered.strip(" ")
 
 
 def loose(text: str) -> str:

@@ -15,27 +15,24 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
+from pratique.capabilities.fields import Leaf, Shape, full_path
 from pratique.errors import ToolDeclarationError
-from pratique.model import FieldLabel
+from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
-from pratique.quarantine.fields import Leaf, Shape, full_path
 from pratique.quarantine.foreign import Call, Foreign
 from pratique.quarantine.identify import identified
 from pratique.quarantine.limits import Limits
-from pratique.quarantine.needle import Needle, written
+from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
-from pratique.quarantine.origin import Origin, OriginKind, Source
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
+from pratique.quarantine.taking import Taking, echoes, is_clean
 from pratique.quarantine.tracing import Tracing
 from pratique.quarantine.vouched import Entry, Vouched
 
-_LONGEST_WHOLE = 512
-_MOST_ECHOES = 10_000
-_CLEAN = {OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.INTERNAL, OriginKind.LITERAL}
+_NOTHING = ("", None)
 
 
 class Tracker:
@@ -54,6 +51,7 @@ class Tracker:
         self._records = 0
         self._shapes: dict[tuple[tuple[str, str], ...], Shape] = {}
         self._shown = False
+        self._lost = False
 
     @property
     def exposed(self) -> bool:
@@ -63,7 +61,11 @@ class Tracker:
     @property
     def saturated(self) -> bool:
         """Whether the bounds no longer cover everything: from then on, everything counts as tainted."""
-        return self._foreign.saturated or self._confidential.saturated
+        return self._lost or self._foreign.saturated or self._confidential.saturated
+
+    def lose(self) -> None:
+        """Say that something was shown which can no longer be matched: from now on everything is tainted."""
+        self._lost = True
 
     @property
     def covers(self) -> str:
@@ -119,7 +121,7 @@ class Tracker:
             call_id: which call.
             tool: which tool.
             value: the JSON value.
-            fields: dotted path → label word (see `pratique.quarantine.fields`).
+            fields: dotted path → label word (see `pratique.capabilities.fields`).
             arguments: the call's arguments, so that echoes and records looked up by name are known for it.
             classes: the arguments' classes.
             origins: what `trace` said of these arguments; left out, they are traced here.
@@ -174,16 +176,12 @@ class Tracker:
         first = self._records + 1
         self._records = first + max((leaf.record for leaf in found), default=-1) + 1
         self._anchor(event, found, first, origins)
-        taking = _Taking(
-            event, self._foreign.call(Call(event.call_id, event.tool)), first, _echoes(event, origins)
-        )
+        call = self._foreign.call(Call(event.call_id, event.tool))
+        taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
         for leaf in found:
-            self._leaf(
-                leaf,
-                taking,
-                names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), "")),
-            )
+            record = names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), ""))
+            self._leaf(leaf, taking, record)
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -193,18 +191,11 @@ class Tracker:
             shape = self._shapes[key] = Shape(fields)
         return shape
 
-    def _is_clean(self, origin: Origin) -> bool:
-        """Whether an argument was not steered by text from outside."""
-        if origin.kind is OriginKind.RECORD:
-            return origin.anchored
-        return origin.kind in _CLEAN or (origin.kind is OriginKind.MODEL and not self.exposed)
-
     def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
         """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
-        clean = all(map(self._is_clean, origins))
-        alone = self._records == first + 1 and any(
-            origin.kind is not OriginKind.LITERAL for origin in origins
-        )
+        clean = all(is_clean(origin, exposed=self.exposed) for origin in origins)
+        said = any(origin.kind is not OriginKind.LITERAL for origin in origins)
+        alone = said and self._records == first + 1
         if event.wrote or clean:
             self._vouched.anchor(first)
         if clean and (event.wrote or alone):
@@ -215,67 +206,21 @@ class Tracker:
         )
         self._vouched.anchor_named(texts)
 
-    def _leaf(self, leaf: Leaf, taking: "_Taking", record_id: str) -> None:
+    def _leaf(self, leaf: Leaf, taking: Taking, record_id: str) -> None:
         """Take in one leaf by its label."""
         if leaf.value in _NOTHING or isinstance(leaf.value, bool):
             return
-        text, label, path = written(leaf.value), leaf.word.label, full_path(leaf.path, leaf.places)
-        echo = taking.echo(text)
-        source = Source(
-            id=f"{taking.event.tool}:{taking.event.call_id}#{path}",
-            call_id=taking.event.call_id,
-            tool=taking.event.tool,
-            path=path,
-        )
-        if leaf.word.confidential:
-            self._confidential.add(loose(text), text, source)
-        reference = taking.event.references.get(path)
+        text, label = written(leaf.value), leaf.word.label
+        source = taking.source(full_path(leaf.path, leaf.places))
+        reference = taking.event.references.get(source.path)
         if reference is not None:
             self._references[reference] = source
-        if echo is True:
+        if leaf.word.confidential:
+            self._confidential.add(loose(text), text, source)
+        if taking.repeats_clean(text):
             return
-        if (
-            label is not FieldLabel.UNTRUSTED
-            and len(text) <= _LONGEST_WHOLE
-            and not taking.launders(label, echo=echo)
-        ):
+        if taking.vouches(text, label):
             self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
         if label.foreign:
             self._shown = self._shown or reference is None
             self._foreign.add(taking.call, leaf.path, leaf.places, text, record_id)
-
-
-_NOTHING = ("", None)
-
-
-class _Taking:
-    """What the leaves of one result have in common."""
-
-    def __init__(self, event: SawResult, call: int, first: int, echoes: Mapping[str | Decimal, bool]) -> None:
-        self.event, self.call, self.first, self.echoes = event, call, first, echoes
-
-    def echo(self, text: str) -> bool | None:
-        """Whether a text repeats an argument: True for a clean one, False for another, None for neither."""
-        if not self.echoes or len(text) > _LONGEST_WHOLE:
-            return None
-        return self.echoes.get(Needle(text).key)
-
-    def launders(self, label: FieldLabel, *, echo: bool | None) -> bool:
-        """Whether remembering the value would vouch for what a call was merely told."""
-        return self.event.wrote and (label is FieldLabel.AUTHORITY or echo is False)
-
-
-def _echoes(event: SawResult, origins: Sequence[Origin]) -> dict[str | Decimal, bool]:
-    """Return each argument's value and whether it was clean: request or vouched, every part of it."""
-    unclean = {origin.argument for origin in origins if origin.kind not in _CLEAN}
-    echoes: dict[str | Decimal, bool] = {}
-    for leaf in leaves(event.arguments, event.classes):
-        text = written(leaf.value)
-        if (
-            0 < len(text) <= _LONGEST_WHOLE
-            and not isinstance(leaf.value, dict)
-            and len(echoes) < _MOST_ECHOES
-        ):
-            key = Needle(text).key
-            echoes[key] = echoes.get(key, True) and leaf.path not in unclean
-    return echoes

@@ -9,6 +9,7 @@ Rules:
 from collections.abc import Iterator, Mapping
 
 from pratique.model import ArgumentClass
+from pratique.origin import UNSEARCHED, Origin, OriginKind, Part, Source
 from pratique.quarantine.arguments import REFERENCE, Argument
 from pratique.quarantine.atoms import atoms
 from pratique.quarantine.confidential import Confidential
@@ -17,7 +18,6 @@ from pratique.quarantine.index import Budget
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import loose, strict
-from pratique.quarantine.origin import UNSEARCHED, Origin, OriginKind, Part, Source
 from pratique.quarantine.vouched import Vouch, Vouched
 
 _MOST_ATOMS = 64

@@ -2,6 +2,7 @@
 
 Rules:
 - Trust is matched strictly: a whole value in the request, or the whole field of the right type.
+- Numbers that name something (an account, an id) compare letter by letter: 007 is not 7.
 - A value that several records of a result share names none of them.
 - A record is anchored when the request names it, when our own write made it, or when a look-up with clean
   arguments returned it alone.
@@ -15,27 +16,30 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from pratique.model import ArgumentClass, FieldLabel
+from pratique.origin import OriginKind, Source
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.index import Budget, Index, tokenise
 from pratique.quarantine.limits import Limits
-from pratique.quarantine.needle import Needle
+from pratique.quarantine.needle import Needle, whole
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
-from pratique.quarantine.origin import OriginKind, Source
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 
 _RUN_ON = re.compile(r"(?<=[a-z])\.(?=[A-Z])")
 _LONGEST_NAME = 200
 _SHARED_BY = 2
+_MOST_ALIKE = 16
 _KINDS = {
     FieldLabel.AUTHORITY: OriginKind.AUTHORITY,
     FieldLabel.META: OriginKind.RECORD,
     FieldLabel.INTERNAL: OriginKind.INTERNAL,
     FieldLabel.IDENTITY: OriginKind.IDENTITY,
 }
-_ORDER = tuple(_KINDS)
+_RECORDS_FIRST = tuple(_KINDS)
+_NAMES_FIRST = (FieldLabel.AUTHORITY, FieldLabel.INTERNAL, FieldLabel.META, FieldLabel.IDENTITY)
+_BY_LETTER = {ArgumentClass.DEST, ArgumentClass.SELECTOR, ArgumentClass.SECRET}
 _NAMED = {FieldLabel.AUTHORITY, FieldLabel.INTERNAL}
 
 
@@ -69,6 +73,7 @@ class Vouched:
         self._limits = limits
         self._raw = ""
         self._request = ""
+        self._numbers: set[Decimal] = set()
         self._dates = {label: self._index() for label in (None, FieldLabel.AUTHORITY, FieldLabel.META)}
         self._sources: dict[FieldLabel | None, list[Source]] = {FieldLabel.AUTHORITY: [], FieldLabel.META: []}
         self._entries: dict[str | Decimal, list[Entry]] = {}
@@ -89,6 +94,7 @@ class Vouched:
         text = text[:room]
         self._raw += "\n" + text
         self._request += " \n" + strict(_RUN_ON.sub(". ", text))
+        self._numbers.update(numbers_in(strict(text)))
         self._dates[None].add(strict(text))
         self._anchored.update(record for record, name in self._names if self._named(name))
         self._names = [(record, name) for record, name in self._names if record not in self._anchored]
@@ -98,10 +104,24 @@ class Vouched:
         if self._kept >= self._limits.vouched:
             self.forgets = True
             return
+        if not self._remember(self._entries.setdefault(whole(entry.text), []), entry):
+            return
         self._kept += 1
-        self._entries.setdefault(Needle(entry.text).key, []).append(entry)
         if entry.label in self._sources and self._dates[entry.label].add(strict(entry.text)) >= 0:
             self._sources[entry.label].append(entry.source)
+
+    def _remember(self, entries: list[Entry], entry: Entry) -> bool:
+        """Keep a few entries per value, label and type, one in an anchored record among them if there is one.
+
+        A value that every result repeats would else cost more with every call.
+        """
+        alike = [i for i, old in enumerate(entries) if (old.label, old.type) == (entry.label, entry.type)]
+        if len(alike) < _MOST_ALIKE:
+            entries.append(entry)
+            return True
+        if entry.record in self._anchored and not any(entries[i].record in self._anchored for i in alike):
+            entries[alike[0]] = entry
+        return False
 
     def anchor(self, record: int) -> None:
         """Hold a record for one that is meant."""
@@ -152,7 +172,7 @@ class Vouched:
             return self._vouch_date(needle.date, budget)
         if self._requested(needle, wanted):
             return _REQUESTED
-        return self._whole(needle, kind) or self._part_of_authority(needle, budget)
+        return self._whole(needle, wanted, kind) or self._part_of_authority(needle, budget)
 
     def explains(self, passage: Sequence[bytes], budget: Budget) -> bool:
         """Return whether a passage that stands in text from outside is the request's or a vouched one too."""
@@ -161,21 +181,30 @@ class Vouched:
 
     def _requested(self, needle: Needle, wanted: ArgumentClass) -> bool:
         """Whether the request holds the value: a number by its value, a link without its scheme."""
-        if needle.number is not None and wanted is not ArgumentClass.SELECTOR:
-            return needle.number in set(numbers_in(self._request))
+        if needle.number is not None and wanted not in _BY_LETTER:
+            return needle.number in self._numbers
         if self.in_request(needle.strict) or is_named(needle.raw, self._raw):
             return True
         return is_link(needle.strict) and self.in_request(bare_link(needle.strict))
 
-    def _whole(self, needle: Needle, kind: str) -> Vouch | None:
-        """Find the whole value of a field; of equal labels, one in an anchored record first."""
+    def _whole(self, needle: Needle, wanted: ArgumentClass, kind: str) -> Vouch | None:
+        """Find the whole value of a field."""
         entries = [entry for entry in self._entries.get(needle.key, ()) if not kind or entry.type == kind]
+        if needle.number is not None and wanted in _BY_LETTER:
+            entries = [entry for entry in entries if strict(entry.text) == needle.strict]
         if needle.number is None and needle.size < self._limits.shortest:
             entries = [entry for entry in entries if kind or entry.label in _NAMED]
         if not entries:
             return None
-        best = min(entries, key=lambda entry: (_ORDER.index(entry.label), entry.record not in self._anchored))
+        best = min(entries, key=lambda entry: self._rank(entry, wanted))
         return Vouch(_KINDS[best.label], best.record in self._anchored, best.source)
+
+    def _rank(self, entry: Entry, wanted: ArgumentClass) -> tuple[int, int]:
+        """Order what vouches: a selector wants a record that is meant, a destination a name."""
+        stray = int(entry.record not in self._anchored)
+        if wanted is ArgumentClass.SELECTOR:
+            return stray, _RECORDS_FIRST.index(entry.label)
+        return _NAMES_FIRST.index(entry.label), stray
 
     def _part_of_authority(self, needle: Needle, budget: Budget) -> Vouch | None:
         """Find the value inside a text that the host vouches for."""

@@ -7,7 +7,7 @@ Rules:
 """
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, Protocol, Required, TypedDict, Unpack
 
@@ -17,16 +17,19 @@ from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
 from pratique.capabilities.manifest import DEFAULT_TENANT
-from pratique.errors import LedgerCorruptError, SessionClosedError, UnknownTicketError
+from pratique.errors import LedgerCorruptError, PolicyError, SessionClosedError, UnknownTicketError
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Label, Request, Subject, printable
+from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
 from pratique.sessions.session import Governor, Session
 from pratique.stages.enforcement import Enforcement
+from pratique.stages.memory import remember
+from pratique.stages.provenance import Declared, Provenance, declared
 from pratique.stages.recall import label_from
+from pratique.tools.registry import Registry
 
 LARGEST_INPUTS = 1024 * 1024
 
@@ -49,6 +52,8 @@ class SessionFacts(TypedDict, total=False):
         model: model and version that the agent runs on, as the host declares them.
         inputs: what else an operator should find in the trace; JSON values.
         trace_id: W3C trace id (32 hex digits), to join an existing trace.
+        plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
+            or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
     """
 
     agent: Required[str]
@@ -57,12 +62,21 @@ class SessionFacts(TypedDict, total=False):
     model: str
     inputs: Mapping[str, Any]
     trace_id: str
+    plan: str | Sequence[str]
+
+
+class Served(NamedTuple):
+    """A session that this process serves, and what it knows of where values came from."""
+
+    session: Session
+    provenance: Provenance
 
 
 class Host(Governor, Protocol):
     """What hosting needs of the runtime."""
 
     enforcement: Enforcement
+    registry: Registry
 
 
 class Hosting:
@@ -77,7 +91,7 @@ class Hosting:
 
     def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
         self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
-        self._serving: dict[str, Session] = {}
+        self._serving: dict[str, Served] = {}
 
     @asynccontextmanager
     async def session(self, **facts: Unpack[SessionFacts]) -> AsyncIterator[Session]:
@@ -102,6 +116,7 @@ class Hosting:
             facts.get("model", ""),
             vault_subject=owner,
             writer=self._ledger.writer.id,
+            plan=self._plan(facts.get("plan")),
         )
         values = {
             "user": subject.user.encode(),
@@ -109,7 +124,8 @@ class Hosting:
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
         await self._commit(draft, owner, values)
-        return self._serve(subject, CLEAN, resumed=False)
+        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        return self._serve(subject, CLEAN, provenance, resumed=False)
 
     async def resume(self, session: str) -> Session:
         """Take a session over from another process, or from an earlier run of this one.
@@ -124,7 +140,11 @@ class Hosting:
             # Between finding and taking it over it may have ended, or gone on elsewhere: look again.
             guard = SessionIsOpen(found.subject.session, found.writer)
             if not isinstance(await self._commit(draft, guards=(guard,)), Refused):
-                return self._serve(found.subject, found.context, resumed=True)
+                break
+        provenance = await self._ledger.query(
+            lambda connection: remember(connection, self._ledger, found.subject.session, self._declared)
+        )
+        return self._serve(found.subject, found.context, provenance, resumed=True)
 
     async def reopen(self, session: Session, ticket: str, wait: float) -> Request:
         """Return the request that a ticket stands for: the same arguments, under the label of that moment.
@@ -148,9 +168,31 @@ class Hosting:
     def show(self, session: str, label: Label) -> Label | None:
         """Raise a session's label by what it is shown; return the new one, if it rose."""
         served = self._serving.get(session)
-        return served.context if served is not None and served.saw(label) else None
+        return served.session.context if served is not None and served.session.saw(label) else None
 
-    def _serve(self, subject: Subject, context: Label, *, resumed: bool) -> Session:
+    def provenance(self, session: str) -> Provenance:
+        """Return where a session's values came from; of one that is over, nothing can be explained."""
+        served = self._serving.get(session)
+        return served.provenance if served is not None else Provenance.lost()
+
+    def _declared(self, tool: str) -> Declared | None:
+        found = self._host.registry.get(tool)
+        return None if found is None else declared(found, self._host.enforcement.snapshot.policy)
+
+    def _plan(self, given: str | Sequence[str] | None) -> list[str] | None:
+        """Return the patterns of a plan, given as such or by its name in the policy.
+
+        Raises:
+            PolicyError: the policy has no plan of that name.
+        """
+        if not isinstance(given, str):
+            return None if given is None else list(given)
+        plans = self._host.enforcement.snapshot.policy.file.plans
+        if given not in plans:
+            raise PolicyError("session", [f"plan: the policy in force has no plan {given!r}"])
+        return list(plans[given])
+
+    def _serve(self, subject: Subject, context: Label, provenance: Provenance, *, resumed: bool) -> Session:
         session = Session(
             self._host,
             self,
@@ -160,7 +202,7 @@ class Hosting:
             wait=self._wait,
             limits=self._limits,
         )
-        self._serving[session.id] = session
+        self._serving[session.id] = Served(session, provenance)
         return session
 
     async def _commit(
@@ -200,7 +242,19 @@ class Hosting:
             tool=row.tool,
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
+            judged=self._judged(connection, proposed),
         )
+
+    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged:
+        """Return what provenance said when the question was put: that is what the person was shown."""
+        return self._stored_judgement(connection, proposed) or Judged(taint=Taint(proposed["taint"]))
+
+    def _stored_judgement(self, connection: Connection, proposed: queries.Record) -> Judged | None:
+        owner = queries.subject_of(connection, proposed["seq"])
+        if owner is None or not self._ledger.learn(connection, owner):
+            return None
+        found = queries.values(connection, self._ledger.vault, proposed).get("judged")
+        return Judged.model_validate_json(found.value) if found is not None and found.genuine else None
 
     def _value(self, connection: Connection, record: queries.Record, field: str) -> bytes:
         owner = queries.subject_of(connection, record["seq"])

@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
+from pratique.ledger.sequencer import let_cancellation_in
 from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip
 
 MOST_REMEMBERED = 1000
@@ -117,9 +118,12 @@ class Session:
             ValueError: the call id is none.
         """
         request = self._request(tool, {} if args is None else args, call_id, wait)
-        if call_id is None:
-            return self._note(request, await self._governor.run(request))
-        return await self._once(request)
+        if call_id is not None:
+            outcome = await self._once(request)
+        else:
+            outcome = self._note(request, await self._governor.run(request))
+        await let_cancellation_in()
+        return outcome
 
     async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
         """Go on with a pending call: exactly what was asked runs, if the answer was yes.
@@ -133,7 +137,9 @@ class Session:
             SessionClosedError: the session has ended.
         """
         self._demand_open()
-        return await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
+        outcome = await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
+        await let_cancellation_in()
+        return outcome
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace.
@@ -159,6 +165,7 @@ class Session:
         if not self._closed:
             self._closed = True
             await self._keeper.end(self, self._output, self._final_action)
+            await let_cancellation_in()
 
     async def __aenter__(self) -> Self:
         return self

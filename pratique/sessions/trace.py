@@ -83,6 +83,7 @@ def _calls(records: list[queries.Record], values: Values) -> list[dict[str, Any]
             found = values(record)
             entry["args"] = found.get("args", entry["args"])
             entry["result"] = found.get("result", entry["result"])
+            entry["origins"] = _origins(found.get("judged")) or entry["origins"]
         elif record.get("ticket") in by_ticket:
             _FOLD[record["type"]](by_ticket[record["ticket"]], record)
     return list(calls.values())
@@ -102,12 +103,32 @@ def _new_call(record: queries.Record) -> dict[str, Any]:
         "rules": record["rules"],
         "ticket": record["ticket"],
         "policy_epoch": record["epoch"],
+        "origins": [],
         "error": "",
         "result": None,
         "duration_us": None,
         "records": [],
         "started_us": record["ts_us"],
     }
+
+
+def _origins(judged: Any) -> list[dict[str, Any]]:
+    """Return where each argument came from: the message and the span, where there is one."""
+    if not isinstance(judged, dict):
+        return []
+    return [
+        {
+            "argument": origin["argument"],
+            "value": origin["value"],
+            "from": origin["kind"],
+            "source": (origin["source"] or {}).get("id", ""),
+            "excerpt": origin["excerpt"],
+            "span": origin["span"],
+            "how": origin["how"],
+        }
+        for origin in judged["origins"]
+        if origin["kind"] != "literal"
+    ]
 
 
 def _proposed(entry: dict[str, Any], record: queries.Record) -> None:

@@ -8,6 +8,9 @@ Rules:
 
 from collections.abc import Mapping
 
+import orjson
+
+from pratique.approvals.queue import asked_values
 from pratique.audit import drafts
 from pratique.audit.record import Draft
 from pratique.ledger import queries
@@ -49,18 +52,20 @@ class Entries:
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
-        values = {"args": call.request.args_json}
+        values = asked_values(call)
         return self._entry(call, drafts.intent(call, decision, writer), values, tuple(guards))
 
     def denial(self, call: Call | Unresolved, decision: Decision) -> Entry:
         """Return the entry that records a denial."""
-        values = {"args": call.request.args_json}
+        values = asked_values(call)
         return self._entry(call, drafts.denied(call, decision), values, (EpochIs(decision.epoch),))
 
     def outcome(self, permit: Permit, outcome: Outcome, result: Result, context: Label | None) -> Entry:
         """Return the entry that closes a call. `context` is the session's label, if this result raised it."""
         draft = drafts.closed(permit, outcome, result, context)
-        values = {"args": permit.call.request.args_json, "result": result.value_json}
+        values = {**asked_values(permit.call), "result": result.value_json}
+        if outcome.withheld:
+            values["withheld"] = orjson.dumps(outcome.withheld)
         guard: Guard = EpochIs(permit.decision.epoch) if permit.intent is None else CallIsOpen(permit.intent)
         return self._entry(permit.call, draft, values, (guard,))
 

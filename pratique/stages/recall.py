@@ -23,6 +23,7 @@ from pratique.model import (
     Tier,
     Unresolved,
 )
+from pratique.stages.provenance import without
 
 
 def recall(connection: Connection, ledger: Ledger, call: Call | Unresolved) -> Outcome | None:
@@ -84,18 +85,20 @@ def _from_record(connection: Connection, ledger: Ledger, record: queries.Record)
     result = values.get("result")
     usable = result is not None and result.genuine
     done = record["outcome"] == "done"
+    withheld = orjson.loads(values["withheld"].value) if "withheld" in values else {}
     status = Status(record["outcome"]) if usable or not done else Status.UNKNOWN
     return Outcome(
         call_id=record["call_id"],
         tool=record["tool"],
         tier=Tier(record["tier"]),
         status=status,
-        value=orjson.loads(result.value) if usable and result is not None else None,
+        value=without(orjson.loads(result.value), withheld) if usable and result is not None else None,
         error=record["error"] if usable or not done else "it was done; its result was erased",
         decision=record["effect"],
         reasons=tuple(Reason(rule="", effect=record["effect"], text=text) for text in record["reasons"]),
         ticket=record["ticket"],
         approved_by=tuple(record["approved_by"]),
         label=label_from(record["label_out"]) if "label_out" in record else Label(),
+        withheld=withheld,
         record=record["seq"],
     )

@@ -1,5 +1,11 @@
-"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others."""
+"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others.
 
+Rules:
+- The names of result fields may come from outside as well. A label names only so many of them, and only so
+  much of each, that it fits into a record.
+"""
+
+from pratique.capabilities.labels import join
 from pratique.model import (
     Ask,
     Call,
@@ -11,6 +17,9 @@ from pratique.model import (
     Unresolved,
 )
 
+LONGEST_FIELD = 80
+"""Bytes of a field's path that a source id names."""
+
 
 def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
     """Return the outcome of a call that waits for a person: its question is on record."""
@@ -19,7 +28,8 @@ def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
 
 def denied(call: Call | Unresolved, decision: Decision, record: int) -> Outcome:
     """Return the outcome of a denial that is on record."""
-    return _not_run(call, decision, Status.DENIED, f"denied: {decision.because}", record)
+    text = decision.because if decision.ticket else f"denied: {decision.because}"
+    return _not_run(call, decision, Status.DENIED, text, record)
 
 
 def ran_before(call: Call | Unresolved) -> Outcome:
@@ -37,11 +47,18 @@ def label_of(call: Call, fields: set[str]) -> Label:
     if not fields:
         return call.label
     where = f"{call.capability.name}:{call.request.call_id}"
-    return Label(
-        integrity=Integrity.UNTRUSTED,
-        confidentiality=call.capability.confidentiality,
-        sources=frozenset(f"{where}#{field or '.'}" for field in fields),
+    return join(
+        Label(
+            integrity=Integrity.UNTRUSTED,
+            confidentiality=call.capability.confidentiality,
+            sources=frozenset(f"{where}#{_short(field) or '.'}" for field in fields),
+        )
     )
+
+
+def _short(field: str) -> str:
+    body = field.encode()
+    return field if len(body) <= LONGEST_FIELD else body[:LONGEST_FIELD].decode(errors="ignore") + "…"
 
 
 def _not_run(

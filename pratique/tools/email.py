@@ -47,6 +47,7 @@ _LISTED = {f"messages[].{name}": label for name, label in {**_SYSTEM, "from": "i
     tier="read",
     confidentiality="confidential",
     sources={**_LISTED, "messages[].id": "meta:message", "folder": "meta", "total": "meta", "next": "meta"},
+    ids={"messages[]": "email:{id}"},
     sinks={"folder": "selector"},
     paths={"maildir": "read"},
 )
@@ -75,7 +76,8 @@ def list_messages(
     tier="read",
     confidentiality="confidential",
     sources={**_SYSTEM, **_PEOPLE, "id": "meta:message", "attachments[].bytes": "meta"},
-    sinks={"id": "selector"},
+    ids={"": "email:{id}"},
+    sinks={"id": "selector:message"},
     paths={"maildir": "read"},
     result_limit=2 * 1024 * 1024,
 )

@@ -185,7 +185,7 @@ def _disagreement(declared: str, used: str) -> str:
         return f"no charset is declared: read as {used}"
     if not known:
         return f"an unknown charset is declared: read as {used}"
-    return f"the charset {known} is declared, but the bytes are not: read as {used}"
+    return f"the bytes are not in the declared charset {known}: read as {used}"
 
 
 def _sound(characters: str) -> str:

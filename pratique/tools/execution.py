@@ -9,8 +9,9 @@ Rules:
 """
 
 import asyncio
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -74,9 +75,11 @@ class Executor:
             return Result(status=status, value_json=value, error=error, duration_us=took, level=level)
 
         try:
-            await asyncio.sleep(
-                0
-            ) if call.capability.changes_the_world else None  # a cancellation comes first
+            if call.capability.changes_the_world:
+                await asyncio.sleep(0)  # a cancellation that came while the intent was committed comes first
+        except asyncio.CancelledError as cancellation:
+            raise Interrupted(result(Status.FAILED, error="cancelled before it ran"), cancellation) from None
+        try:
             value = await self._body(tool, call)
             return result(Status.DONE, self._encode(value, tool.capability))
         except asyncio.CancelledError as cancellation:
@@ -108,16 +111,31 @@ class Executor:
         except CanonicalError:
             # Not plain JSON types yet (a model, a date): make them so, then hold them to the same limits.
             body = canonical(_jsonable(value), most_bytes=capability.result_limit)
-        if not capability.secrets:
+        secrets = self._secrets_of(capability)
+        if not any(_json_form(secret) in body.decode() for secret in secrets.values()):
             return body
-        return self._without_secrets(body.decode(), capability, quote=_json_form).encode()
+        return canonical(_without(secrets, orjson.loads(body)), most_bytes=sys.maxsize)
 
-    def _without_secrets(self, text: str, capability: Capability, quote: Callable[[str], str] = str) -> str:
-        for name in capability.secrets:
-            secret = self._world.secrets[name].get_secret_value()
-            if len(secret) >= SHORTEST_SECRET:
-                text = text.replace(quote(secret), f"[secret {name}]")
-        return text[:LONGEST_ERROR] if quote is str else text
+    def _without_secrets(self, text: str, capability: Capability) -> str:
+        return str(_without(self._secrets_of(capability), text))[:LONGEST_ERROR]
+
+    def _secrets_of(self, capability: Capability) -> dict[str, str]:
+        known = {name: self._world.secrets[name].get_secret_value() for name in capability.secrets}
+        return {name: secret for name, secret in known.items() if len(secret) >= SHORTEST_SECRET}
+
+
+def _without(secrets: Mapping[str, str], value: Any) -> Any:
+    """Return a JSON value without the secrets: in its texts, its keys, and its numbers."""
+    if isinstance(value, dict):
+        return {_without(secrets, key): _without(secrets, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without(secrets, item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    text = shown = value if isinstance(value, str) else orjson.dumps(value).decode()
+    for name, secret in secrets.items():
+        text = text.replace(secret, f"[secret {name}]")
+    return value if text == shown else text
 
 
 def _jsonable(value: Any) -> Any:

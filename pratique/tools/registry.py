@@ -11,16 +11,18 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
 
 from pratique.audit.canonical import canonical
-from pratique.capabilities.labels import read_sources
+from pratique.capabilities.fields import Shape
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
@@ -46,8 +48,7 @@ class Tool:
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
 
-    `label` is the least label of what it returns; `speaks_for_others` says whether anything it returns, its
-    errors included, may come from outside.
+    `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
 
     def __init__(
@@ -56,11 +57,10 @@ class Tool:
         self.capability = capability
         self.arguments = arguments
         self.function = function
-        self.labels: Mapping[str, FieldLabel] = MappingProxyType(read_sources(capability.sources))
+        self.shape = Shape(capability.sources)
         self.label = Label(confidentiality=capability.confidentiality)
         self.is_async = inspect.iscoroutinefunction(function)
         self.names = tuple(arguments.model_fields)
-        self.speaks_for_others = not self.labels or any(label.foreign for label in self.labels.values())
 
     def __repr__(self) -> str:
         return f"<tool {self.capability.name} ({self.capability.tier})>"
@@ -74,6 +74,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         Confidentiality.INTERNAL
     ),
     sources: Sources = (),
+    ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
     hosts: Iterable[str] = (),
     private: Iterable[str] = (),
@@ -96,7 +97,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         confidentiality: the class of what it returns.
         sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
             `meta`. Left out, everything it returns is untrusted.
-        sinks: argument → `ArgumentClass`, for arguments that decide where things go.
+        ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
+        sinks: argument → `ArgumentClass`, for arguments that decide where things go; a selector may name its
+            type of record: `selector:message`.
         hosts: `host` or `host:port` that its HTTP client may reach, at a public address.
         private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
@@ -119,7 +122,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
             "sources": _sources(sources),
-            "sinks": {argument: ArgumentClass(word) for argument, word in (sinks or {}).items()},
+            "ids": dict(ids or {}),
+            "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
             "hosts": (*hosts, *own),
             "private": own,
             "paths": dict(paths or {}),
@@ -156,17 +160,28 @@ class Registry:
         self._tools = MappingProxyType(by_name)
 
     @classmethod
-    def from_modules(cls, names: Iterable[str]) -> "Registry":
+    def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
         """Return the tools that the named modules hold at top level.
+
+        Args:
+            names: importable names.
+            folder: where a module may lie that is not installed: the folder of the settings.
 
         Raises:
             ToolDeclarationError: a module cannot be imported or holds no tool.
         """
+        names = tuple(names)
+        if names and folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: it must not shadow what is installed
         return cls(found for name in names for found in _tools_of(name))
 
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name, or None."""
         return self._tools.get(name)
+
+    def demand(self, name: str) -> Tool:
+        """Return the tool of that name, which was there before: a registry does not change."""
+        return self._tools[name]
 
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
@@ -237,10 +252,7 @@ def _check(capability: Capability) -> None:
     name = capability.name
     if not NAME.fullmatch(name):
         raise ToolDeclarationError(f"{name!r}: a tool's name is dotted and lower case, like mail.send")
-    known = capability.parameters.get("properties", {})
-    for argument in capability.sinks:
-        if argument not in known:
-            raise ToolDeclarationError(f"{name}: the sink {argument!r} is no argument")
+    _check_sinks(capability)
     for host in capability.hosts:
         if not HOST.fullmatch(host):
             raise ToolDeclarationError(f"{name}: {host!r} is not host or host:port")
@@ -251,4 +263,13 @@ def _check(capability: Capability) -> None:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
-    read_sources(capability.sources)
+
+
+def _check_sinks(capability: Capability) -> None:
+    known = capability.parameters.get("properties", {})
+    for argument, word in capability.sinks.items():
+        if re.split(r"[.\[]", argument)[0] not in known:
+            raise ToolDeclarationError(f"{capability.name}: the sink {argument!r} is no argument")
+        if word.partition(":")[0] not in list(ArgumentClass):
+            words = ", ".join(ArgumentClass)
+            raise ToolDeclarationError(f"{capability.name}: sinks[{argument!r}] is {word!r}; say {words}")

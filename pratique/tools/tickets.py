@@ -49,6 +49,7 @@ _SAID = {"messages[].author": "identity", "messages[].time": "meta", "messages[]
     confidentiality="confidential",
     sources={f"tickets[].{field}": label for field, label in _TICKET.items()}
     | {"total": "meta", "next": "meta"},
+    ids={"tickets[]": "ticket:{id}"},
     paths={"tickets": "read"},
 )
 def list_tickets(
@@ -76,7 +77,8 @@ def list_tickets(
         **_SAID,
         "omitted": "meta",
     },
-    sinks={"id": "selector"},
+    ids={"": "ticket:{id}"},
+    sinks={"id": "selector:ticket"},
     paths={"tickets": "read"},
     result_limit=2 * 1024 * 1024,
 )
@@ -97,7 +99,7 @@ def read_ticket(ctx: ToolContext, id: TicketId) -> dict[str, Any]:  # noqa: A002
     tier="write",
     confidentiality="internal",
     sources={"*": "meta", "id": "meta:ticket"},
-    sinks={"id": "selector", "body": "content"},
+    sinks={"id": "selector:ticket", "body": "content"},
     paths={"tickets": "write"},
     takes_idempotency_key=True,
 )
@@ -117,7 +119,7 @@ def comment_on_ticket(
     tier="write",
     confidentiality="internal",
     sources={"*": "meta", "id": "meta:ticket", "assignee": "internal"},
-    sinks={"id": "selector", "assignee": "dest"},
+    sinks={"id": "selector:ticket", "assignee": "dest"},
     paths={"tickets": "write"},
     takes_idempotency_key=True,
 )

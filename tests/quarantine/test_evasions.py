@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from pratique.model import Tier
-from pratique.quarantine.origin import Origin, OriginKind
+from pratique.origin import Origin, OriginKind
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import judge
 

@@ -4,7 +4,7 @@ import pytest
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass
-from pratique.quarantine.origin import Origin, OriginKind, Part
+from pratique.origin import Origin, OriginKind, Part
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
 
@@ -89,6 +89,27 @@ def test_a_time_counts_with_its_hour(time: str, kind: str) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("Eve", "internal"), ("Ann", "model"), ("Ev", "model")])
 def test_a_short_name_counts_as_a_whole_field(name: str, kind: str) -> None:
     assert origin(session({"id": "m-000001", "team": "Eve"}), name, "dest").kind.value == kind
+
+
+@pytest.mark.parametrize("other", ["0012345678", "12345678.0", "12,345,678"])
+def test_an_account_number_is_no_amount(other: str) -> None:
+    tracker = session({"id": "12345678", "folder": "12345678"}, request="Pay 12345678")
+    assert origin(tracker, "12345678", "dest").kind is OriginKind.REQUEST
+    assert origin(tracker, other, "amount").kind is OriginKind.REQUEST
+    assert origin(tracker, other, "dest").kind is OriginKind.MODEL
+    assert origin(tracker, other, "selector:mail").kind is OriginKind.MODEL
+
+
+def test_a_number_inside_another_is_no_taint() -> None:
+    tracker = session({**HOSTILE, "body": "at 12:30 on 2026-12-12, room 4512, or 12.75"})
+    assert origin(tracker, 12, "amount").kind is OriginKind.MODEL
+    assert origin(tracker, 12.75, "amount").kind is OriginKind.UNTRUSTED
+
+
+def test_a_short_name_in_the_request_is_the_requests() -> None:
+    tracker = session(HOSTILE, request="Please tell Eve that all is well")
+    assert origin(tracker, "Eve", "dest").kind is OriginKind.REQUEST
+    assert origin(tracker, "all", "dest").kind is OriginKind.MODEL
 
 
 def test_a_secret_counts_only_verbatim_from_the_request() -> None:
@@ -213,15 +234,30 @@ def test_what_our_own_clean_write_made_is_anchored() -> None:
     assert origin(tracker, "f-123456", "selector:file").trusted
 
 
-def test_a_write_does_not_launder_its_arguments() -> None:
+@pytest.mark.parametrize("label", ["authority", "internal", "identity", "meta"])
+def test_a_write_does_not_launder_its_arguments(label: str) -> None:
     tracker = session(HOSTILE)
     evil = "GB33BUKB20201555555555"
     tracker.saw_result(
-        "c2", "bank.pay", {"to": evil, "id": evil, "who": evil},
-        {"to": "authority", "id": "meta", "who": "internal"},
-        arguments={"to": evil}, classes={"to": "dest"}, wrote=True,
-    )  # fmt: skip
-    assert origin(tracker, evil, "dest").kind is OriginKind.UNTRUSTED
+        "c2",
+        "bank.pay",
+        {"to": evil},
+        {"to": label},
+        arguments={"to": evil},
+        classes={"to": "dest"},
+        wrote=True,
+    )
+    found = origin(tracker, evil, "dest")
+    assert found.kind is OriginKind.UNTRUSTED
+
+
+def test_the_best_that_vouches_depends_on_what_it_is_for() -> None:
+    both = [{"id": "desk-north", "team": "desk-north"}]
+    assert origin(session(*both), "desk-north", "dest").kind is OriginKind.INTERNAL
+    stray, meant = {"id": "m-000042", "folder": "m-000042"}, {**NAMED}
+    found = session(stray, meant)
+    assert origin(found, "m-000042", "selector").anchored
+    assert origin(found, "m-000042", "dest").kind is OriginKind.AUTHORITY
 
 
 def test_an_echo_of_a_clean_argument_is_no_strangers_text() -> None:

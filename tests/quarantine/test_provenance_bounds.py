@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from pratique.model import Taint, Tier
+from pratique.origin import UNSEARCHED, OriginKind
 from pratique.quarantine.limits import Limits
-from pratique.quarantine.origin import UNSEARCHED, OriginKind
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import judge
 
@@ -177,6 +177,27 @@ def test_what_is_forgotten_of_trust_only_costs_a_question() -> None:
         tracker.trace("t", {"to": name}, {"to": "dest"})[0].kind for name in ("first-payee", "second-payee")
     ]
     assert kinds == [OriginKind.AUTHORITY, OriginKind.MODEL]
+
+
+def test_more_confidential_values_than_are_watched_count_as_tainted() -> None:
+    tracker = Tracker(Limits(confidential=2))
+    tracker.saw_result("c1", "keys", ["key-aaaa-1111", "key-bbbb-2222"], {"[]": "authority!"})
+    assert not tracker.exposed
+    tracker.saw_result("c2", "keys", ["key-cccc-3333"], {"[]": "authority!"})
+    assert tracker.saturated
+    assert tracker.exposed
+
+
+def test_a_value_that_every_result_repeats_is_kept_a_few_times_and_can_still_be_meant() -> None:
+    tracker = Tracker()
+    tracker.saw_request("Archive 'Harbour tour'")
+    fields = {"[].id": "meta:tour", "[].name": "untrusted"}
+    for number in range(100):
+        tracker.saw_result(f"c{number}", "list", [{"id": "t-000001", "name": f"copy {number}"}], fields)
+    assert not tracker.trace("t", {"x": "t-000001"}, {"x": "selector:tour"})[0].trusted
+    tracker.saw_result("c100", "list", [{"id": "t-000001", "name": "Harbour tour"}], fields)
+    assert tracker.trace("t", {"x": "t-000001"}, {"x": "selector:tour"})[0].trusted
+    assert [len(entries) for entries in tracker._vouched._entries.values()] == [16]
 
 
 def test_excerpts_and_values_are_cut() -> None:

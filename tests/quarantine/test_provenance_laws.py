@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pratique.model import Tier
+from pratique.origin import Origin, OriginKind
 from pratique.quarantine.normalise import strict
-from pratique.quarantine.origin import Origin, OriginKind
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.references import resolve
 from pratique.quarantine.reveal import withhold

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from pratique.capabilities.fields import Shape, full_path
 from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
-from pratique.quarantine.fields import Shape, full_path
 from pratique.quarantine.identify import identified
 
 
@@ -37,6 +37,12 @@ def test_the_star_speaks_for_the_rest_at_any_depth() -> None:
 def test_an_open_map_labels_keys_and_values() -> None:
     found = labelled({"prices.*": "meta", "prices.#key": "identity"}, {"prices": {"acme": 3}})
     assert found == {"prices.acme": FieldLabel.META, "prices.acme#key": FieldLabel.IDENTITY}
+
+
+def test_a_key_is_never_vouched_for_by_a_strangers_label() -> None:
+    found = labelled({"people": "identity", "sizes": "meta"}, {"people": {"evil": 1}, "sizes": {"a.txt": 2}})
+    assert found["people.evil#key"] is FieldLabel.UNTRUSTED
+    assert found['sizes["a.txt"]#key'] is FieldLabel.META
 
 
 @pytest.mark.parametrize("key", ["own.iban", "own[].iban", "[]", "*", "#key", "own"])

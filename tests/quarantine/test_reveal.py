@@ -6,8 +6,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from pratique.marking import NOTE, RevealError, reveal
 from pratique.quarantine.references import references, resolve
-from pratique.quarantine.reveal import NOTE, RevealError, UnresolvedReferenceError, reveal, withhold
+from pratique.quarantine.reveal import UnresolvedReferenceError, withhold
 
 NONCE = "7f3a9c0d1e2b4a5f"
 ONE, TWO = "q_0123456789abcdef", "q_fedcba9876543210"

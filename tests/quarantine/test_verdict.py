@@ -45,6 +45,7 @@ HELD: dict[str, dict[str, Any]] = {
     "destination from outside": {"to": "eve@evil.example"},
     "destination that the model wrote": {"to": "carol@example.net"},
     "destination that is a participant": {"to": "ann@tours.example"},
+    "destination that is a record's id": {"to": "t-000001"},
     "record that nobody meant": {"tour": "t-000002"},
     "record that the model made up": {"tour": "t-000009"},
     "secret that is not the user's": {"key": "hunter2hunter2"},
@@ -64,6 +65,7 @@ FREE: dict[str, dict[str, Any]] = {
     "time that was worked out": {"at": "2027-01-02"},
     "the model's own words": {"body": "See you there, it will be lovely."},
     "quoted words without a link": {"body": "They offer: Harbour tour"},
+    "no destination": {"to": None, "cc": ""},
     "nothing": {},
 }
 
@@ -95,6 +97,11 @@ def test_reading_is_never_held_and_its_taint_is_told(arguments: dict[str, Any]) 
 def test_before_anything_came_from_outside_nothing_is_held() -> None:
     found = verdict({"to": "carol@example.net", "tour": "t-000009"}, exposed=False)
     assert (found.held, found.taint) == (False, Taint.NONE)
+
+
+def test_withheld_text_in_a_sink_is_held_though_nobody_saw_it() -> None:
+    found = verdict({"to": {"$ref": "q_0123456789abcdef"}}, exposed=False)
+    assert (found.held, found.taint) == (True, Taint.SINK)
 
 
 def test_taint_is_ordered_by_how_near_it_came() -> None:

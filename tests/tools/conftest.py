@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from pratique.audit.canonical import canonical
+from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
 from pratique.model import CLEAN, Call, Request, Status, Subject, Unresolved
+from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
@@ -43,7 +45,7 @@ def call_of(tool: Tool, args: dict[str, Any], subject: Subject = KIM, call_id: s
         tool=tool.capability.name,
         args_json=canonical(args, most_bytes=2**24),
     )
-    call = resolve(request, Registry([tool]))
+    call = resolve(request, Registry([tool]), Provenance(""), Policy(""))
     if isinstance(call, Unresolved):
         raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
     return call

@@ -8,7 +8,7 @@ import pytest
 
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.model import FieldLabel, Status
-from pratique.quarantine.fields import Shape
+from pratique.capabilities.fields import Shape
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.sql import Database, sql_tools

@@ -75,6 +75,8 @@ class _Node:
 class Shape:
     """A compiled declaration of a result's fields.
 
+    `foreign` says whether anything in such a result may come from outside.
+
     Args:
         fields: dotted path → word.
 
@@ -90,13 +92,13 @@ class Shape:
                 node = node.below.setdefault(part, _Node())
             node.rule = read_word(path, word)
         rest = self._root.below.get(_REST)
+        words = [word for text in fields.items() for word in _words(read_word(*text))]
+        undeclared = self._root.rule is None and (rest is None or rest.rule is None)
+        self.foreign = undeclared or any(word.label.foreign for word in words)
         self._rule = self._root.rule or (rest.rule if rest else None) or UNDECLARED
 
     def leaves(self, value: Any) -> Iterator[Leaf]:
-        """Yield every leaf of a JSON value in its order, without recursion: nesting costs only memory.
-
-        XX
-        """
+        """Yield every leaf of a JSON value in its order, without recursion: nesting costs only memory."""
         records = -1
         todo: list[tuple[Any, str, tuple[int, ...], _Node | None, Word | Split, int]]
         todo = [(value, "", (), self._root, self._rule, -1)]
@@ -106,7 +108,7 @@ class Shape:
                 below = []
                 for key, item in value.items():
                     child, child_rule, written = _member(node, rule, str(key))
-                    key_path = _join(path, str(key))
+                    key_path = join_path(path, str(key))
                     if written is not None:
                         yield Leaf(key_path + "#key", places, str(key), written, record)
                     below.append((item, key_path, places, child, child_rule, record))
@@ -135,6 +137,11 @@ def read_word(path: str, text: str) -> Word | Split:
     if match:
         return Split(match.group(1), tuple(_word(path, part) for part in match.group(2).split(",")))
     return _word(path, text)
+
+
+def _words(rule: Word | Split) -> tuple[Word, ...]:
+    """Return the labels that a rule gives."""
+    return rule.words if isinstance(rule, Split) else (rule,)
 
 
 def full_path(path: str, places: tuple[int, ...]) -> str:
@@ -200,7 +207,7 @@ def _pieces(
         yield Leaf(path, places, piece, word, record)
 
 
-def _join(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
     """Append a key to a path; one that could be mistaken for a path is quoted, a long one is cut."""
     if not _PLAIN_KEY.fullmatch(key):
         cut = key[:_MOST_KEY].replace("\\", "\\\\").replace('"', '\\"').replace("[]", "[\u200b]")

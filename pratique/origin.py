@@ -9,7 +9,7 @@ Rules:
 
 from enum import StrEnum
 
-from pratique.model import ArgumentClass, Value
+from pratique.words import ArgumentClass, Value
 
 
 class OriginKind(StrEnum):
