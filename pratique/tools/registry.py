@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, Pydan
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.fields import Shape
-from pratique.errors import ToolDeclarationError
+from pratique.errors import CanonicalError, ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
 
@@ -113,7 +113,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         ToolDeclarationError: something of it cannot be registered.
     """
 
-    def declare(function: Callable[..., Any]) -> Tool:
+    def make(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
         own = tuple(private)
         facts = {
@@ -137,6 +137,12 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         capability = Capability(**facts, digest=_digest(facts))
         _check(capability)
         return Tool(capability, arguments, function)
+
+    def declare(function: Callable[..., Any]) -> Tool:
+        try:
+            return make(function)
+        except (CanonicalError, ValueError, NameError) as problem:  # a word that is none, a type that is none
+            raise ToolDeclarationError(f"{name}: {str(problem).splitlines()[0]}") from problem
 
     return declare
 
@@ -212,6 +218,8 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     for parameter in parameters[1:]:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
             raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
+        if parameter.name.startswith("_"):
+            raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} begins with an underscore")
         if parameter.name not in hints:
             raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} has no type")
         default = ... if parameter.default is parameter.empty else parameter.default

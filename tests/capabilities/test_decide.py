@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from random_policies import NOW, capability, policy_of
 
 from pratique.capabilities.decide import access_of, decide, shadow
 from pratique.capabilities.policy import Policy
@@ -17,6 +16,7 @@ from pratique.model import (
     Call,
     Confidentiality,
     Deny,
+    Judged,
     Label,
     Rejection,
     Request,
@@ -26,6 +26,7 @@ from pratique.model import (
     Unresolved,
     Waiting,
 )
+from tests.capabilities.random_policies import NOW, capability, policy_of
 
 EPOCH = 3
 DIGEST = "d" * 64
@@ -56,7 +57,7 @@ def call(tool: str = "mail.move", tier: Tier = Tier.WRITE, agent: str = "ana", *
         tool=tool,
         args_json=b'{"to":"x"}',
     )
-    facts = {"label": CLEAN, "taint": Taint.NONE, "digest": DIGEST, **more}
+    facts = {"label": CLEAN, "judged": Judged(), "digest": DIGEST, **more}
     return Call(request=request, capability=capability(tool, tier), args=None, **facts)
 
 
@@ -139,7 +140,7 @@ def test_an_agent_that_the_policy_does_not_know_is_denied() -> None:
 
 
 def test_the_question_is_made_of_what_the_runtime_knows() -> None:
-    asked = call(label=Label(confidentiality=Confidentiality.RESTRICTED), taint=Taint.SINK)
+    asked = call(label=Label(confidentiality=Confidentiality.RESTRICTED), judged=Judged(taint=Taint.SINK))
     assert access_of(asked) == ("ana", "default", "mail.move", "write", "restricted", "sink")
 
 
@@ -147,7 +148,12 @@ def test_the_question_is_made_of_what_the_runtime_knows() -> None:
 
 
 def test_the_shadow_is_silent_when_both_agree() -> None:
-    for asked in (call(), call("mail.list", Tier.READ), call("crm.get"), call(taint=Taint.SINK)):
+    for asked in (
+        call(),
+        call("mail.list", Tier.READ),
+        call("crm.get"),
+        call(judged=Judged(taint=Taint.SINK)),
+    ):
         assert shadow(SNAPSHOT, asked, NOW) is None
 
 

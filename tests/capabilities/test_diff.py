@@ -6,8 +6,6 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from random_policies import AGENTS, MOMENTS, capability, numbered, policy_of, policy_sections
-from test_explain import DECLARED
 
 from pratique.capabilities import diff as diffs
 from pratique.capabilities import meaning
@@ -17,6 +15,15 @@ from pratique.capabilities.policy import Policy
 from pratique.capabilities.selftest import access_for
 from pratique.capabilities.snapshot import Snapshot
 from pratique.model import Ask, Decision, Deny, Taint, Tier
+from tests.capabilities.random_policies import (
+    AGENTS,
+    MOMENTS,
+    capability,
+    numbered,
+    policy_of,
+    policy_sections,
+)
+from tests.capabilities.test_explain import DECLARED
 
 STRICTNESS = ["allow", "ask", "deny"]
 

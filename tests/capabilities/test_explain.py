@@ -3,7 +3,14 @@
 from typing import Any
 
 from hypothesis import given, settings
-from random_policies import (
+
+from pratique.capabilities.explain import explain, hints, who_can
+from pratique.capabilities.manifest import microseconds
+from pratique.capabilities.policy import Access, Policy, tool_match
+from pratique.capabilities.selftest import TestResult, access_for
+from pratique.capabilities.snapshot import Snapshot
+from pratique.model import Confidentiality, Taint, Tier
+from tests.capabilities.random_policies import (
     AGENTS,
     AMOUNTS,
     CURRENCIES,
@@ -18,13 +25,6 @@ from random_policies import (
     policy_of,
     questions,
 )
-
-from pratique.capabilities.explain import explain, hints, who_can
-from pratique.capabilities.manifest import microseconds
-from pratique.capabilities.policy import Access, Policy, tool_match
-from pratique.capabilities.selftest import TestResult, access_for
-from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Confidentiality, Taint, Tier
 
 DECLARED = [
     capability(name, tier, confidentiality)

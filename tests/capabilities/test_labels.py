@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pratique.capabilities.labels import MOST_SOURCES, covers, foreign_fields, join, read_sources, taint_of
+from pratique.capabilities.fields import Shape
+from pratique.capabilities.labels import MOST_SOURCES, covers, foreign_fields, join
 from pratique.errors import ToolDeclarationError
-from pratique.model import CLEAN, Confidentiality, FieldLabel, Integrity, Label, Taint
+from pratique.model import CLEAN, Confidentiality, Integrity, Label
 
 few_sources = st.frozensets(st.sampled_from([f"email:{n}#body" for n in range(5)]), max_size=5)
 many_sources = st.frozensets(st.integers(0, 200).map("email:{}#body".format), max_size=100)
@@ -54,26 +55,12 @@ def test_a_join_is_the_least_label_that_covers_both(a: Label, b: Label) -> None:
                 assert covers(other, joined)
 
 
-@given(st.lists(labels, min_size=1, max_size=6))
-def test_the_taint_of_a_session_never_falls(shown: list[Label]) -> None:
-    context, ranks = CLEAN, []
-    for label in shown:
-        context = join(context, label)
-        ranks.append(taint_of(context).rank)
-    assert ranks == sorted(ranks)
-
-
 def test_a_long_list_of_sources_is_cut_and_says_so() -> None:
     many = Label(sources=frozenset(map(str, range(1000))))
     joined = join(many, CLEAN)
     assert len(joined.sources) == MOST_SOURCES
     assert "…" in joined.sources
     assert covers(joined, many)
-
-
-def test_only_untrusted_text_taints() -> None:
-    assert taint_of(Label(confidentiality=Confidentiality.RESTRICTED)) is Taint.NONE
-    assert taint_of(Label(integrity=Integrity.UNTRUSTED)) is Taint.CONTEXT
 
 
 def test_neither_half_of_a_label_makes_up_for_the_other() -> None:
@@ -122,24 +109,30 @@ def test_the_longest_declaration_speaks_for_a_field(
     sources: dict[str, str], foreign: set[str] | None
 ) -> None:
     everything = {"messages[].from", "messages[].body", "messages[].tags[]", "messages[].meta.size"}
-    assert foreign_fields(MESSAGE, read_sources(sources)) == (everything if foreign is None else foreign)
+    found = {path for path in foreign_fields(MESSAGE, Shape(sources)) if not path.endswith("#key")}
+    assert found == (everything if foreign is None else foreign)
+
+
+def test_a_key_that_is_not_declared_is_foreign_text_too() -> None:
+    assert "hostile#key" in foreign_fields({"hostile": 1}, Shape({"id": "meta"}))
+    assert foreign_fields({"hostile": 1}, Shape({"*": "meta"})) == set()
 
 
 @pytest.mark.parametrize(
     ("value", "found"), [("text", {""}), ("", set()), (None, set()), (0, {""}), (False, {""})]
 )
 def test_a_bare_value_is_foreign_unless_it_is_empty(value: Any, found: set[str]) -> None:
-    assert foreign_fields(value, {}) == found
-    assert foreign_fields(value, {"*": FieldLabel.META}) == set()
+    assert foreign_fields(value, Shape({})) == found
+    assert foreign_fields(value, Shape({"*": "meta"})) == set()
 
 
 def test_a_very_deep_result_is_looked_through_to_its_end() -> None:
     deep: Any = "text"
     for _ in range(5000):
         deep = [deep]
-    assert foreign_fields(deep, {}) == {"[]" * 5000}
+    assert foreign_fields(deep, Shape({})) == {"[]" * 5000}
 
 
 def test_an_unknown_label_names_the_field() -> None:
     with pytest.raises(ToolDeclarationError, match=r"'body' has the label 'trusted'; known are untrusted"):
-        read_sources({"body": "trusted"})
+        Shape({"body": "trusted"})

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_policies import policy_sections, toml
 
 from pratique.capabilities.manifest import (
     DEEPEST_ROLES,
@@ -22,6 +21,7 @@ from pratique.capabilities.manifest import (
 )
 from pratique.errors import PolicyError
 from pratique.model import Confidentiality, Taint, Tier
+from tests.capabilities.random_policies import policy_sections, toml
 
 AGENT = '[agents.ana]\nowner = "o@x"\n'
 RULE = 'id = "r"\nto = "ana"\ntools = ["mail.*"]\n'

@@ -10,13 +10,13 @@ from typing import Any
 
 import casbin
 import pytest
-from random_policies import MOMENTS, NOW, policy_of, toml
 
 from pratique.capabilities import policy as policies
 from pratique.capabilities.manifest import DEEPEST_ROLES, microseconds
 from pratique.capabilities.policy import Access, Policy, covers, live, refuse_old_casbin, tool_match
 from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import DependencyError, PolicyError
+from tests.capabilities.random_policies import MOMENTS, NOW, policy_of, toml
 
 MAIL = Access("ana", "default", "mail.read", "read", "internal", "none")
 

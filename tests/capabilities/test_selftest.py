@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from random_policies import MOMENTS, capability, policy_of
-
 from pratique.capabilities.selftest import Declared, coverage, run_tests
 from pratique.model import Capability, Confidentiality, Tier
+from tests.capabilities.random_policies import MOMENTS, capability, policy_of
 
 
 class One:

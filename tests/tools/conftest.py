@@ -10,7 +10,11 @@ import pytest
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
+<<<<<<< HEAD
 from pratique.model import CLEAN, Call, Request, Status, Subject, Unresolved
+=======
+from pratique.model import CLEAN, Call, Request, Result, Status, Subject, Unresolved
+>>>>>>> main
 from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
@@ -52,15 +56,14 @@ def call_of(tool: Tool, args: dict[str, Any], subject: Subject = KIM, call_id: s
 
 
 @pytest.fixture
-def run(world: World) -> Run:
-    """`await run(tool, call_id="c1", user=…, session=…, **args)` gives the tool's result.
+def perform(world: World) -> Run:
+    """`await perform(tool, call_id="c1", user=…, session=…, **args)` gives what became of the call.
 
-    Raises ValueError for arguments that do not validate, and ToolError for what the tool refuses. Any other
-    exception of the tool's is a failed test.
+    Raises ValueError for arguments that do not validate.
     """
     executor = Executor(world)
 
-    async def run(
+    async def perform(
         tool: Tool,
         /,
         *,
@@ -68,9 +71,27 @@ def run(world: World) -> Run:
         session: str = "s1",
         user: str = "kim@acme.example",
         **args: Any,
-    ) -> Any:
+    ) -> Result:
         subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
+<<<<<<< HEAD
         result = await executor.run(tool, call_of(tool, args, subject, call_id))
+=======
+        return await executor.run(tool, call_of(tool, args, subject, call_id))
+
+    return perform
+
+
+@pytest.fixture
+def run(perform: Run) -> Run:
+    """`await run(tool, **as above)` gives the tool's result.
+
+    Raises ValueError for arguments that do not validate, and ToolError for what the tool refuses. Any other
+    exception of the tool's is a failed test.
+    """
+
+    async def run(tool: Tool, /, **args: Any) -> Any:
+        result = await perform(tool, **args)
+>>>>>>> main
         if result.status is Status.DONE:
             return orjson.loads(result.value_json)
         assert " raised " not in result.error, result.error

@@ -6,9 +6,9 @@ from typing import Any
 import orjson
 import pytest
 
+from pratique.capabilities.fields import Shape
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.model import FieldLabel, Status
-from pratique.capabilities.fields import Shape
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.sql import Database, sql_tools
