@@ -64,7 +64,7 @@ def open_runtime(
     if logs:
         known = [secret.get_secret_value() for secret in secrets.values()]
         configure_logs(settings.log_level, settings.log_format, known)
-    registry = Registry([*Registry.from_modules(settings.tools), *tools])
+    registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     executor = Executor(world)
     _demand_all(registry, world, executor)

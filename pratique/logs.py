@@ -35,13 +35,16 @@ class Redactor:
     def _clean(self, key: str, value: Any) -> Any:
         if SECRET_NAMES.search(key):
             return "[redacted]"
-        if isinstance(value, str):
-            return redact(value, self._known)
+        if value is None or isinstance(value, bool | int | float):
+            return value
         if isinstance(value, Mapping):
-            return {name: self._clean(str(name), item) for name, item in value.items()}
-        if isinstance(value, list | tuple):
+            return {
+                redact(str(name), self._known): self._clean(str(name), item) for name, item in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
             return [self._clean("", item) for item in value]
-        return value
+        # A renderer would write anything else by its repr.
+        return redact(value if isinstance(value, str) else repr(value), self._known)
 
 
 def configure_logs(level: str = "info", form: str = "auto", secrets: Iterable[str] = ()) -> None:

@@ -26,7 +26,7 @@ _PATTERNS: Final = tuple(
         ("token", r"(?i)\bbearer\s+[A-Za-z0-9._~+/-]{16,}=*"),
         (
             "password",
-            r"(?i)\b(?:pass(?:word|wd|phrase)?|pwd|secret|api[-_ ]?key|token)\b\s*(?:is|=|:)\s*\S{4,}",
+            r"(?i)\b(?:pass(?:word|wd|phrase)?|pwd|secret|api[-_ ]?key|token)\b[\"']?\s*(?:is|=|:)\s*\S{4,}",
         ),
         ("credentials", r"(?i)(?<=://)[^\s/:@]{1,64}:[^\s/@]{1,128}(?=@)"),
     )
@@ -39,7 +39,7 @@ SECRET_NAMES: Final = re.compile(
 
 def redact(text: str, known: Iterable[str] = ()) -> str:
     """Return `text` without what looks like a credential, and without the `known` secrets."""
-    for secret in known:
+    for secret in sorted(filter(None, known), key=len, reverse=True):  # one may be a part of another
         text = text.replace(secret, "[redacted secret]")
     for kind, pattern in _PATTERNS:
         text = pattern.sub(f"[redacted {kind}]", text)

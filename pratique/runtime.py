@@ -15,9 +15,10 @@ from typing import Self, Unpack
 import anyio.to_thread
 import orjson
 
-from pratique.approvals.queue import Queue
+from pratique.approvals.queue import Question, Queue
 from pratique.capabilities.labels import foreign_fields
 from pratique.errors import LedgerUnavailableError
+from pratique.ledger import policies
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.sequencer import Refused
@@ -180,6 +181,22 @@ class Runtime:
         """Return what became of this very request, if it was made before; None if it may run."""
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def answer(self, ticket: str, voter: str, *, approve: bool, reason: str = "") -> Question:
+        """Record a person's answer to a question, by the policy in force; see `Queue.answer`.
+
+        Args:
+            ticket: from a pending outcome.
+            voter: who answers, as the host authenticated them.
+            approve: yes or no.
+            reason: why; a no must have one.
+        """
+
+        def record() -> Question:
+            members = policies.in_force(self.ledger).policy.members
+            return self.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
+
+        return await anyio.to_thread.run_sync(record)
 
     def session(self, **facts: Unpack[SessionFacts]) -> AbstractAsyncContextManager[Session]:
         """Open a session that ends with the block; see `SessionFacts`."""

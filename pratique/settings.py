@@ -7,12 +7,14 @@ Rules:
 """
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as ForeignSettingsError
 
 from pratique.errors import SettingsError
 
@@ -83,12 +85,24 @@ class Settings(BaseSettings):
         path = Path(file) if file is not None else Path(FILE)
         found = _read(path) if file is not None or path.exists() else {}
         _refuse_unknown_variables(cls)
+        for key in found:
+            if key.startswith("_"):  # pydantic-settings would take it for an option of its own
+                raise SettingsError(f"{path}: {key}: unknown key")
         try:
             settings = cls(**found)
+        except ForeignSettingsError as problem:
+            field = re.search(r'field "(\w+)"', str(problem))
+            where = PREFIX + (field[1].upper() if field else "*")
+            raise SettingsError(f"{where}: not the JSON of such a value") from None
         except ValidationError as problem:
             raise SettingsError("; ".join(_line(path, error) for error in problem.errors())) from None
         settings._base = path.resolve().parent  # our own private attribute
         return settings
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start from: the settings file's."""
+        return self._base
 
     def path(self, of: Path) -> Path:
         """Return a path from the settings as an absolute one."""

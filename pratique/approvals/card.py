@@ -1,6 +1,7 @@
 """The card: exactly what will run, made from the validated arguments, never from an agent's words.
 
 Rules:
+- Arguments that decide where things go come first.
 - Every argument is shown in full, each hidden, bidirectional or look-alike-space character made visible.
 - The card's digest covers all that it says. An approval binds to it: who said yes, said yes to this text.
 - If the card cannot be made, there is no question, and so no yes.
@@ -107,7 +108,7 @@ def make_card(call: Call, ask: Ask) -> Card:
     Raises:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
-    capability, subject = call.capability, call.request.subject
+    capability, subject, sinks = call.capability, call.request.subject, call.capability.sinks
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -119,11 +120,13 @@ def make_card(call: Call, ask: Ask) -> Card:
         arguments=tuple(
             CardArgument(
                 name=visible(name),
-                decides=capability.sinks.get(name, ""),
+                decides=sinks.get(name, ""),
                 text=_text(value),
                 origins=_origins(call.judged.origins, name),
             )
-            for name, value in call.arguments.items()
+            for name, value in sorted(
+                call.arguments.items(), key=lambda item: item[0] not in capability.sinks
+            )
         ),
         taint=_TAINTS[call.taint],
         rules=tuple(reason.text for reason in ask.reasons),

@@ -354,10 +354,11 @@ def _tool_labels(policy: PolicyFile) -> Iterator[str]:
 
 
 def _quorums(policy: PolicyFile) -> Iterator[str]:
-    asking = [rule for rule in policy.rules if isinstance(rule, AskRule)]
-    for rule in asking:
-        members = policy.groups.get(rule.approvers, ())
-        if len(set(members)) < rule.quorum and ANY_LOCAL not in members:
+    for rule in policy.rules:
+        if not isinstance(rule, AskRule):
+            continue
+        members = policy.groups.get(rule.approvers)
+        if members is not None and len(set(members)) < rule.quorum and ANY_LOCAL not in members:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
 
 

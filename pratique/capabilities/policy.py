@@ -61,6 +61,8 @@ _SILENT = logging.Logger("pratique.casbin", logging.CRITICAL + 1)  # noqa: LOG00
 """Not in logging's table, so that a host that sets up or enables every logger there is does not reach it."""
 
 _RANKS = {word.value: word.rank for words in (Tier, Confidentiality, Taint) for word in words}
+WORDS = frozenset(_RANKS)
+"""Every word that a tier, a class or a taint can be."""
 
 
 class Row(NamedTuple):

@@ -14,10 +14,13 @@ Rules:
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
 
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
-from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live
+from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64
@@ -26,7 +29,7 @@ MOST_CACHED_PER_KIND = 64
 MOST_CACHED = 50_000
 """Kinds of question that one snapshot remembers. Beyond it, it starts over: slower, never wrong."""
 
-MOST_NEAR_MISSES = 5
+MOST_NEAR_MISSES = 3
 """Allow rows that a denial names as having come near. `policy explain` names them all."""
 
 
@@ -106,17 +109,31 @@ class Snapshot:
 
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
-        if not self.policy.knows(access.sub, access.dom):
-            return
-        for subject in self.policy.subjects[access.sub]:
-            by_tool = self._index.get((access.dom, subject))
-            if by_tool:
-                for pattern in _patterns(access.tool):
-                    yield from by_tool.get(pattern, ())
+        return (entry.row for entries in self._entries(access) for entry in entries)
 
     def coarse_rows(self, access: Access) -> list[Row]:
         """Return the rows that match whenever their time window and condition do."""
-        return [row for row in self.candidates(access) if _coarse(access, row)]
+        _, _, _, tier, label, taint = access
+        if not WORDS.issuperset((tier, label, taint)):
+            return [row for row in self.candidates(access) if _coarse(access, row)]
+        return [
+            entry.row
+            for entries in self._entries(access)
+            for entry in entries
+            if tier in entry.tiers and label in entry.labels and taint in entry.taints
+        ]
+
+    def _entries(self, access: Access) -> Iterator["list[_Entry]"]:
+        """Yield, for each name that means this agent and each pattern that matches this tool, their rows."""
+        if not self.policy.knows(access.sub, access.dom):
+            return
+        patterns = _patterns(access.tool)
+        for subject in self.policy.subjects[access.sub]:
+            by_tool = self._index.get((access.dom, subject))
+            if by_tool:
+                for pattern in patterns:
+                    if pattern in by_tool:
+                        yield by_tool[pattern]
 
     def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
         """Return the decision that these matching rows make: the strictest one, with all reasons."""
@@ -139,13 +156,11 @@ class Snapshot:
     def _remember(self, access: Access) -> Residual:
         if len(self._cache) >= MOST_CACHED:
             self._cache.clear()
-        rows = self.coarse_rows(access)
-        residual = Residual(
-            self,
-            access,
-            fixed=tuple(row for row in rows if not _open(row)),
-            open_rows=tuple(row for row in rows if _open(row)),
-        )
+        fixed: list[Row] = []
+        open_rows: list[Row] = []
+        for row in self.coarse_rows(access):
+            (open_rows if _open(row) else fixed).append(row)
+        residual = Residual(self, access, fixed=tuple(fixed), open_rows=tuple(open_rows))
         self._cache[access] = residual
         return residual
 
@@ -183,10 +198,10 @@ class Snapshot:
         if not self.policy.knows(access.sub, access.dom):
             return Reason(rule="", effect="deny", text=f"the policy knows no agent {access.sub!r}")
         text = f"no rule allows {access.sub} to call {access.tool} ({access.tier})"
-        allows = [row for row in self.candidates(access) if row.kind == "allow"]
-        near = [near_miss(access, row) for row in allows[:MOST_NEAR_MISSES]]
-        if len(allows) > MOST_NEAR_MISSES:
-            near.append(f"and {len(allows) - MOST_NEAR_MISSES} more")
+        allows = (row for row in self.candidates(access) if row.kind == "allow")
+        near = [near_miss(access, row) for row in islice(allows, MOST_NEAR_MISSES)]
+        if next(allows, None) is not None:
+            near.append("and others")
         return Reason(rule="", effect="deny", text=": ".join([text, "; ".join(near)]) if near else text)
 
 
@@ -216,21 +231,36 @@ def _open(row: Row) -> bool:
     return bool(row.nbf or row.exp or row.cond)
 
 
-def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[Row]]]:
-    index: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+class _Entry(NamedTuple):
+    """A row of the index, with the words that it covers: looking one up is faster than comparing ranks."""
+
+    row: Row
+    tiers: frozenset[str]
+    labels: frozenset[str]
+    taints: frozenset[str]
+
+
+def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[_Entry]]]:
+    index: dict[tuple[str, str], dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        index[row.dom, row.sub][row.tool].append(row)
+        words = (_covered(stated, row.kind) for stated in (row.tier, row.label, row.taint))
+        index[row.dom, row.sub][row.tool].append(_Entry(row, *words))
     return {key: dict(tools) for key, tools in index.items()}
 
 
-def _patterns(tool: str) -> Iterator[str]:
-    """Yield every pattern that matches `tool`: itself, each dotted prefix with `.*`, and `*`."""
-    yield tool
+@lru_cache(maxsize=256)
+def _covered(stated: str, kind: str) -> frozenset[str]:
+    return frozenset(word for word in WORDS if covers(word, stated, kind))
+
+
+def _patterns(tool: str) -> list[str]:
+    """Return every pattern that matches `tool`: itself, each dotted prefix with `.*`, and `*`."""
+    patterns = [tool]
     at = tool.rfind(".")
     while at > 0:
-        yield tool[: at + 1] + "*"
+        patterns.append(tool[: at + 1] + "*")
         at = tool.rfind(".", 0, at)
-    yield EVERYONE
+    return [*patterns, EVERYONE]
 
 
 def _reason(policy: Policy, row: Row) -> Reason:

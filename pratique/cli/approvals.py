@@ -46,7 +46,10 @@ def list_questions(
     if not found:
         console.print("Nothing waits.")
         return
-    table = Table("ticket", "tool", "tier", "agent", "asked", "state", box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
+    table.add_column("ticket", no_wrap=True)
+    for column in ("tool", "tier", "agent", "asked", "state"):
+        table.add_column(column, overflow="fold")
     for question in found:
         state = "expired" if question.state == "proposed" and not question.is_open(now_us) else question.state
         cells = (question.tool, question.tier, question.agent, moment(question.proposed_us), state)
@@ -116,7 +119,7 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     end = [Text(f"waits until {moment(question.wait_until_us)}", style="dim")] if question else []
     return Panel(
         Group(who, Text(""), facts, Text(""), *notes, *end),
-        title=Text(card.tool, style="bold") + Text(f"  {card.tier}"),
+        title=Text.assemble((card.tool, "bold"), f"  {card.tier}"),
         title_align="left",
         subtitle=question.ticket if question else None,
         subtitle_align="left",
@@ -126,12 +129,15 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
 
 def origin_line(origin: CardOrigin) -> Text:
     """Return where a value came from as a line: who, which field, and the words around it."""
-    line = Text("↳ ", style="dim")
-    line += Text(origin.words, style=ORIGIN_STYLES.get(origin.kind, "dim"))
+    words = [("↳ ", "dim"), (origin.words, ORIGIN_STYLES.get(origin.kind, "dim"))]
     if origin.match:
-        line += Text(f"  …{origin.before}", style="dim") + Text(origin.match, style="bold underline")
-        line += Text(f"{origin.after}…", style="dim")
-    return line
+        around = (f"  …{_one_line(origin.before)}", "dim"), (f"{_one_line(origin.after)}…", "dim")
+        words += [around[0], (origin.match, "bold underline"), around[1]]
+    return Text.assemble(*words)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split(" ")).replace("\n", " ")
 
 
 def _say(question: Question) -> None:

@@ -114,7 +114,7 @@ def read_head(text: str | None) -> Head | None:
 
 def print_report(report: Report) -> None:
     """Print what verification found, on one screen."""
-    console.print(Text(report.verdict.value, style=STYLES[report.verdict]) + Text(f"  {_sentence(report)}"))
+    console.print(Text.assemble((report.verdict.value, STYLES[report.verdict]), f"  {_sentence(report)}"))
     console.print(Text(f"head    {report.head}", style="dim"), soft_wrap=True)
     if report.anchor is not None:
         console.print(Text(f"against {report.anchor}", style="dim"), soft_wrap=True)

@@ -7,7 +7,6 @@ Rules:
   not be done.
 """
 
-import getpass
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import open_ledger
+from pratique.app import local_login, open_ledger
 from pratique.audit.canonical import canonical
 from pratique.capabilities.diff import Direction, diff, direction_of
 from pratique.capabilities.explain import Hint, explain, hints, who_can
@@ -257,7 +256,7 @@ def apply(
     failed = [result.line for result in run_tests(policy, registry) if not result.passed]
     if failed:
         raise PolicyError(settings.policy.name, failed)
-    with open_ledger(settings) as ledger:
+    with open_ledger(settings, create=True) as ledger:
         current = policies.in_force(ledger)
         if current.epoch and current.policy.digest == policy.digest:
             say(f"nothing to do: {settings.policy} is in force (epoch {current.epoch})")
@@ -268,7 +267,7 @@ def apply(
         # Without tools there is nothing to compare by, which is not the same as no difference.
         direction = direction_of(changes) if len(registry) else Direction.OTHER
         _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
-        epoch = policies.apply(ledger, policy, f"local:{getpass.getuser()}", current.epoch).epoch
+        epoch = policies.apply(ledger, policy, local_login(), current.epoch).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
 
 
@@ -276,7 +275,7 @@ def apply(
 
 
 def _tools(settings: Settings) -> Registry:
-    return Registry.from_modules(settings.tools)
+    return Registry.from_modules(settings.tools, settings.base)
 
 
 def _capabilities(tools: Registry) -> list[Capability]:

@@ -19,6 +19,7 @@ app = typer.Typer(help="Show what happened in a session.", no_args_is_help=True)
 
 STYLES = {"done": "green", "denied": "red", "failed": "red", "rejected": "red", "unknown": "magenta"}
 LONGEST_CELL = 600
+FOREIGN = {"untrusted", "identity"}
 
 Id = Annotated[str, typer.Argument(help="A session's id (s_…) or its trace id.")]
 
@@ -72,20 +73,27 @@ def print_trace(found: dict[str, Any]) -> None:
     console.print(Panel(head, title=f"session {found['session']}", title_align="left", border_style="dim"))
     for number, call in enumerate(found["tool_calls"], 1):
         print_call(number, call)
-    console.print(Text("answer  ", style="dim") + Text(visible(str(found["output"] or "none"))))
-    console.print(Text("action  ", style="dim") + Text(found["final_action"] or "nothing was changed"))
+    console.print(Text.assemble(("answer  ", "dim"), visible(str(found["output"] or "none"))))
+    console.print(Text.assemble(("action  ", "dim"), found["final_action"] or "nothing was changed"))
 
 
 def print_call(number: int, call: dict[str, Any]) -> None:
-    """Print one call of a trace in three lines at most."""
-    line = Text(f"{number:>3} ", style="dim") + Text(call["tool"], style="bold")
-    line += Text(f"  {call['tier']}  ", style="dim")
-    line += Text(call["status"], style=STYLES.get(call["status"], "yellow"))
+    """Print one call of a trace: what, with which arguments, from where, and why."""
+    words = [
+        (f"{number:>3} ", "dim"),
+        (call["tool"], "bold"),
+        (f"  {call['tier']}  ", "dim"),
+        (call["status"], STYLES.get(call["status"], "yellow")),
+    ]
     if call["decision"] == "ask":
         by = ", ".join(call["approved_by"])
-        line += Text(f"  approved by {by}" if by else f"  asked ({call['ticket']})", style="cyan")
-    console.print(line)
+        words.append((f"  approved by {by}" if by else f"  asked ({call['ticket']})", "cyan"))
+    console.print(Text.assemble(*words))
     console.print(Text("    " + visible(_short(call["args"])), style="dim"))
+    for origin in call["origins"]:
+        if origin["from"] in FOREIGN:
+            where = f"    {origin['argument']} ← {origin['source']} ({origin['how']})"
+            console.print(Text(visible(where), style="red"))
     why = call["error"] or "; ".join(call["reasons"])
     console.print(Text("    " + visible(why), style="dim italic"))
 

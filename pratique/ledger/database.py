@@ -96,7 +96,7 @@ def prepare(path: Path) -> None:
         with exclusively(path.with_suffix(".migrating")), _connected(path) as connection:
             _migrate(connection, path)
         path.chmod(0o600)
-    except (OSError, DatabaseError) as problem:
+    except (OSError, DatabaseError, sqlite3.Error, UnicodeDecodeError) as problem:
         raise LedgerUnavailableError(f"{path}: {_short(problem)}") from problem
 
 

@@ -6,12 +6,14 @@ Rules:
 """
 
 import secrets
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
 import anyio.to_thread
+import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
@@ -70,12 +72,15 @@ class Ledger:
 
         Raises:
             LedgerUnavailableError: the database cannot be read.
+            LedgerCorruptError: what is stored is no text or JSON any more.
         """
         try:
             with self._reader.connect() as connection, connection.begin():
                 return query(connection)
         except DatabaseError as problem:
             raise unavailable(problem, self.path) from problem
+        except (UnicodeDecodeError, orjson.JSONDecodeError) as problem:
+            raise LedgerCorruptError(f"{self.path}: what is stored cannot be read ({problem})") from problem
 
     async def query(self, query: Callable[[Connection], T]) -> T:
         """As `read`, in a thread, so that the event loop goes on."""
@@ -138,5 +143,5 @@ class Ledger:
                     name = f"log_{secrets.token_hex(8)}"
                     connection.execute(insert(t.log).values(id=1, name=name))
                 return str(name)
-        except DatabaseError as problem:
+        except (DatabaseError, sqlite3.Error, UnicodeDecodeError) as problem:
             raise unavailable(problem, self.path) from problem

@@ -50,9 +50,12 @@ def epoch(connection: Connection) -> int:
 
 
 def policy_text(connection: Connection, digest: str) -> str:
-    """Return the text of the policy with this digest; empty when it is not stored."""
+    """Return the text of the policy with this digest; empty when it is not stored.
+
+    What is damaged comes out as another text, which does not have the digest.
+    """
     body = connection.execute(select(t.blobs.c.body).where(t.blobs.c.digest == digest)).scalar()
-    return body.decode() if body else ""
+    return body.decode(errors="replace") if isinstance(body, bytes) else ""
 
 
 def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:

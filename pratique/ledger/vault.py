@@ -103,7 +103,7 @@ class Vault:
         """
         try:
             key = self._wrapping.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], subject.encode())
-        except InvalidTag:
+        except (InvalidTag, TypeError, ValueError):  # ValueError: cut short; TypeError: no bytes
             raise LedgerCorruptError(
                 f"the key of subject {subject} does not open: is this the right vault.key?"
             ) from None
@@ -141,7 +141,7 @@ class Vault:
         """
         try:
             plain = self._keys[subject].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
-        except (InvalidTag, KeyError):
+        except (InvalidTag, KeyError, TypeError, ValueError):  # as above
             raise LedgerCorruptError(f"the vault's values for {about} do not open") from None
         opened = {}
         for field, (salt, value) in orjson.loads(plain).items():

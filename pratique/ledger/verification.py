@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import orjson
 from sqlalchemy import Connection, Table, create_engine, select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from pratique.audit.chain import Head, Report, Verdict, verify_chain
@@ -48,7 +48,7 @@ def verify_file(path: Path, anchor: Head | None = None) -> Report:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")  # one view of a log that goes on growing
             return _verify(connection, anchor)
-    except (DatabaseError, UnicodeDecodeError, ValueError, KeyError) as problem:
+    except (SQLAlchemyError, ValueError, KeyError, TypeError) as problem:
         text = str(getattr(problem, "orig", None) or problem).splitlines()[0]
         return _broken(NOWHERE, anchor, f"the file is not a readable ledger: {text}")
     finally:

@@ -2,7 +2,7 @@
 
 Rules:
 - Every bound is a number here. Nothing else in this room grows with what a stranger sends.
-- Reaching a bound is said aloud (`saturated`, `Match.UNSEARCHED`) and counts as tainted, never as clean.
+- Reaching a bound is said (`Tracker.saturated`, an origin that is `unsearched`) and counts as tainted.
 """
 
 from pydantic import Field
@@ -13,8 +13,9 @@ from pratique.model import Value
 class Limits(Value):
     """Bounds of one session's tracker.
 
-    The defaults hold about 10 MB of prose. Memory stays under 5 MB per MB seen, whatever its shape, because
-    the index costs 8 bytes per token plus its text (see `pratique.quarantine.index`).
+    The defaults hold about 10 MB of prose and keep a session under about 50 MB, whatever it is sent. The
+    index costs 8 bytes per token plus its text: 2 to 4 MB per MB of words, distinct or not, and 8 for single
+    letters.
 
     Attributes:
         text_bytes: normalised bytes from outside that are indexed.
@@ -35,8 +36,8 @@ class Limits(Value):
     text_bytes: int = Field(default=12_000_000, gt=0)
     tokens: int = Field(default=2_500_000, gt=0)
     fields: int = Field(default=200_000, gt=0)
-    vouched: int = Field(default=50_000, ge=0)
-    names: int = Field(default=20_000, ge=0)
+    vouched: int = Field(default=20_000, ge=0)
+    names: int = Field(default=5_000, ge=0)
     confidential: int = Field(default=2_000, ge=0)
     request_bytes: int = Field(default=1_000_000, gt=0)
     candidates: int = Field(default=512, gt=0)

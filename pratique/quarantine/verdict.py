@@ -114,7 +114,11 @@ def _explain(origin: Origin) -> str:
     if origin.part is Part.CONFIDENTIAL and origin.source is not None:
         return f"{origin.argument} holds a confidential value of {origin.source.id}"
     what = "" if origin.part is Part.WHOLE else f" holds {origin.value!r}, which"
-    return f"{origin.argument} ({origin.argument_class}){what} {origin.words}"
+    led = ", of a record that text from outside may have led to" if origin.kind in _OF_RECORDS else ""
+    return f"{origin.argument} ({origin.argument_class}){what} {origin.words}{led}"
+
+
+_OF_RECORDS = {OriginKind.RECORD, OriginKind.AUTHORITY, OriginKind.INTERNAL}
 
 
 def _strict(tier: Tier, *, reached: bool) -> Iterator[Reason]:

@@ -37,7 +37,8 @@ _KINDS = {
     FieldLabel.INTERNAL: OriginKind.INTERNAL,
     FieldLabel.IDENTITY: OriginKind.IDENTITY,
 }
-_ORDER = tuple(_KINDS)
+_RECORDS_FIRST = tuple(_KINDS)
+_NAMES_FIRST = (FieldLabel.AUTHORITY, FieldLabel.INTERNAL, FieldLabel.META, FieldLabel.IDENTITY)
 _BY_LETTER = {ArgumentClass.DEST, ArgumentClass.SELECTOR, ArgumentClass.SECRET}
 _NAMED = {FieldLabel.AUTHORITY, FieldLabel.INTERNAL}
 
@@ -187,7 +188,7 @@ class Vouched:
         return is_link(needle.strict) and self.in_request(bare_link(needle.strict))
 
     def _whole(self, needle: Needle, wanted: ArgumentClass, kind: str) -> Vouch | None:
-        """Find the whole value of a field; of equal labels, one in an anchored record first."""
+        """Find the whole value of a field."""
         entries = [entry for entry in self._entries.get(needle.key, ()) if not kind or entry.type == kind]
         if needle.number is not None and wanted in _BY_LETTER:
             entries = [entry for entry in entries if strict(entry.text) == needle.strict]
@@ -195,8 +196,15 @@ class Vouched:
             entries = [entry for entry in entries if kind or entry.label in _NAMED]
         if not entries:
             return None
-        best = min(entries, key=lambda entry: (_ORDER.index(entry.label), entry.record not in self._anchored))
+        best = min(entries, key=lambda entry: self._rank(entry, wanted))
         return Vouch(_KINDS[best.label], best.record in self._anchored, best.source)
+
+    def _rank(self, entry: Entry, wanted: ArgumentClass) -> tuple[int, int]:
+        """Order what vouches: a selector wants a record that is meant, a destination a name."""
+        stray = int(entry.record not in self._anchored)
+        if wanted is ArgumentClass.SELECTOR:
+            return stray, _RECORDS_FIRST.index(entry.label)
+        return _NAMES_FIRST.index(entry.label), stray
 
     def _part_of_authority(self, needle: Needle, budget: Budget) -> Vouch | None:
         """Find the value inside a text that the host vouches for."""

@@ -37,7 +37,8 @@ class Enforcement:
         if self._shadow_every and self._decisions % self._shadow_every == 0 and isinstance(call, Call):
             differs = shadow(self.snapshot, call, now_us)
             if differs is not None:
-                log.error("engine mismatch", because=differs.because, call_id=call.request.call_id)
+                about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
+                log.error("engine mismatch", because=differs.because, **about)
                 return differs
         return decide(self.snapshot, call, now_us, answer)
 

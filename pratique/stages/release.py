@@ -28,7 +28,8 @@ def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
 
 def denied(call: Call | Unresolved, decision: Decision, record: int) -> Outcome:
     """Return the outcome of a denial that is on record."""
-    return _not_run(call, decision, Status.DENIED, f"denied: {decision.because}", record)
+    text = decision.because if decision.ticket else f"denied: {decision.because}"
+    return _not_run(call, decision, Status.DENIED, text, record)
 
 
 def ran_before(call: Call | Unresolved) -> Outcome:

@@ -17,9 +17,10 @@ from typing import Any
 
 import orjson
 from pydantic_core import to_jsonable_python
+from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
-from pratique.errors import CanonicalError, SandboxUnavailableError, ToolError
+from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
 from pratique.model import Call, Capability, Level, Result, Status
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.tools.context import EffectUnknownError, ToolContext, World
@@ -93,19 +94,23 @@ class Executor:
             error = self._without_secrets(str(problem), tool.capability)
             return result(_after_interruption(call), error=error)
         except (ToolError, CanonicalError) as problem:
-            return result(Status.FAILED, error=self._without_secrets(str(problem), tool.capability))
+            unknown = isinstance(problem, OutcomeUnknownError)
+            status = _after_interruption(call) if unknown else Status.FAILED
+            return result(status, error=self._without_secrets(str(problem), tool.capability))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 
     async def _body(self, tool: Tool, call: Call) -> Any:
-        async with ToolContext(call, self._world) as context:
-            values = tuple(getattr(call.args, name) for name in tool.names)
-            return await self._sandboxes[tool.capability.runs_in].run(
-                tool.function,
-                (context, *values),
-                is_async=tool.is_async,
-                seconds=tool.capability.timeout,
-            )
+        about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
+        with bound_contextvars(**about):
+            async with ToolContext(call, self._world) as context:
+                values = tuple(getattr(call.args, name) for name in tool.names)
+                return await self._sandboxes[tool.capability.runs_in].run(
+                    tool.function,
+                    (context, *values),
+                    is_async=tool.is_async,
+                    seconds=tool.capability.timeout,
+                )
 
     def _encode(self, value: Any, capability: Capability) -> bytes:
         try:

@@ -123,7 +123,7 @@ def _place(folder: str) -> str:
     if folder.lower() == INBOX:
         return ""
     name = folder.replace("/", ".")
-    if not _FOLDER.fullmatch(name) or ".." in name:
+    if not _FOLDER.fullmatch(name):
         raise ToolError(f"{folder!r} cannot be the name of a mail folder")
     return f".{name}/"
 

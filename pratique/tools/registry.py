@@ -11,8 +11,11 @@ import hashlib
 import importlib
 import inspect
 import re
+import sys
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,12 +23,12 @@ from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, Pydan
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.fields import Shape
-from pratique.errors import ToolDeclarationError
+from pratique.errors import CanonicalError, ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 LARGEST_SCHEMA = 256 * 1024
 
 Sources = Mapping[str, str] | Sequence[str]
@@ -74,6 +77,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
     hosts: Iterable[str] = (),
+    private: Iterable[str] = (),
     paths: Mapping[str, Literal["read", "write"]] | None = None,
     secrets: Iterable[str] = (),
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
@@ -96,7 +100,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
         sinks: argument → `ArgumentClass`, for arguments that decide where things go; a selector may name its
             type of record: `selector:message`.
-        hosts: `host` or `host:port` that its HTTP client may reach.
+        hosts: `host` or `host:port` that its HTTP client may reach, at a public address.
+        private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
         runs_in: the weakest isolation it may run in.
@@ -108,8 +113,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         ToolDeclarationError: something of it cannot be registered.
     """
 
-    def declare(function: Callable[..., Any]) -> Tool:
+    def make(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
+        own = tuple(private)
         facts = {
             "name": name,
             "description": inspect.getdoc(function) or "",
@@ -118,7 +124,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "sources": _sources(sources),
             "ids": dict(ids or {}),
             "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
-            "hosts": tuple(hosts),
+            "hosts": (*hosts, *own),
+            "private": own,
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
             "runs_in": Level(runs_in),
@@ -130,6 +137,12 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         capability = Capability(**facts, digest=_digest(facts))
         _check(capability)
         return Tool(capability, arguments, function)
+
+    def declare(function: Callable[..., Any]) -> Tool:
+        try:
+            return make(function)
+        except (CanonicalError, ValueError, NameError) as problem:  # a word that is none, a type that is none
+            raise ToolDeclarationError(f"{name}: {str(problem).splitlines()[0]}") from problem
 
     return declare
 
@@ -153,12 +166,19 @@ class Registry:
         self._tools = MappingProxyType(by_name)
 
     @classmethod
-    def from_modules(cls, names: Iterable[str]) -> "Registry":
+    def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
         """Return the tools that the named modules hold at top level.
+
+        Args:
+            names: importable names.
+            folder: where a module may lie that is not installed: the folder of the settings.
 
         Raises:
             ToolDeclarationError: a module cannot be imported or holds no tool.
         """
+        names = tuple(names)
+        if names and folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: it must not shadow what is installed
         return cls(found for name in names for found in _tools_of(name))
 
     def get(self, name: str) -> Tool | None:
@@ -198,12 +218,17 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
     for parameter in parameters[1:]:
         if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
             raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
+        if parameter.name.startswith("_"):
+            raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} begins with an underscore")
         if parameter.name not in hints:
             raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} has no type")
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     try:
-        return create_model(f"{name}.arguments", __base__=Arguments, **fields)
+        with warnings.catch_warnings():
+            # An argument may be called `json` or `copy`; nobody calls the model's methods of that name.
+            warnings.filterwarnings("ignore", message=".* shadows an attribute in parent")
+            return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
 

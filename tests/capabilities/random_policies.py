@@ -205,6 +205,7 @@ def capability(
         tier=tier,
         confidentiality=confidentiality,
         sinks={},
+        ids={},
         sources={},
         hosts=(),
         paths={},

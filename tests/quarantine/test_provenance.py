@@ -106,6 +106,12 @@ def test_a_number_inside_another_is_no_taint() -> None:
     assert origin(tracker, 12.75, "amount").kind is OriginKind.UNTRUSTED
 
 
+def test_a_short_name_in_the_request_is_the_requests() -> None:
+    tracker = session(HOSTILE, request="Please tell Eve that all is well")
+    assert origin(tracker, "Eve", "dest").kind is OriginKind.REQUEST
+    assert origin(tracker, "all", "dest").kind is OriginKind.MODEL
+
+
 def test_a_secret_counts_only_verbatim_from_the_request() -> None:
     tracker = session(HOSTILE, request="Set the password to Tr0ub4dor&3")
     assert origin(tracker, "Tr0ub4dor&3", "secret").trusted
@@ -228,15 +234,30 @@ def test_what_our_own_clean_write_made_is_anchored() -> None:
     assert origin(tracker, "f-123456", "selector:file").trusted
 
 
-def test_a_write_does_not_launder_its_arguments() -> None:
+@pytest.mark.parametrize("label", ["authority", "internal", "identity", "meta"])
+def test_a_write_does_not_launder_its_arguments(label: str) -> None:
     tracker = session(HOSTILE)
     evil = "GB33BUKB20201555555555"
     tracker.saw_result(
-        "c2", "bank.pay", {"to": evil, "id": evil, "who": evil},
-        {"to": "authority", "id": "meta", "who": "internal"},
-        arguments={"to": evil}, classes={"to": "dest"}, wrote=True,
-    )  # fmt: skip
-    assert origin(tracker, evil, "dest").kind is OriginKind.UNTRUSTED
+        "c2",
+        "bank.pay",
+        {"to": evil},
+        {"to": label},
+        arguments={"to": evil},
+        classes={"to": "dest"},
+        wrote=True,
+    )
+    found = origin(tracker, evil, "dest")
+    assert found.kind is OriginKind.UNTRUSTED
+
+
+def test_the_best_that_vouches_depends_on_what_it_is_for() -> None:
+    both = [{"id": "desk-north", "team": "desk-north"}]
+    assert origin(session(*both), "desk-north", "dest").kind is OriginKind.INTERNAL
+    stray, meant = {"id": "m-000042", "folder": "m-000042"}, {**NAMED}
+    found = session(stray, meant)
+    assert origin(found, "m-000042", "selector").anchored
+    assert origin(found, "m-000042", "dest").kind is OriginKind.AUTHORITY
 
 
 def test_an_echo_of_a_clean_argument_is_no_strangers_text() -> None:

@@ -1,6 +1,6 @@
 """Runs a tool as the runtime does between its decision and its record: stages 1 and 5, unchanged."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import pytest
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
-from pratique.model import CLEAN, Request, Result, Status, Subject, Unresolved
+from pratique.model import CLEAN, Call, Request, Result, Status, Subject, Unresolved
 from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.registry import Registry, Tool
+from tests.postgres import Postgres
+from tests.postgres import server as postgres_server
+from tests.tools.sqlhouse import SqlHouse, postgres_house, sqlite_house
 
 Run = Callable[..., Awaitable[Any]]
 
@@ -28,6 +31,24 @@ def world(tmp_path: Path) -> World:
     for name in ("cur", "new", "tmp"):
         (roots["maildir"] / name).mkdir()
     return World(roots)
+
+
+KIM = Subject(session="s1", trace_id="t", agent="support", tenant="default", user="kim@acme.example")
+
+
+def call_of(tool: Tool, args: dict[str, Any], subject: Subject = KIM, call_id: str = "c1") -> Call:
+    """Return the call that stage 1 makes of these arguments; ValueError if they do not validate."""
+    request = Request(
+        subject=subject,
+        context=CLEAN,
+        call_id=call_id,
+        tool=tool.capability.name,
+        args_json=canonical(args, most_bytes=2**24),
+    )
+    call = resolve(request, Registry([tool]), Provenance(""), Policy(""))
+    if isinstance(call, Unresolved):
+        raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
+    return call
 
 
 @pytest.fixture
@@ -48,18 +69,7 @@ def perform(world: World) -> Run:
         **args: Any,
     ) -> Result:
         subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
-        args_json = canonical(args, most_bytes=2**24)
-        request = Request(
-            subject=subject,
-            context=CLEAN,
-            call_id=call_id,
-            tool=tool.capability.name,
-            args_json=args_json,
-        )
-        call = resolve(request, Registry([tool]), Provenance(""), Policy(""))
-        if isinstance(call, Unresolved):
-            raise ValueError(call.problem)  # noqa: TRY004  # the arguments are wrong, not their type
-        return await executor.run(tool, call)
+        return await executor.run(tool, call_of(tool, args, subject, call_id))
 
     return perform
 
@@ -80,3 +90,18 @@ def run(perform: Run) -> Run:
         raise ToolError(result.error)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def sql_house(request: pytest.FixtureRequest, tmp_path: Path) -> SqlHouse:
+    """The same small database on each backend."""
+    if request.param == "sqlite":
+        return sqlite_house(tmp_path)
+    running: Postgres = request.getfixturevalue("postgres")
+    return postgres_house(running)

@@ -172,7 +172,11 @@ async def test_a_draft_stays_in_the_house(run: Any, world: World) -> None:
 
 async def test_a_repeated_call_is_one_message_and_another_call_is_another(run: Any, world: World) -> None:
     first = await run(send_message, **LETTER)
+    file = world.roots["outbox"] / first["file"]
+    before = file.stat()
     assert await run(send_message, **LETTER) == first
+    after = file.stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert len(written(world, "outbox")) == 1
     await run(send_message, **LETTER, call_id="c2")
     await run(send_message, **LETTER, session="s2")
