@@ -119,7 +119,7 @@ def make_card(call: Call, ask: Ask) -> Card:
         arguments=tuple(
             CardArgument(
                 name=visible(name),
-                decides=capability.sinks.get(name, ""),
+                decides=call.sinks.get(name, ""),
                 text=_text(value),
                 origins=_origins(call.judged.origins, name),
             )
@@ -133,10 +133,13 @@ def make_card(call: Call, ask: Ask) -> Card:
 
 
 def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
-    """Return what a person should know of an argument's origins: what is too short to trace is left out."""
+    """Return what a person should know of an argument's origins, what is not trusted first.
+
+    What is too short to trace is left out. Many harmless links in a text cannot push a bad one off the card.
+    """
     told = dict.fromkeys(
         _origin(origin)
-        for origin in origins
+        for origin in sorted(origins, key=lambda origin: origin.trusted)
         if re.split(r"[.\[]", origin.argument)[0] == argument and origin.kind is not OriginKind.LITERAL
     )
     return tuple(told)[:MOST_ORIGINS]

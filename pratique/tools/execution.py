@@ -19,7 +19,7 @@ from pydantic_core import to_jsonable_python
 
 from pratique.audit.canonical import canonical
 from pratique.errors import CanonicalError, SandboxUnavailableError, ToolError
-from pratique.model import Call, Capability, Level, Result, Status
+from pratique.model import Call, Capability, Level, Result, Status, clip
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
@@ -89,7 +89,7 @@ class Executor:
             seconds = tool.capability.timeout
             return result(_after_interruption(call), error=f"took longer than {seconds:g} s")
         except (ToolError, CanonicalError) as problem:
-            return result(Status.FAILED, error=self._without_secrets(str(problem), tool.capability))
+            return result(Status.FAILED, error=clip(self._without_secrets(str(problem), tool.capability)))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 
