@@ -201,7 +201,7 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         raise ToolDeclarationError(f"{name}: the first parameter must be a ToolContext")
     fields: dict[str, Any] = {}
     for parameter in parameters[1:]:
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
         if parameter.name not in hints:
             raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} has no type")
