@@ -17,6 +17,7 @@ from pratique.model import ArgumentClass
 from pratique.origin import UNSEARCHED, Source
 from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
+from pratique.quarantine.identify import field_in
 from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
@@ -140,9 +141,8 @@ class Foreign:
         start = self._field_places[field]
         places = tuple(self._places[start : start + path.count("[]")])
         own = self._ids.get(field)
-        name = path.rpartition("]")[2].lstrip(".") or path
         full = full_path(path, places)
-        shown = f"{own}#{name}" if own else f"{call.tool}:{call.call_id}#{full}"
+        shown = f"{own}#{field_in(path)}" if own else f"{call.tool}:{call.call_id}#{full}"
         return Source(id=shown, call_id=call.call_id, tool=call.tool, path=full)
 
     def place(self, hit: Hit, how: str = _EXACT) -> Place:

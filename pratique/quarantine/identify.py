@@ -36,6 +36,24 @@ def identified(value: Any, templates: Mapping[str, str]) -> dict[Place, str]:
     return names
 
 
+def name_of(names: Mapping[Place, str], path: str, places: tuple[int, ...]) -> str:
+    """Return the source id of the record that a leaf stands in; empty if it has none.
+
+    Args:
+        names: what `identified` returned.
+        path: the leaf's generic path.
+        places: the numbers that its `[]` stand for.
+    """
+    if not names:
+        return ""
+    return names.get((path.partition("[]")[0], places[:1]), names.get(("", ()), ""))
+
+
+def field_in(path: str) -> str:
+    """Return what a leaf's generic path is called within its record: `messages[].body` is `body`."""
+    return path.rpartition("]")[2].lstrip(".") or path
+
+
 def _descend(value: Any, path: str) -> Any:
     """Follow a dotted path of keys."""
     for key in path.split(".") if path else ():
