@@ -19,6 +19,7 @@ app = typer.Typer(help="Show what happened in a session.", no_args_is_help=True)
 
 STYLES = {"done": "green", "denied": "red", "failed": "red", "rejected": "red", "unknown": "magenta"}
 LONGEST_CELL = 600
+MOST_ORIGINS = 12
 
 Id = Annotated[str, typer.Argument(help="A session's id (s_…) or its trace id.")]
 
@@ -77,7 +78,7 @@ def print_trace(found: dict[str, Any]) -> None:
 
 
 def print_call(number: int, call: dict[str, Any]) -> None:
-    """Print one call of a trace in three lines at most."""
+    """Print one call of a trace in three lines, and one more for each value in it that came from outside."""
     line = Text(f"{number:>3} ", style="dim") + Text(call["tool"], style="bold")
     line += Text(f"  {call['tier']}  ", style="dim")
     line += Text(call["status"], style=STYLES.get(call["status"], "yellow"))
@@ -88,6 +89,25 @@ def print_call(number: int, call: dict[str, Any]) -> None:
     console.print(Text("    " + visible(_short(call["args"])), style="dim"))
     why = call["error"] or "; ".join(call["reasons"])
     console.print(Text("    " + visible(why), style="dim italic"))
+    for origin in from_outside(call)[:MOST_ORIGINS]:
+        start, end = origin["span"]
+        before, match, after = (
+            visible(part)
+            for part in (origin["excerpt"][:start], origin["excerpt"][start:end], origin["excerpt"][end:])
+        )
+        line = Text(f"    ↳ {visible(origin['argument'])} from {visible(origin['source'])}", style="red")
+        if match:
+            line += (
+                Text(f"  …{before}", style="dim")
+                + Text(match, style="bold underline")
+                + Text(f"{after}…", style="dim")
+            )
+        console.print(line)
+
+
+def from_outside(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the origins of a call's values that strangers wrote, or that name them."""
+    return [origin for origin in call["origins"] if origin["from"] in {"untrusted", "identity"}]
 
 
 def moment(microseconds: int) -> str:
