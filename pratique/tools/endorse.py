@@ -1,6 +1,6 @@
 """Endorsement: a strict parse that lowers a label, because so little can come out of it.
 
-    tools = endorse_tools(choices={"urgency": ["low", "high"]}, integers={"amount": (1, 500)}, directory=[...])
+    tools = endorse_tools(choices={"urgency": ["low", "high"]}, directory=["books@acme.example"])
 
 Rules:
 - What comes out is one of a set that the host declared when it made the tools. An agent cannot widen it: it
@@ -8,8 +8,8 @@ Rules:
 - The whole text must be the value, blanks around it aside. Nothing is searched for in a longer text.
 - Every use is a governed call: a policy allows it per tool, and its record names the text's source.
 - A choice that a stranger made is still theirs. Endorse what is harmless whichever of its values it takes.
-- An endorsed value is a known one, for an address, an amount, a time or a text. It does not say that the record
-  it may name is the one that was meant: a selector still asks.
+- An endorsed value is a known one, for an address, an amount, a time or a text. It does not say that the
+  record it may name is the one that was meant: a selector still asks.
 """
 
 import hashlib
