@@ -101,7 +101,8 @@ class Origin(Value):
         if self.how == UNSEARCHED:
             return "could not be searched for in full, so it counts as untrusted"
         how = f" ({self.how})" if self.how not in {"", "exact"} else ""
-        also = f", and stands in {self.also.id} too" if self.also else ""
+        beside = self.also is not None and self.also != self.source
+        also = f", and stands in {self.also.id} too" if self.also and beside else ""
         return _WORDS[self.kind] + place + how + also
 
 

@@ -22,7 +22,7 @@ from pratique.errors import ToolError
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
 from pratique.model import Call, Outcome, Request, Status, Unresolved
-from pratique.quarantine.identify import field_in, identified, name_of
+from pratique.quarantine.identify import identified, record_of
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools import context
@@ -155,6 +155,6 @@ class Desk:
         names = identified(outcome.value, TOOLS[name].ids)
         for leaf in Shape({}).leaves(outcome.value):
             if self.attack in str(leaf.value):
-                record = name_of(names, leaf.path, leaf.places)
+                record = record_of(names, leaf.path, leaf.places)
                 where = f"{outcome.tool}:{outcome.call_id}#{full_path(leaf.path, leaf.places)}"
-                self.tainted.add(f"{record}#{field_in(leaf.path)}" if record else where)
+                self.tainted.add(record.source(leaf.path, leaf.places) if record else where)

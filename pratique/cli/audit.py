@@ -19,6 +19,7 @@ from pratique.cli.console import (
     one_line,
     print_json,
     reporting_errors,
+    say,
 )
 from pratique.cli.trace import moment
 from pratique.errors import SettingsError, UnknownSessionError
@@ -163,25 +164,17 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
 
 
 def print_calls(records: list[queries.Record]) -> None:
-    """Print one line a call: how it stands, how near text from outside came, and whose."""
-    table = Table(
-        "seq",
-        "time",
-        "agent",
-        "tool",
-        "decision",
-        "outcome",
-        "taint",
-        "sources",
-        box=None,
-        header_style="dim",
-    )
+    """Print one line a call, never wrapped: how it stands, how near text from outside came, and whose."""
+    rows: list[tuple[str, ...]] = [("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")]
     for record in records:
         outcome = record.get("outcome") or {"approval.proposed": "asked"}.get(record["type"], "started")
         sources = ", ".join(dict.fromkeys(sources_of(record)))
-        cells = (record["agent"], record["tool"], decision_of(record), outcome, record["taint"], sources)
-        table.add_row(str(record["seq"]), moment(record["ts_us"]), *(one_line(cell) for cell in cells))
-    console.print(table)
+        told = (record["agent"], record["tool"], decision_of(record), outcome, record["taint"], sources)
+        rows.append((str(record["seq"]), moment(record["ts_us"]), *(one_line(cell).plain for cell in told)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        say(line, "" if number else "dim")
 
 
 def _microseconds(moment: datetime | None) -> int:

@@ -23,7 +23,7 @@ from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
 from pratique.quarantine.foreign import Call, Foreign
-from pratique.quarantine.identify import identified, name_of
+from pratique.quarantine.identify import Record, identified, record_of
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
@@ -183,7 +183,7 @@ class Tracker:
         taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
         for leaf in found:
-            self._leaf(leaf, taking, name_of(names, leaf.path, leaf.places))
+            self._leaf(leaf, taking, record_of(names, leaf.path, leaf.places))
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -208,12 +208,12 @@ class Tracker:
         )
         self._vouched.anchor_named(texts)
 
-    def _leaf(self, leaf: Leaf, taking: Taking, record_id: str) -> None:
+    def _leaf(self, leaf: Leaf, taking: Taking, record: Record | None) -> None:
         """Take in one leaf by its label."""
         if leaf.value in _NOTHING or isinstance(leaf.value, bool):
             return
         text, label = written(leaf.value), leaf.word.label
-        source = taking.source(leaf, record_id)
+        source = taking.source(leaf, record)
         reference = taking.event.references.get(source.path)
         if reference is not None:
             self._references[reference] = source
@@ -225,4 +225,4 @@ class Tracker:
             self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
         if label.foreign:
             self._shown = self._shown or reference is None
-            self._foreign.add(taking.call, leaf.path, leaf.places, text, record_id)
+            self._foreign.add(taking.call, leaf.path, leaf.places, text, record)

@@ -13,7 +13,7 @@ from pratique.capabilities.fields import Leaf, full_path
 from pratique.model import FieldLabel
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
-from pratique.quarantine.identify import field_in
+from pratique.quarantine.identify import Record
 from pratique.quarantine.needle import whole, written
 from pratique.quarantine.seen import SawResult
 
@@ -38,10 +38,10 @@ class Taking:
         self.event, self.call, self.first = event, call, first
         self._repeats = repeats
 
-    def source(self, leaf: Leaf, record: str) -> Source:
+    def source(self, leaf: Leaf, record: Record | None) -> Source:
         """Return the source that a leaf is, named after its record if that has a name of its own."""
         event, path = self.event, full_path(leaf.path, leaf.places)
-        name = f"{record}#{field_in(leaf.path)}" if record else f"{event.tool}:{event.call_id}#{path}"
+        name = record.source(leaf.path, leaf.places) if record else f"{event.tool}:{event.call_id}#{path}"
         return Source(id=name, call_id=event.call_id, tool=event.tool, path=path)
 
     def repeats_clean(self, text: str) -> bool:

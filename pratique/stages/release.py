@@ -21,7 +21,7 @@ from pratique.model import (
     Status,
     Unresolved,
 )
-from pratique.quarantine.identify import field_in, identified, name_of
+from pratique.quarantine.identify import identified, record_of
 from pratique.stages.declared import Declared
 from pratique.stages.withheld import covering
 
@@ -82,10 +82,10 @@ def _sources(where: str, of: Declared, value: Any, withheld: dict[str, str]) -> 
     for leaf in foreign_leaves(value, of.shape):
         if withheld and covering(full_path(leaf.path, leaf.places), withheld):
             continue
-        record = name_of(names, leaf.path, leaf.places)
-        path = _short(field_in(leaf.path) if record else leaf.path) or "."
-        fields.add(f"{record or where}#{path}")
-        named.add(record or f"{where}#{path}")
+        record = record_of(names, leaf.path, leaf.places)
+        path = _short(leaf.path)
+        fields.add(record.source(path) if record else f"{where}#{path or '.'}")
+        named.add(record.name if record else f"{where}#{path or '.'}")
     return fields if len(fields) <= MOST_SOURCES else named
 
 
