@@ -4,7 +4,7 @@ Rules:
 - Whatever the body returns must be JSON within the declared size; whatever it raises fails the call.
 - Only `ToolError` carries text to the agent. Any other exception is named by its class: its text may hold
   anything, secrets included.
-- After a time-out, a cancellation or an `EffectUnknownError` nobody knows whether a write took effect: its
+- After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
 - Declared secrets that come back in a result are taken out of it.
 """
@@ -23,7 +23,7 @@ from pratique.audit.canonical import canonical
 from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
 from pratique.model import Call, Capability, Level, Result, Status
 from pratique.sandbox.inline import InlineNoIsolation
-from pratique.tools.context import EffectUnknownError, ToolContext, World
+from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
 
 LONGEST_ERROR = 1000
@@ -90,9 +90,6 @@ class Executor:
         except TimeoutError:
             seconds = tool.capability.timeout
             return result(_after_interruption(call), error=f"took longer than {seconds:g} s")
-        except EffectUnknownError as problem:
-            error = self._without_secrets(str(problem), tool.capability)
-            return result(_after_interruption(call), error=error)
         except (ToolError, CanonicalError) as problem:
             unknown = isinstance(problem, OutcomeUnknownError)
             status = _after_interruption(call) if unknown else Status.FAILED

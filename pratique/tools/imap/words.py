@@ -12,8 +12,7 @@ from contextlib import contextmanager
 
 from imapclient.exceptions import CapabilityError, LoginError
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
+from pratique.errors import OutcomeUnknownError, ToolError
 from pratique.tools.mail_server import MailServer, unreachable
 
 _CODES = re.compile(
@@ -46,12 +45,12 @@ def may_have_happened() -> Iterator[None]:
     """Around what changes something: when the connection breaks here, nobody knows whether it changed.
 
     Raises:
-        EffectUnknownError: the connection broke.
+        OutcomeUnknownError: the connection broke.
     """
     try:
         yield
     except (OSError, imaplib.IMAP4.abort):
-        raise EffectUnknownError("the connection broke before the mail server answered; look first") from None
+        raise OutcomeUnknownError("the connection broke before the server answered: look first") from None
 
 
 def _refusal(problem: imaplib.IMAP4.error) -> str:

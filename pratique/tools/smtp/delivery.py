@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import aiosmtplib
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
+from pratique.errors import OutcomeUnknownError, ToolError
 from pratique.tools.mail_server import unreachable
 from pratique.tools.smtp.account import SmtpAccount
 
@@ -59,7 +58,7 @@ async def deliver(
 
     Raises:
         ToolError: nothing was sent, and why.
-        EffectUnknownError: nobody knows whether it was.
+        OutcomeUnknownError: nobody knows whether it was.
     """
     with _in_words(account):
         async with _connected(account, trust) as server:
@@ -114,7 +113,7 @@ def _may_have_happened() -> Iterator[None]:
     except (aiosmtplib.SMTPException, OSError) as problem:
         if isinstance(problem, aiosmtplib.SMTPDataError) and problem.code // 100 in _REFUSALS:
             raise
-        raise EffectUnknownError(
+        raise OutcomeUnknownError(
             "the connection broke while the message was handed over: it may be on its way, or not; look first"
         ) from None
 
