@@ -1,0 +1,1 @@
+"""Where tools run: the ladder of isolation levels, weakest first: inline, restricted, jail, container."""
