@@ -146,9 +146,16 @@ def _failure(ending: Ending, limits: Limits, rc: int | None) -> tuple[Status, st
         status = Status.KILLED if rc == -signal.SIGKILL else Status.ERROR
         return status, "", f"it was ended by signal {_signal(-rc)}"
     if problem:
-        where = f" (line {line})" if isinstance(line, int) and line else ""
-        return Status.ERROR, "", f"{str(kind)[:80]}: {str(text)[:2000]}{where}".removeprefix("Refused: ")
+        return Status.ERROR, "", _words(str(kind)[:80], str(text)[:2000], line)
     return Status.ERROR, "", f"it ended with exit code {rc}"
+
+
+def _words(kind: str, text: str, line: object) -> str:
+    """One line of what went wrong. A refusal names its lines itself."""
+    if kind == "Refused":
+        return text.replace("\n", "; ")
+    where = f" (line {line})" if isinstance(line, int) and line and "line" not in text else ""
+    return f"{kind}: {text}{where}"
 
 
 def _signal(number: int) -> str:

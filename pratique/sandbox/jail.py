@@ -96,6 +96,8 @@ class JailProvider:
         uid: the user to become when we are root.
     """
 
+    sandbox_class: type[JailSandbox] = JailSandbox
+
     def __init__(
         self,
         *,
@@ -132,12 +134,22 @@ class JailProvider:
         try:
             return await self._acquire(spec, namespaces=True)
         except SandboxUnavailableError as refused:
-            if spec.minimum is not Level.INLINE or spec.network:
+            if spec.minimum is not Level.INLINE:
                 raise
             try:
-                return await self._acquire(spec, namespaces=False)
+                return await self.acquire_without_namespaces(spec)
             except SandboxUnavailableError as weaker:
                 raise SandboxUnavailableError(f"{refused}; and without namespaces: {weaker}") from weaker
+
+    async def acquire_without_namespaces(self, spec: Spec) -> JailSandbox:
+        """Give what is left where namespaces are forbidden: Landlock and seccomp alone.
+
+        Raises:
+            SandboxUnavailableError: the policy's minimum is above it, or the kernel lacks Landlock.
+        """
+        if spec.minimum is not Level.INLINE or spec.network:
+            raise SandboxUnavailableError(f"Landlock alone is less than the minimum {spec.minimum}")
+        return await self._acquire(spec, namespaces=False)
 
     async def warm_up(self, spec: Spec) -> None:
         """Start the workers of a kind now, so that the first call does not wait for one.
@@ -181,7 +193,7 @@ class JailProvider:
         )
         stack = AsyncExitStack()
         worker = await stack.enter_async_context(pool.worker())
-        sandbox = JailSandbox(worker, place, self.promises(namespaces=namespaces), spec)
+        sandbox = self.sandbox_class(worker, place, self.promises(namespaces=namespaces), spec)
         sandbox.closing = stack
         return sandbox
 

@@ -17,7 +17,7 @@ from pratique.sandbox import mark
 def reap_processes() -> list[str]:
     """Kill orphaned workers; return a line for each."""
     told = []
-    for name in os.listdir("/proc"):
+    for name in (path.name for path in Path("/proc").iterdir()):
         if name.isdigit() and _label(int(name)):
             with contextlib.suppress(OSError):
                 handle = os.pidfd_open(int(name))

@@ -159,6 +159,7 @@ class _Parts:
         self.fds: dict[str, int] = {}
         self.scratch: str | None = None
         self.namespaces: list[int] = []
+        self.leaving: asyncio.Future[None] | None = None
         self._closing = contextlib.ExitStack()
 
     def pair(self) -> tuple[socket.socket, socket.socket]:
@@ -179,7 +180,8 @@ class _Parts:
         self._closing.close()
         namespaces, self.namespaces = self.namespaces, []
         if namespaces:
-            asyncio.get_running_loop().run_in_executor(None, _close_all, namespaces)
+            # Nobody waits for it: it is only the kernel taking the namespaces apart.
+            self.leaving = asyncio.get_running_loop().run_in_executor(None, _close_all, namespaces)
         if self.group is not None:
             self.group.remove()
             self.group = None

@@ -5,8 +5,6 @@ Rules:
 - Hard limits equal soft ones, but for CPU time: the signal comes first, a second later the end.
 """
 
-# ruff: noqa: PTH  # pathlib would cost every start of a worker its import
-
 import ctypes
 import math
 import os
@@ -28,7 +26,7 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_void_p))
 
 
-def dumpable(on: bool) -> None:
+def dumpable(*, on: bool) -> None:
     """Open or close this process's own /proc entries and memory to others of its uid."""
     _libc.prctl(_PR_SET_DUMPABLE, int(on), 0, 0, 0)
 
@@ -78,7 +76,7 @@ def detach() -> None:
     os.setsid()
     for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    dumpable(True)
+    dumpable(on=True)
 
 
 def close_all_but(keep: "set[int]") -> None:

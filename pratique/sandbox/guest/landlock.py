@@ -3,12 +3,10 @@
 Rules:
 - The best ABI that the kernel has; what it lacks is not pretended (`abi()` says which one it is).
 - Everything that the ABI can handle is handled, so that a right nobody listed is denied.
-- Not covered by any ABI so far: chdir, stat, and UNIX sockets that have a path. seccomp and mounts see to these.
+- Not covered by any ABI so far: chdir, stat, UNIX sockets with a path. seccomp and mounts see to these.
 
 Source: Documentation/userspace-api/landlock.rst and linux/landlock.h of the kernel.
 """
-
-# ruff: noqa: PTH  # pathlib would cost every start of a worker its import
 
 import ctypes
 import os

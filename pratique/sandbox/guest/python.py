@@ -21,6 +21,7 @@ from . import frames
 
 NAME = "<code>"
 _REPLY_LIMIT = 64 << 20
+_TRACE_MOST = 20_000
 
 
 class ToolCallError(Exception):
@@ -122,7 +123,7 @@ def explain(error: BaseException, channel: Channel) -> None:
         ]
         if isinstance(error, SyntaxError) and error.filename == NAME:
             lines.append(error.lineno or 0)
-        print(_trace(error), file=sys.stderr, end="")
+        sys.stderr.write(_trace(error))
     except BaseException:  # noqa: BLE001  # an exception's own methods may be hostile, or memory is gone
         text, lines = "", []
     channel.problem(kind, text, lines[-1] if lines else 0)
@@ -154,8 +155,7 @@ def _exit_code(end: SystemExit, channel: Channel) -> int:
 
 
 def _trace(error: BaseException) -> str:
-    """Format a trace from the guest's own first frame on."""
-    tb = error.__traceback__
-    while tb is not None and tb.tb_frame.f_code.co_filename != NAME:
-        tb = tb.tb_next
-    return "".join(traceback.format_exception(type(error), error, tb))[-20_000:]
+    """Format a trace of the guest's own frames."""
+    frames_ = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == NAME]
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(frames_)] if frames_ else []
+    return "".join([*lines, *traceback.format_exception_only(type(error), error)])[-_TRACE_MOST:]

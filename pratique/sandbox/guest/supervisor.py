@@ -6,7 +6,9 @@ Rules:
 - What is reported here is for the record; the host enforces time and output itself.
 """
 
-# ruff: noqa: PTH  # pathlib would cost every start of a worker its import
+# pathlib would cost every start of a worker its import.
+# ruff: noqa: PTH120, PTH103, PTH123, PTH101
+
 
 import contextlib
 import json
@@ -72,7 +74,7 @@ def main(text: str) -> None:
     os.close(setting.channel)
     control = socket.socket(fileno=setting.control)
     _ready(control, setting)
-    confine.dumpable(False)
+    confine.dumpable(on=False)
     job = _receive(control)
     if job is not None:
         _serve(job, control, setting, guest)

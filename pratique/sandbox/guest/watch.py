@@ -7,7 +7,9 @@ Rules:
   cgroup is, where there is one.
 """
 
-# ruff: noqa: PTH  # pathlib would cost every start of a worker its import
+# pathlib would cost every start of a worker its import.
+# ruff: noqa: PTH208, PTH123
+
 
 import contextlib
 import os
