@@ -202,7 +202,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 async def _answer(writer: asyncio.StreamWriter, status: str, why: str) -> None:
     body = f"pratique: {why}\n".encode()
-    fields = (f"HTTP/1.1 {status}", "Content-Type: text/plain", f"Content-Length: {len(body)}", "Connection: close")
+    fields = (
+        f"HTTP/1.1 {status}",
+        "Content-Type: text/plain",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    )
     writer.write("\r\n".join((*fields, "", "")).encode() + body)
     with contextlib.suppress(OSError):
         await writer.drain()

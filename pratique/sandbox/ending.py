@@ -25,6 +25,7 @@ class Ending:
         passed: the limit that the host itself saw passed, or empty.
         value, problem, broken: what the guest said (`Conversation`).
         oom: whether the kernel ended something of it for memory.
+        lost: why whoever ran it (a container engine) is out of reach, or empty.
     """
 
     report: dict[str, Any] | None = None
@@ -33,6 +34,7 @@ class Ending:
     problem: dict[str, Any] | None = None
     broken: str = ""
     oom: bool = False
+    lost: str = ""
     stdout: bytes = b""
     stderr: bytes = b""
     truncated: bool = False
@@ -120,6 +122,8 @@ def _verdict(ending: Ending, limits: Limits) -> tuple[Status, str, str]:
     rc = _whole((ending.report or {}).get("rc"))
     if limit in _STATUS and not (limit == "disk" and rc == 0):
         return _STATUS[limit], limit, text_of(limit, limits)
+    if ending.lost:
+        return Status.UNAVAILABLE, "", ending.lost
     if ending.report is None:
         return Status.KILLED, "", "its worker was ended from outside"
     if ending.broken:

@@ -20,8 +20,9 @@ from pratique.sandbox import cgroup, interpreter, orphans, plan, staging
 from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Probe, Result, Spec, Work
 from pratique.sandbox.ending import Place, judge
 from pratique.sandbox.guest import landlock
+from pratique.sandbox.launch import Way, start
 from pratique.sandbox.pool import Pool
-from pratique.sandbox.worker import Way, Worker, start
+from pratique.sandbox.worker import Worker
 
 _LANDLOCK_LEAST = 3  # files and truncation; TCP (4) and signals (6) are namespaces' work here
 _LANDLOCK_ALONE_TCP, _LANDLOCK_ALONE_SIGNALS = 4, 6

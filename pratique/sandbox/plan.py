@@ -81,7 +81,9 @@ def bubblewrap(plan: Plan, fds: Descriptors, program: str, label: str) -> list[s
         "read_only": ["/"],  # the jail's own root: all of it is read-only and meant to be seen
         "read_write": [WORK, "/tmp", "/dev/shm"],  # noqa: S108  # the jail's own
         "devices": list(_DEVICES),
-        "in_namespace": True,
+        "first": True,
+        "own_folders": True,
+        "hands_out": False,
         "network": plan.network,
         "restricted": plan.restricted,
         "seccomp": -1,  # bubblewrap installs it
@@ -111,7 +113,9 @@ def bare(plan: Plan, fds: Descriptors, work: str, label: str) -> list[str]:
         "read_only": files,
         "read_write": [work],
         "devices": list(_DEVICES),
-        "in_namespace": False,
+        "first": False,
+        "own_folders": False,
+        "hands_out": False,
         "network": False,
         "restricted": plan.restricted,
         "seccomp": fds.seccomp,

@@ -81,7 +81,9 @@ async def probe_landlock(provider: JailProvider) -> Probe:
     try:
         sandbox = await provider.acquire_without_namespaces(Spec(level=Level.INLINE, minimum=Level.INLINE))
     except SandboxUnavailableError as refused:
-        return _refused(Level.INLINE, "landlock", str(refused), ("a kernel with Landlock ABI 4 (Linux 6.7)",), started)
+        return _refused(
+            Level.INLINE, "landlock", str(refused), ("a kernel with Landlock ABI 4 (Linux 6.7)",), started
+        )
     return await _look(sandbox, "landlock", started)
 
 
@@ -156,7 +158,9 @@ def _details(seen: dict[str, Any], interpreter: str, backend: str) -> dict[str, 
     details = {"interpreter": interpreter}
     if backend != "docker":
         details["landlock"] = f"ABI {landlock.abi()}"
-        details["as"] = "root, workers drop to a user without rights" if os.geteuid() == 0 else "an ordinary user"
+        details["as"] = (
+            "root, workers drop to a user without rights" if os.geteuid() == 0 else "an ordinary user"
+        )
     if seen:
         details["uid inside"] = str(seen["uid"])
     return details

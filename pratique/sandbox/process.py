@@ -65,6 +65,14 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
 
+    async def oom(self) -> bool:
+        """Unknown here: a control group tells, where there is one."""
+        return False
+
+    async def lost(self) -> str:
+        """Never: the kernel is always in reach."""
+        return ""
+
     async def gone(self) -> None:
         """Wait until the tree is dead, and take its remains away."""
         for handle in (self._first, self._handle):

@@ -18,8 +18,8 @@ from collections.abc import Callable
 from types import CodeType
 from typing import Any
 
-from RestrictedPython.Eval import default_guarded_getitem, default_guarded_getiter
 from RestrictedPython.compile import compile_restricted_exec
+from RestrictedPython.Eval import default_guarded_getitem, default_guarded_getiter
 from RestrictedPython.Guards import (
     full_write_guard,
     guarded_iter_unpack_sequence,

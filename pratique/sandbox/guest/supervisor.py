@@ -9,7 +9,6 @@ Rules:
 # pathlib would cost every start of a worker its import.
 # ruff: noqa: PTH120, PTH103, PTH123, PTH101
 
-
 import contextlib
 import json
 import os
@@ -22,7 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import confine, frames, landlock, python, relay, watch
+from . import confine, frames, handout, landlock, python, relay, watch
 
 _JOB_LIMIT = 256 << 20
 _NOT_STARTED = 127
@@ -41,7 +40,9 @@ class Setting(NamedTuple):
     read_only: "list[str]"
     read_write: "list[str]"
     devices: "list[str]"
-    in_namespace: bool
+    first: bool  # process 1 of a namespace, with whose end everything ends
+    own_folders: bool  # the writable folders are this run's alone, of a fixed size
+    hands_out: bool  # files are sent out by us, because the host cannot look into the folder
     network: bool
     restricted: bool
     seccomp: int
@@ -90,7 +91,7 @@ def _rights(setting: Setting) -> int:
 def _ready(control: socket.socket, setting: Setting) -> None:
     """Tell the host, and hand it the work folder while nobody else has touched it."""
     fds = [os.open(setting.work, os.O_PATH | os.O_DIRECTORY)]
-    if setting.in_namespace:
+    if setting.first:
         # Whoever holds these takes their ends apart; it is slow, and this process's end need not wait for it.
         fds += [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY) for kind in ("mnt", "net")]
     about = {"python": sys.version.split()[0], "landlock": landlock.abi()}
@@ -149,7 +150,10 @@ def _serve(job: "dict[str, Any]", control: socket.socket, setting: Setting, gues
         "tasks": ending.tasks,
         "cpu": used.ru_utime + used.ru_stime,
     }
-    frames.send_json(control, frames.EXIT, report)
+    found = handout.collect(job) if setting.hands_out and job["artifacts"] and not ending.limit else []
+    frames.send_json(control, frames.EXIT, {**report, "files": [path for path, _ in found]})
+    for _, data in found:
+        frames.send(control, frames.FILE, data)
 
 
 def _start_relay(setting: Setting) -> None:
@@ -209,7 +213,7 @@ def _wait(
     memory = tasks = 0
     limit = ""
     # Only a tmpfs of this run's own can be counted.
-    folders = [os.open(path, os.O_PATH) for path in setting.read_write] if setting.in_namespace else []
+    folders = [os.open(path, os.O_PATH) for path in setting.read_write] if setting.own_folders else []
     handle = os.pidfd_open(pid)
     while not (ready := select.select([handle, control.fileno()], [], [], watch.TICK)[0]):
         now = watch.load()
@@ -217,7 +221,7 @@ def _wait(
         limit = _passed(now, limits, started) or watch.full(folders, limits["files"])
         if limit and limit != "disk":  # a full disk is the guest's to handle; it hurts nobody
             break
-    if limit not in {"", "disk"} or handle not in ready or not setting.in_namespace:
+    if limit not in {"", "disk"} or handle not in ready or not setting.first:
         _kill_all()
     rc = _reap(pid)
     return Ending(rc, limit or watch.full(folders, limits["files"]) or _by_signal(rc, limits), memory, tasks)

@@ -10,7 +10,6 @@ Rules:
 # pathlib would cost every start of a worker its import.
 # ruff: noqa: PTH208, PTH123
 
-
 import contextlib
 import os
 import resource
