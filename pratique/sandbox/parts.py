@@ -10,6 +10,7 @@ import contextlib
 import os
 import shutil
 import socket
+from collections.abc import Callable
 from typing import Protocol
 
 from pratique.sandbox import cgroup
@@ -60,6 +61,14 @@ class Parts:
         ours.setblocking(False)  # noqa: FBT003  # the signature is the library's
         self._closing.callback(ours.close)
         return ours, theirs
+
+    def keep(self, sock: socket.socket) -> None:
+        """Take a socket over, to close it in the end."""
+        self._closing.callback(sock.close)
+
+    def on_close(self, then: Callable[[], None]) -> None:
+        """Have something done when everything is let go."""
+        self._closing.callback(then)
 
     def take(self, name: str) -> int:
         """Hand a descriptor over to who will close it."""

@@ -34,7 +34,7 @@ _SYSTEM_FILES = (
     "/etc/ca-certificates",
     "/etc/mime.types",
 )
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
@@ -80,7 +80,7 @@ def bubblewrap(plan: Plan, fds: Descriptors, program: str, label: str) -> list[s
         "work": WORK,
         "read_only": ["/"],  # the jail's own root: all of it is read-only and meant to be seen
         "read_write": [WORK, "/tmp", "/dev/shm"],  # noqa: S108  # the jail's own
-        "devices": list(_DEVICES),
+        "devices": list(DEVICES),
         "first": True,
         "own_folders": True,
         "hands_out": False,
@@ -104,7 +104,7 @@ def bubblewrap(plan: Plan, fds: Descriptors, program: str, label: str) -> list[s
 
 def bare(plan: Plan, fds: Descriptors, work: str, label: str) -> list[str]:
     """The command of a worker without namespaces: Landlock and seccomp only."""
-    files = [*_SYSTEM_FILES, *_SYSTEM_FOLDERS, "/usr", *_DEVICES, plan.staged, plan.interpreter.prefix]
+    files = [*_SYSTEM_FILES, *_SYSTEM_FOLDERS, "/usr", *DEVICES, plan.staged, plan.interpreter.prefix]
     setting = {
         "control": fds.control,
         "channel": fds.channel,
@@ -112,7 +112,7 @@ def bare(plan: Plan, fds: Descriptors, work: str, label: str) -> list[str]:
         "work": work,
         "read_only": files,
         "read_write": [work],
-        "devices": list(_DEVICES),
+        "devices": list(DEVICES),
         "first": False,
         "own_folders": False,
         "hands_out": False,

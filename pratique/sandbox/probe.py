@@ -39,8 +39,7 @@ _USERNS_REMEDY = (
     "allow unprivileged user namespaces: `sysctl user.max_user_namespaces=15000`",
     "on Debian kernels before 5.10: `sysctl kernel.unprivileged_userns_clone=1`",
     "on Ubuntu 23.10 and later: an AppArmor profile for /usr/bin/bwrap that has `userns,`",
-    "in a container: run it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`, "
-    "or give it an engine and use the level container",
+    "in a container: run it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`",
 )
 _CGROUP_REMEDY = (
     f"name a control group that Pratique may use: {cgroup.VARIABLE}=/sys/fs/cgroup/... "
@@ -141,7 +140,7 @@ def _contradictions(seen: dict[str, Any], promised: frozenset[Guarantee]) -> str
 def _lacks(sandbox: Sandbox) -> dict[str, str]:
     """The guarantees that this backend does not give here, with the reason."""
     reasons = {
-        Guarantee.MEM_TOTAL: "no control group was granted; each process is bounded, and a watch adds them up",
+        Guarantee.MEM_TOTAL: "no control group was granted: each process is bounded, a watch adds them up",
         Guarantee.LANGUAGE: "any code runs; only the level restricted looks at the language",
         Guarantee.PIDS: "without a user namespace the kernel counts all processes of that user",
         Guarantee.DISK: "without a mount namespace only the size of each file is bounded",

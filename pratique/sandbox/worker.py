@@ -17,7 +17,7 @@ from typing import Protocol
 import anyio
 
 from pratique.sandbox import artifacts, messages
-from pratique.sandbox.backend import Emit, Grants, HostCall, Limits, Work
+from pratique.sandbox.backend import Emit, Grants, HostCall, Limits, Skipped, Work
 from pratique.sandbox.beneath import Root
 from pratique.sandbox.conversation import Conversation, finish
 from pratique.sandbox.egress import Egress
@@ -29,13 +29,19 @@ from pratique.sandbox.pipes import Drain, Feed
 # The supervisor ends a run at its wall limit and reports; if it cannot, the host does, so much later.
 _GRACE = 0.25
 _PATIENCE = 1.0
+_COLLECT = 10.0
 
 
 class Artifacts(Protocol):
     """How files that a run left are taken out."""
 
+    @property
+    def sent(self) -> bool:
+        """Whether the supervisor sends them behind its report; else they are taken when it is dead."""
+        ...
+
     async def collect(self, ending: Ending, work: Work, limits: Limits, control: socket.socket) -> None:
-        """Put them into the ending. Called when nothing of the run lives any more."""
+        """Put them into the ending. Called when nothing of the guest lives any more."""
         ...
 
     def close(self) -> None:
@@ -45,6 +51,8 @@ class Artifacts(Protocol):
 
 class FolderArtifacts:
     """Taken from the work folder, whose descriptor came out before anybody's code ran."""
+
+    sent = False
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -94,13 +102,13 @@ class Worker:
         egress = Egress(parts.dial, grants) if parts.dial is not None else None
         try:
             await self._order(work, limits, grants, ending)
+            await self._collect(ending, work, limits, sent=True)
             with anyio.CancelScope(shield=True):
                 await self._end()
                 await _last_words(out, err, talk, conversation)
             await self._record(ending, out, err, conversation)
             ending.wall = loop.time() - started
-            if work.artifacts and ending.report is not None and ending.passed == "":
-                await self._artifacts.collect(ending, work, limits, parts.control)
+            await self._collect(ending, work, limits, sent=False)
             return ending
         finally:
             talk.cancel()
@@ -139,6 +147,17 @@ class Worker:
             ending.passed = ending.passed or "wall"
         except frames.FrameError:
             ending.report = None  # nobody is there to report
+
+    async def _collect(self, ending: Ending, work: Work, limits: Limits, *, sent: bool) -> None:
+        """Take the files out, at the one moment that this kind of worker has for it."""
+        wanted = work.artifacts and ending.report is not None and ending.passed == ""
+        if not wanted or self._artifacts.sent is not sent:
+            return
+        try:
+            async with asyncio.timeout(_COLLECT):
+                await self._artifacts.collect(ending, work, limits, self._parts.control)
+        except (frames.FrameError, TimeoutError, ValueError) as error:
+            ending.skipped = (Skipped(path=".", why=f"the files could not be taken out: {error}"),)
 
     async def _end(self) -> None:
         self._parts.process.kill()

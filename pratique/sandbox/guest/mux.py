@@ -63,9 +63,9 @@ class _Mux:
         self._selector = selectors.DefaultSelector()
         self._selector.register(_IN, selectors.EVENT_READ, -1)
         for number in self._open:
-            streams[number].setblocking(False)
+            streams[number].setblocking(False)  # noqa: FBT003  # the signature is the library's
             self._selector.register(streams[number], selectors.EVENT_READ, number)
-        streams[STDIN].setblocking(False)
+        streams[STDIN].setblocking(False)  # noqa: FBT003  # as above
 
     def run(self) -> None:
         """Copy until the supervisor has ended and everything that it wrote is out."""
