@@ -78,9 +78,11 @@ def judge(ending: Ending, limits: Limits, place: Place, *, wants_value: bool) ->
     """Return the result that the facts amount to."""
     status, limit, error = _verdict(ending, limits)
     value: bytes | None = None
-    if status is Status.OK and wants_value:
+    if status is Status.OK and wants_value and ending.value is None:
+        status, error = Status.ERROR, "it ended without a result"
+    elif status is Status.OK and wants_value and ending.value is not None:
         try:
-            value = bounded_json(ending.value or b"null", size=limits.result, depth=limits.depth)
+            value = bounded_json(ending.value, size=limits.result, depth=limits.depth)
         except CanonicalError as bad:
             status, limit, error = Status.ERROR, "result", str(bad)
     report = ending.report or {}

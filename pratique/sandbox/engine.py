@@ -54,12 +54,12 @@ class Engine:
         Raises:
             SandboxUnavailableError: there is none of that name.
         """
-        found = await self.call(lambda client: client.images.list(name=name))
+        found = await self.call(lambda client: _image_id(client, name))
         if not found:
             raise SandboxUnavailableError(
                 f"the image {name} is not there: `pratique sandbox image` builds it"
             )
-        return str(found[0].id)
+        return found
 
     async def reap(self) -> list[str]:
         """Remove containers whose Pratique is dead; return a line for each."""
@@ -106,6 +106,14 @@ def _reap(client: Any) -> list[str]:
             remove(client, container.id)
             told.append(f"removed the container {container.name} of a run that is dead")
     return told
+
+
+def _image_id(client: Any, name: str) -> str:
+    docker, _ = _libraries()
+    try:
+        return str(client.images.get(name).id)
+    except docker.errors.ImageNotFound:
+        return ""
 
 
 def _libraries() -> tuple[Any, Any]:

@@ -20,6 +20,7 @@ HEAD = struct.Struct(">IB")
 CONTROL, CHANNEL, STDIN, STDOUT, STDERR = range(5)
 _CHUNK = 65536
 _IN, _OUT = 0, 1
+_MOMENT = 0.002
 
 
 def main(text: str, program: str) -> None:
@@ -60,6 +61,8 @@ class _Mux:
         self._ended = [False] * len(streams)  # the host will send no more for this stream
         self._open = {CONTROL, CHANNEL, STDOUT, STDERR}  # the worker may still send on these
         self._incoming = bytearray()
+        self._outgoing = bytearray()
+        self._ending = False
         self._selector = selectors.DefaultSelector()
         self._selector.register(_IN, selectors.EVENT_READ, -1)
         for number in self._open:
@@ -69,8 +72,10 @@ class _Mux:
 
     def run(self) -> None:
         """Copy until the supervisor has ended and everything that it wrote is out."""
+        patience = None
         while self._open:
-            for key, events in self._selector.select():
+            ready = self._selector.select(patience)
+            for key, events in ready:
                 if key.data < 0:
                     self._from_host()
                 else:
@@ -78,6 +83,17 @@ class _Mux:
                         self._to_worker(key.data)
                     if events & selectors.EVENT_READ and key.data in self._open:
                         self._to_host(key.data)
+            patience = _MOMENT if ready and self._ending else None
+            if patience is None:
+                self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        """Write out what was collected: each write takes the engine a while to pass on."""
+        view = memoryview(bytes(self._outgoing))
+        self._outgoing.clear()
+        while view:
+            view = view[os.write(_OUT, view) :]
 
     def _from_host(self) -> None:
         data = os.read(_IN, _CHUNK)
@@ -88,6 +104,7 @@ class _Mux:
             size, number = HEAD.unpack_from(self._incoming)
             if len(self._incoming) < HEAD.size + size:
                 return
+            self._ending = False
             self._pending[number] += self._incoming[HEAD.size : HEAD.size + size]
             self._ended[number] = self._ended[number] or size == 0
             del self._incoming[: HEAD.size + size]
@@ -111,7 +128,9 @@ class _Mux:
             data = self._streams[number].recv(_CHUNK)
         except OSError:
             data = b""
-        _write_all(HEAD.pack(len(data), number) + data)
+        self._outgoing += HEAD.pack(len(data), number) + data
+        # The supervisor speaks twice: it is ready, and it has ended; what follows then comes at once.
+        self._ending = self._ending or number == CONTROL
         if not data:
             self._open.discard(number)
             self._watch(number)
@@ -135,12 +154,6 @@ class _Mux:
             stream.shutdown(socket.SHUT_WR)
         except OSError:
             return
-
-
-def _write_all(data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(_OUT, view) :]
 
 
 if __name__ == "__main__":
