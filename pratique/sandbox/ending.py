@@ -124,15 +124,30 @@ def _verdict(ending: Ending, limits: Limits) -> tuple[Status, str, str]:
     rc = _whole((ending.report or {}).get("rc"))
     if limit in _STATUS and not (limit == "disk" and rc == 0):
         return _STATUS[limit], limit, text_of(limit, limits)
+    for told in (_lost(ending), _broken(ending)):
+        if told is not None:
+            return told
+    if rc == 0 and ending.problem is None:
+        return Status.OK, "", ""
+    return _failure(ending, limits, rc)
+
+
+def _lost(ending: Ending) -> tuple[Status, str, str] | None:
+    """The verdict on a run whose supervisor could not report."""
     if ending.lost:
         return Status.UNAVAILABLE, "", ending.lost
     if ending.report is None:
         return Status.KILLED, "", "its worker was ended from outside"
+    return None
+
+
+def _broken(ending: Ending) -> tuple[Status, str, str] | None:
+    """The verdict on a run that did not begin, or did not keep to the protocol."""
+    if ending.report is not None and "broken" in ending.report:
+        return Status.ERROR, "", str(ending.report["broken"])
     if ending.broken:
         return Status.ERROR, "", f"it broke the protocol with its host: {ending.broken}"
-    if rc == 0 and ending.problem is None:
-        return Status.OK, "", ""
-    return _failure(ending, limits, rc)
+    return None
 
 
 def _reported_limit(ending: Ending) -> str:

@@ -7,6 +7,9 @@ Rules:
 - Each is bounded by limits that would hold a worse one: none can hurt the machine that it is tried on.
 """
 
+# Code that is run is kept on the lines that it reads best on.
+# ruff: noqa: E501
+
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -112,13 +115,25 @@ _FRAMES = (
     "def f(): pass\nf.ag_frame",
 )
 
-_PIVOTS = tuple(
+_IMPORTS = tuple(
     f"import {name}"
     for name in (
         *("os", "sys", "subprocess", "importlib", "ctypes", "builtins", "socket", "io", "inspect", "gc"),
-        *("operator", "types", "typing", "contextlib", "dataclasses", "enum", "csv", "pickle", "json.decoder"),
+        *(
+            "operator",
+            "types",
+            "typing",
+            "contextlib",
+            "dataclasses",
+            "enum",
+            "csv",
+            "pickle",
+            "json.decoder",
+        ),
     )
-) + (
+)
+_PIVOTS = (
+    *_IMPORTS,
     "import json\njson.codecs",
     "import re\nre.enum",
     "import statistics\nstatistics.sys",
@@ -308,7 +323,11 @@ CASES = (
         "SystemExit",
         (
             plain("code 7", "raise SystemExit(7)", holds=refused),
-            plain("code 0", "raise SystemExit(0)", holds=lambda r: r.status is Status.OK and r.value_json == b"null"),
+            plain(
+                "code 0",
+                "raise SystemExit(0)",
+                holds=lambda r: r.status is Status.OK and r.value_json == b"null",
+            ),
             plain("os._exit", "import os\nos._exit(0)", holds=refused),
         ),
     ),
@@ -397,7 +416,7 @@ CASES = (
                 "bytes",
                 "import os\nos.write(1, bytes(range(256)) * 10)\n1",
                 G.OUTPUT,
-                holds=lambda r: r.status is Status.ERROR or len(r.stdout) == 2560,  # noqa: PLR2004  # as written
+                holds=lambda r: r.status is Status.ERROR or len(r.stdout) == 2560,  # as written
             ),
             plain("result", "'x' * 1_000_000", G.OUTPUT, holds=limit("result")),
         ),
@@ -444,7 +463,8 @@ CASES = (
         (
             plain(
                 "trace",
-                _SYSCALLS + "'held' if closed(101, 16, 1, 0, 0) and closed(310, 1, 0, 0, 0, 0, 0) else 'ESCAPED'",
+                _SYSCALLS
+                + "'held' if closed(101, 16, 1, 0, 0) and closed(310, 1, 0, 0, 0, 0, 0) else 'ESCAPED'",
                 G.FEW_SYSCALLS,
             ),
             plain("kill", "import os\nos.kill(-1, 9)\n'done'", G.NO_HOST_PROCESSES),
@@ -463,14 +483,16 @@ CASES = (
         (
             plain(
                 "calls",
-                _SYSCALLS + "open_ = [n for n in (272, 165, 425, 321, 298, 246, 250, 155, 161, 308, 428, 323)\n"
+                _SYSCALLS
+                + "open_ = [n for n in (272, 165, 425, 321, 298, 246, 250, 155, 161, 308, 428, 323)\n"
                 "         if not closed(n, 0, 0, 0, 0, 0)]\nopen_ += [] if closed(272, 0x10000000) else ['userns']\n"
                 "'ESCAPED ' + str(open_) if open_ else 'held'",
                 G.FEW_SYSCALLS,
             ),
             plain(
                 "clone",
-                _SYSCALLS + "'held' if closed(56, 0x10000000 | 17, 0, 0, 0, 0) and closed(435, 0, 88) else 'ESCAPED'",
+                _SYSCALLS
+                + "'held' if closed(56, 0x10000000 | 17, 0, 0, 0, 0) and closed(435, 0, 88) else 'ESCAPED'",
                 G.FEW_SYSCALLS,
             ),
         ),
@@ -499,7 +521,11 @@ CASES = (
             plain("nan", "float('nan')", holds=refused),
             plain("infinity", "[1e999]", holds=refused),
             plain("deep", "x = []\nfor _ in range(100): x = [x]\nx", holds=limit("result")),
-            plain("very deep", "x = []\nfor _ in range(100_000): x = [x]\nx", holds=lambda r: r.status is not Status.OK),
+            plain(
+                "very deep",
+                "x = []\nfor _ in range(100_000): x = [x]\nx",
+                holds=lambda r: r.status is not Status.OK,
+            ),
             plain("big", "10 ** 30", holds=limit("result")),
             plain("bytes", "b'\\x80\\x04K\\x01.'", holds=refused),
             plain("itself", "x = []\nx.append(x)\nx", holds=refused),

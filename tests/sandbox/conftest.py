@@ -7,6 +7,13 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+
+from pratique.errors import SandboxUnavailableError
+from pratique.sandbox import image
+from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.engine import Engine
+from pratique.sandbox.jail import JailProvider
+from pratique.sandbox.restricted import RestrictedProvider
 from tests.sandbox.places import (
     PLACES,
     Dockerd,
@@ -21,13 +28,6 @@ from tests.sandbox.places import (
     restricted_place,
 )
 from tests.sandbox.table import Table
-
-from pratique.errors import SandboxUnavailableError
-from pratique.sandbox import image
-from pratique.sandbox.container import ContainerProvider
-from pratique.sandbox.engine import Engine
-from pratique.sandbox.jail import JailProvider
-from pratique.sandbox.restricted import RestrictedProvider
 
 # Something that must never be seen inside; set before the first worker starts.
 SECRET = "pratique-test-secret-7d1f"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from tests.sandbox.cases import CASES
 from tests.sandbox.places import PLACES
 

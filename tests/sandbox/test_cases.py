@@ -1,4 +1,8 @@
-"""Promise: each of the 36 cases is stopped at every level that claims it (docs/reference/sandbox-cases.md)."""
+"""Promise: each of the 36 cases is stopped at every level that claims it."""
+
+# Code that is run is kept on the lines that it reads best on.
+# The blocking calls are a test's own preparations.
+# ruff: noqa: E501, ASYNC240
 
 import asyncio
 import json
@@ -158,12 +162,13 @@ async def test_case_27_the_host_survives_signals_to_all(place: Place, record_pro
     assert result.status is Status.ERROR or int(result.value_json or b"0") <= 2
 
 
-async def test_case_28_no_socket_leads_out(place: Place, record_property: Record, tmp_path: Path) -> None:
+async def test_case_28_no_socket_leads_out(place: Place, record_property: Record) -> None:
     claim(record_property, place, 28, G.NO_NET)
     name = f"pratique-{secrets.token_hex(6)}"
     path = f"/tmp/{name}.sock"  # noqa: S108  # a place that everybody could reach
     listeners = [socket.socket(family) for family in (socket.AF_INET, socket.AF_UNIX, socket.AF_UNIX)]
-    for listener, address in zip(listeners, (("127.0.0.1", 0), f"\0{name}", path), strict=True):
+    addresses: tuple[Any, ...] = (("127.0.0.1", 0), f"\0{name}", path)
+    for listener, address in zip(listeners, addresses, strict=True):
         listener.bind(address)
         listener.listen()
     Path(path).chmod(0o777)

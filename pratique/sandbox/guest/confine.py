@@ -74,7 +74,7 @@ def limit(limits: "dict[str, Any]", spare: int) -> None:
 def detach() -> None:
     """Leave the supervisor's session and its signal settings."""
     os.setsid()
-    for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
+    for number in (signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     dumpable(on=True)
 

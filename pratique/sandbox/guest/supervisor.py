@@ -10,6 +10,7 @@ Rules:
 # ruff: noqa: PTH120, PTH103, PTH123, PTH101
 
 import contextlib
+import errno
 import json
 import os
 import resource
@@ -69,6 +70,7 @@ def main(text: str) -> None:
     setting = Setting(**json.loads(text))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # process 1 takes no signals but those it asked for
     confine.adopt_orphans()
+    os.chdir(setting.work)
     if setting.seccomp >= 0:
         confine.filter_calls(setting.seccomp)
     guest = _fork_guest(setting)
@@ -109,7 +111,8 @@ def _receive(control: socket.socket) -> "dict[str, Any] | None":
     except frames.FrameError:
         return None
     except OSError as error:
-        return {"broken": f"the files do not fit into the work folder: {error.strerror}"}
+        limit = "disk" if error.errno == errno.ENOSPC else ""
+        return {"broken": f"its files cannot be put into the work folder: {error.strerror}", "limit": limit}
     return job
 
 
@@ -134,7 +137,7 @@ def _runner(setting: Setting) -> Runner:
 def _serve(job: "dict[str, Any]", control: socket.socket, setting: Setting, guest: Guest) -> None:
     """Run the job to its end and report it."""
     if "broken" in job:
-        frames.send_json(control, frames.EXIT, {"limit": "disk", "broken": job["broken"]})
+        frames.send_json(control, frames.EXIT, job)
         return
     if setting.network:
         _start_relay(setting)
@@ -243,7 +246,7 @@ def _by_signal(rc: int, limits: "dict[str, Any]") -> str:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     if rc == -signal.SIGXCPU or (rc == -signal.SIGKILL and used.ru_utime + used.ru_stime >= limits["cpu"]):
         return "cpu"
-    return "disk" if rc == -signal.SIGXFSZ else ""
+    return ""
 
 
 def _kill_all() -> None:
