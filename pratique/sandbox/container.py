@@ -113,7 +113,7 @@ class ContainerProvider:
     ) -> None:
         self._warm = warm
         self._most = most
-        self._image = image
+        self.image = image
         self._engine = Engine(host)
         self._digest = ""
         self._runtime: str | None = None
@@ -165,7 +165,7 @@ class ContainerProvider:
 
     async def _pool(self, spec: Spec) -> Pool[Worker]:
         if not self._digest:
-            self._digest = await self._engine.image_id(self._image)
+            self._digest = await self._engine.image_id(self.image)
             self._runtime = await self._engine.runtime()
         if spec.limits not in self._pools:
             limits = spec.limits

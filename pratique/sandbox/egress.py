@@ -17,6 +17,7 @@ import ipaddress
 import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,17 +56,18 @@ class Egress:
         self._grants = grants
         self._pinned: dict[tuple[str, int], list[str]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._start(self._serve())
+        self._serving = self._start(self._serve())  # held, so that it is not collected
 
     def close(self) -> None:
         """End every connection."""
         for task in self._tasks:
             task.cancel()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _serve(self) -> None:
         """Answer each request for a connection with one end of a fresh pair."""
@@ -75,10 +77,16 @@ class Egress:
                 ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
                 with theirs:
                     socket.send_fds(self._dial, [b"C"], [theirs.fileno()])
-                self._start(self._connection(ours))
+                try:
+                    reader, writer = await asyncio.open_connection(sock=ours, limit=_HEAD_LIMIT)
+                except BaseException:
+                    ours.close()
+                    raise
+                task = self._start(self._connection(reader, writer))
+                # Not in the task: one that is cancelled before its first step would close nothing.
+                task.add_done_callback(partial(_close, writer))
 
-    async def _connection(self, sock: socket.socket) -> None:
-        reader, writer = await asyncio.open_connection(sock=sock, limit=_HEAD_LIMIT)
+    async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             try:
                 async with asyncio.timeout(_HEAD_PATIENCE):
@@ -90,8 +98,6 @@ class Egress:
                 await _answer(writer, "400 Bad Request", "no request that this proxy understands")
         except OSError:
             pass  # one of the two is gone; the other hears it when this ends
-        finally:
-            writer.close()
 
     async def _carry(
         self, target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -126,6 +132,10 @@ class Egress:
         if private and pair not in {name.lower() for name in self._grants.private_hosts}:
             raise RefusedError(f"{pair} resolves to {private[0]}, which is not public")
         return addresses
+
+
+def _close(writer: asyncio.StreamWriter, _task: "asyncio.Task[None]") -> None:
+    writer.close()
 
 
 def parse(head: bytes) -> Target:

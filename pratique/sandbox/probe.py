@@ -25,8 +25,11 @@ _LIMITS = Limits(wall=10, cpu=5)
 # What the worker says about the place that it is in.
 _LOOK = """
 import os
-names = [name for name in os.listdir("/proc") if name.isdigit()] if os.path.isdir("/proc/self") else []
-status = dict(line.split(":\\t", 1) for line in open("/proc/self/status")) if names else {}
+try:
+    names = [name for name in os.listdir("/proc") if name.isdigit()]
+    status = dict(line.split(":\\t", 1) for line in open("/proc/self/status"))
+except OSError:
+    names, status = [], {}
 {
     "uid": os.getuid(),
     "processes": len(names),
