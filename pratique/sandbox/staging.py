@@ -52,12 +52,21 @@ def reap() -> list[str]:
     """Remove the folders of dead runs; return a line for each."""
     told = []
     with os.scandir(tempfile.gettempdir()) as entries:
-        for entry in entries:
-            ours = entry.stat(follow_symlinks=False).st_uid == os.geteuid()
-            if ours and entry.is_dir(follow_symlinks=False) and mark.is_orphan(entry.name):
-                shutil.rmtree(entry.path, ignore_errors=True)
-                told.append(f"removed the folder {entry.path} of a run that is dead")
+        orphans = [entry.path for entry in entries if mark.is_orphan(entry.name) and _ours(entry)]
+    for path in orphans:
+        shutil.rmtree(path, ignore_errors=True)
+        told.append(f"removed the folder {path} of a run that is dead")
     return told
+
+
+def _ours(entry: "os.DirEntry[str]") -> bool:
+    """Whether a folder belongs to this user; somebody else's may bear any name."""
+    try:
+        return (
+            entry.is_dir(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_uid == os.geteuid()
+        )
+    except FileNotFoundError:
+        return False  # gone meanwhile
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,7 +1,9 @@
 """One suite for every level: the providers live as long as the session, each run gets a fresh sandbox."""
 
+import gc
 import os
 import shutil
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -114,6 +116,15 @@ async def containers(engine: Dockerd, image_built: str) -> AsyncIterator[Contain
 @pytest.fixture(scope="session")
 def container(containers: ContainerProvider) -> Place:
     return container_place(containers)
+
+
+@pytest.fixture
+def tidied() -> Iterator[None]:
+    """docker's library leaves the socket of a connection that fails to the garbage collector: collect it here."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture(params=PLACES)

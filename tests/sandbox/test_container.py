@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import gc
 import json
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,17 +23,10 @@ pytestmark = [
     # docker's library leaves the socket of a connection that fails to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("tidied"),
 ]
 
 _SPEC = Spec(level=Level.CONTAINER, minimum=Level.CONTAINER)
-
-
-@pytest.fixture(autouse=True)
-def _collect_what_the_library_left() -> Iterator[None]:
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 class Line:
