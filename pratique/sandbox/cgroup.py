@@ -16,6 +16,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pratique.errors import SandboxUnavailableError
@@ -171,4 +172,10 @@ def granted() -> Grant | None:
         SandboxUnavailableError: it names one that cannot be used: never silently without.
     """
     text = os.environ.get(VARIABLE, "")
-    return Grant(text.split(",")) if text else None
+    return _tried(text) if text else None
+
+
+@cache
+def _tried(text: str) -> Grant:
+    """A grant is tried once; one that was refused is tried again."""
+    return Grant(text.split(","))

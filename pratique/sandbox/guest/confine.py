@@ -51,20 +51,23 @@ def adopt_orphans() -> None:
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def limit(limits: "dict[str, Any]", spare: int) -> None:
+def limit(limits: "dict[str, Any]", spare: int, *, own_users: bool) -> None:
     """Set the resource limits of a run; `limits` are the fields of `backend.Limits`.
 
     Args:
         limits: what the run may take.
         spare: tasks of ours that count for the same user: the relay's.
+        own_users: whether this user namespace is the run's alone. Elsewhere the kernel would count every
+            process of this uid on the machine; there a control group or the watch keeps the number.
     """
     seconds = max(1, math.ceil(limits["cpu"]))
     _set(resource.RLIMIT_CPU, seconds, seconds + 1)
     _set(resource.RLIMIT_AS, limits["memory"])
     _set(resource.RLIMIT_FSIZE, limits["disk"])
     _set(resource.RLIMIT_NOFILE, limits["open_files"])
-    # The supervisor is a process of this user namespace too.
-    _set(resource.RLIMIT_NPROC, limits["pids"] + 1 + spare)
+    if own_users:
+        # The supervisor is a process of this user namespace too.
+        _set(resource.RLIMIT_NPROC, limits["pids"] + 1 + spare)
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_MEMLOCK, 0)
     _set(resource.RLIMIT_MSGQUEUE, 0)

@@ -193,7 +193,8 @@ def _obey(order: socket.socket, setting: Setting, runner: Runner, channel: pytho
         job = json.loads(frames.receive(order, _JOB_LIMIT)[1])
         order.close()
         os.environ.update(job["env"])
-        confine.limit(job["limits"], spare=relay.THREADS if setting.network else 0)
+        spare = relay.THREADS if setting.network else 0
+        confine.limit(job["limits"], spare, own_users=setting.first)
         return _run(job, runner, channel)
     except BaseException as error:  # noqa: BLE001  # a guest that cannot start must say so and end
         with contextlib.suppress(BaseException):
@@ -221,7 +222,7 @@ def _wait(
     while not (ready := select.select([handle, control.fileno()], [], [], watch.TICK)[0]):
         now = watch.load()
         memory, tasks = max(memory, now.memory), max(tasks, now.tasks)
-        limit = _passed(now, limits, started) or watch.full(folders, limits["files"])
+        limit = _passed(now, limits, started, setting) or watch.full(folders, limits["files"])
         if limit and limit != "disk":  # a full disk is the guest's to handle; it hurts nobody
             break
     if limit not in {"", "disk"} or handle not in ready or not setting.first:
@@ -230,12 +231,14 @@ def _wait(
     return Ending(rc, limit or watch.full(folders, limits["files"]) or _by_signal(rc, limits), memory, tasks)
 
 
-def _passed(now: watch.Load, limits: "dict[str, Any]", started: float) -> str:
+def _passed(now: watch.Load, limits: "dict[str, Any]", started: float, setting: Setting) -> str:
     """Name the limit that the run has passed, if any."""
     if time.monotonic() - started >= limits["wall"]:
         return "wall"
     if now.cpu > limits["cpu"]:
         return "cpu"
+    if now.tasks > limits["pids"] + (relay.THREADS if setting.network else 0):
+        return "pids"
     if now.memory > limits["memory"] and watch.exact_memory(now.pids) > limits["memory"]:
         return "memory"
     return ""
