@@ -70,6 +70,16 @@ async def receive_ready(sock: socket.socket) -> tuple[dict[str, Any], list[int]]
     return small_object(data[frames.HEAD.size :]), list(fds)
 
 
+def ended(sock: socket.socket) -> bool:
+    """Whether the other side has gone, looked at without waiting. What it has sent is left in place."""
+    try:
+        return not sock.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def small_object(payload: bytes) -> dict[str, Any]:
     """Parse a JSON object.
 

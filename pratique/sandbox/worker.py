@@ -76,7 +76,7 @@ class Worker:
 
     def alive(self) -> bool:
         """Whether it still waits for its work."""
-        return self._parts.process.alive()
+        return self._parts.process.alive() and not messages.ended(self._parts.control)
 
     async def run(
         self,

@@ -120,7 +120,7 @@ def container(containers: ContainerProvider) -> Place:
 
 @pytest.fixture
 def tidied() -> Iterator[None]:
-    """docker's library leaves the socket of a connection that fails to the garbage collector: collect it here."""
+    """docker's library leaves the socket of a connection that fails to the garbage collector: collect it."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
