@@ -372,7 +372,7 @@ CASES = (
                 "bomb",
                 "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
                 G.PIDS,
-                holds=limit("wall", "cpu"),
+                holds=limit("wall", "cpu", "pids"),
                 limits=SHORT,
             ),
         ),
