@@ -19,9 +19,11 @@ could not decide or could not record, so the call did not run.
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
+    ├── UnknownSessionError         no session or trace has this name
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
-    │   └── TicketClosedError       too late: it was already decided, used or expired
+    │   ├── TicketClosedError       too late: it was already decided, used or expired
+    │   └── NotAnApproverError      this person may not answer this question
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
 """
 
@@ -102,6 +104,10 @@ class SessionClosedError(PratiqueError):
     """The session has ended. Open a new one, or resume it by its id."""
 
 
+class UnknownSessionError(PratiqueError):
+    """No session or trace has this name. Look at `pratique trace list`."""
+
+
 class TicketError(PratiqueError):
     """An approval ticket cannot be used; see the subclasses."""
 
@@ -112,6 +118,10 @@ class UnknownTicketError(TicketError):
 
 class TicketClosedError(TicketError):
     """The answer came too late, or was already given: nothing was changed (HTTP 409)."""
+
+
+class NotAnApproverError(TicketError):
+    """This person may not answer this question. The message says which rule stands in the way."""
 
 
 class ToolError(PratiqueError):

@@ -3,131 +3,51 @@
 Rules:
 - A type says what is known by then. A `Call` has typed arguments; a `Decision` has every reason.
 - Whatever names an agent, a tier or a label here was put there by the runtime, never read from a payload.
-- Ordered words (`Tier`, `Confidentiality`, `Taint`, `Level`) are ordered by their place in the class.
 - Times are integer microseconds since the epoch, UTC (`*_us`); durations are seconds.
 """
 
-from enum import StrEnum
+import secrets
 from functools import cached_property
-from typing import Any, Self
+from importlib.metadata import version
+from typing import Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pratique.marking import reveal
+from pratique.origin import Origin, OriginKind, Part, Source
+from pratique.words import (
+    ArgumentClass,
+    Confidentiality,
+    FieldLabel,
+    Integrity,
+    Level,
+    Ordered,
+    Status,
+    Taint,
+    Tier,
+    Value,
+)
+
+ENGINE = f"pycasbin {version('pycasbin')}"
+"""What decides, with its version: every record names it."""
 
 
-class Ordered(StrEnum):
-    """Words with an order: `rank` is the place in the class, lowest first."""
+LONGEST_TEXT = 2000
+"""Characters of free text that one field of a record holds."""
 
-    rank: int
-
-    def __new__(cls, word: str) -> Self:
-        """Give each word its rank."""
-        member = str.__new__(cls, word)
-        member._value_ = word
-        member.rank = len(cls.__members__)
-        return member
-
-    @classmethod
-    def highest(cls, *words: Self) -> Self:
-        """Return the highest of the words: the join of a total order."""
-        return max(words, key=lambda word: word.rank)
+MOST_REASONS = 32
+"""Reasons that a record holds."""
 
 
-class Tier(Ordered):
-    """What a call can do to the world, in line with MCP's tool annotations.
-
-    `egress` reads, but its argument leaves the house (a URL, a search). `write` can be undone.
-    """
-
-    READ = "read"
-    EGRESS = "egress"
-    WRITE = "write"
-    IRREVERSIBLE = "irreversible"
+def clip(text: str) -> str:
+    """Return the text, at most `LONGEST_TEXT` characters of it, fit to be recorded."""
+    return printable(text[:LONGEST_TEXT])
 
 
-class Confidentiality(Ordered):
-    """How far a value may travel."""
-
-    PUBLIC = "public"
-    INTERNAL = "internal"
-    CONFIDENTIAL = "confidential"
-    RESTRICTED = "restricted"
-
-
-class Taint(Ordered):
-    """How near untrusted text came to a call.
-
-    `context`: the session has seen some. `argument`: an argument carries some. `sink`: an argument that
-    decides where things go carries some, or cannot be explained.
-    """
-
-    NONE = "none"
-    CONTEXT = "context"
-    ARGUMENT = "argument"
-    SINK = "sink"
-
-
-class Integrity(Ordered):
-    """Who may have written a value: `trusted` is ours, `untrusted` is anybody."""
-
-    TRUSTED = "trusted"
-    UNTRUSTED = "untrusted"
-
-
-class Level(Ordered):
-    """Where a tool's code runs, weakest isolation first. `inline` isolates nothing."""
-
-    INLINE = "inline"
-    RESTRICTED = "restricted"
-    JAIL = "jail"
-    CONTAINER = "container"
-
-
-class ArgumentClass(StrEnum):
-    """What an argument decides. All but `content` and `sched` are sinks."""
-
-    DEST = "dest"
-    SELECTOR = "selector"
-    SECRET = "secret"  # noqa: S105  # the word of the class, no secret
-    AMOUNT = "amount"
-    SCHED = "sched"
-    CONTENT = "content"
-
-
-class FieldLabel(StrEnum):
-    """Who may have written a result field; `meta` may carry a record type (`meta:message`).
-
-    `untrusted`: anybody. `identity`: authenticated, but anybody can appear there (a sender). `internal`: a
-    name inside the own organisation. `meta`: made by the system (ids, times). `authority`: the host vouches
-    for every value.
-    """
-
-    UNTRUSTED = "untrusted"
-    IDENTITY = "identity"
-    INTERNAL = "internal"
-    META = "meta"
-    AUTHORITY = "authority"
-
-    @property
-    def foreign(self) -> bool:
-        """Whether the text of such a field may be hostile."""
-        return self in {FieldLabel.UNTRUSTED, FieldLabel.IDENTITY, FieldLabel.INTERNAL}
-
-
-class Status(StrEnum):
-    """What became of a call."""
-
-    DONE = "done"
-    DENIED = "denied"
-    PENDING = "pending"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-class Value(BaseModel):
-    """Base of what crosses stages: frozen, no unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+def printable(text: str) -> str:
+    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 class Label(Value):
@@ -136,6 +56,15 @@ class Label(Value):
     integrity: Integrity = Integrity.TRUSTED
     confidentiality: Confidentiality = Confidentiality.PUBLIC
     sources: frozenset[str] = frozenset()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it."""
+        return {
+            "integrity": self.integrity.value,
+            "confidentiality": self.confidentiality.value,
+            "sources": sorted(self.sources),
+        }
 
 
 CLEAN = Label()
@@ -148,10 +77,13 @@ class Capability(Value):
         name: dotted name, `mail.send`.
         tier: what the call can do to the world.
         confidentiality: the class of what it returns.
-        sinks: argument name → class, for the arguments that decide where things go.
-        sources: dotted result field → who may have written it (see `FieldLabel`); `messages[].subject`,
-            `[]` for list items, `*` for every field not named. What is not declared is `untrusted`.
-        hosts, paths, secrets: what its context gives it handles for, and nothing else.
+        sinks: argument → `ArgumentClass`, for the arguments that decide where things go; a selector may name
+            the type of record that it selects (`selector:message`).
+        sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
+        ids: record in the result → a name for it as a source (`messages[]` → `email:{id}`).
+        hosts: `host` or `host:port` that its HTTP client may reach.
+        paths: name of a file root → `read` or `write`.
+        secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation it may run in.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
@@ -164,10 +96,11 @@ class Capability(Value):
     description: str
     tier: Tier
     confidentiality: Confidentiality
-    sinks: dict[str, ArgumentClass]
+    sinks: dict[str, str]
     sources: dict[str, str]
+    ids: dict[str, str]
     hosts: tuple[str, ...]
-    paths: tuple[str, ...]
+    paths: dict[str, str]
     secrets: tuple[str, ...]
     runs_in: Level
     takes_idempotency_key: bool
@@ -176,10 +109,15 @@ class Capability(Value):
     parameters: dict[str, Any]
     digest: str
 
-    @property
+    @cached_property
     def changes_the_world(self) -> bool:
         """Whether a call of it must have its intent on disk before it runs."""
         return self.tier is not Tier.READ
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it; made once, because it is the same for every call."""
+        return {"tool": self.name, "tool_digest": self.digest, "tier": self.tier.value}
 
 
 class Subject(Value):
@@ -191,54 +129,15 @@ class Subject(Value):
     tenant: str
     user: str
 
-
-class Request(Value):
-    """One ask, as it came in: nothing about the tool or the arguments is believed yet.
-
-    `call_id` makes the ask repeatable: the same id with the same arguments is the same call, which never
-    runs twice. `named` says whether the caller chose the id. `wait` is how many seconds to wait for a person.
-    """
-
-    subject: Subject
-    context: Label
-    call_id: str
-    named: bool
-    tool: str
-    args: Any
-    wait: float
-
-
-class Call(Value):
-    """A request whose tool is known and whose arguments are valid.
-
-    `args_json` is the canonical JSON that was validated, hashed and is shown; `args` is the validated model
-    made from those bytes. `digest` identifies what would run, for whom: an approval binds to it.
-    """
-
-    request: Request
-    capability: Capability
-    args: Any
-    args_json: bytes
-    label: Label
-    taint: Taint
-    digest: str
-
     @cached_property
-    def arguments(self) -> dict[str, Any]:
-        """The arguments as plain JSON values, for conditions and cards."""
-        return dict(orjson.loads(self.args_json))
-
-
-class Unresolved(Value):
-    """A request that names no tool we have, or whose arguments are not valid: it will be denied.
-
-    `args_json` is what was asked, as far as it has a JSON form at all.
-    """
-
-    request: Request
-    problem: str
-    args_json: bytes
-    digest: str
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it, and that is not the user's name; made once for a session."""
+        return {
+            "session": self.session,
+            "trace_id": self.trace_id,
+            "agent": self.agent,
+            "tenant": self.tenant,
+        }
 
 
 class Reason(Value):
@@ -249,18 +148,110 @@ class Reason(Value):
     text: str
 
 
+class Judged(Value):
+    """What provenance says of a call: how near text from outside came, why, and each argument's origin."""
+
+    taint: Taint = Taint.NONE
+    reasons: tuple[Reason, ...] = ()
+    origins: tuple[Origin, ...] = ()
+
+
+UNTAINTED = Judged()
+
+
+class Request(Value):
+    """One ask, as it came in: nothing about the tool or the arguments is believed yet.
+
+    Attributes:
+        subject: who asks.
+        context: the label of all that the session was shown so far.
+        call_id: the same id with the same arguments is the same call, which never runs twice.
+        tool: the name that was asked for.
+        args_json: the arguments in canonical JSON, or empty when they have no such form.
+        problem: why they have none.
+        wait: how many seconds to wait for a person.
+        judged: what provenance said when it was first asked, for a request that is taken up again.
+    """
+
+    subject: Subject
+    context: Label
+    call_id: str
+    tool: str
+    args_json: bytes
+    problem: str = ""
+    wait: float = 0.0
+    judged: Judged | None = None
+
+
+class Call(Value):
+    """A request whose tool is known and whose arguments are valid.
+
+    `args` is the validated model, made from the very bytes that were hashed and are shown
+    (`request.args_json`). `digest` identifies what would run, for whom: an approval binds to it.
+    """
+
+    request: Request
+    capability: Capability
+    args: Any
+    label: Label
+    judged: Judged
+    digest: str
+
+    @property
+    def taint(self) -> Taint:
+        """How near text from outside came to it."""
+        return self.judged.taint
+
+    @cached_property
+    def arguments(self) -> dict[str, Any]:
+        """The arguments as plain JSON values, for conditions and cards."""
+        return dict(orjson.loads(self.request.args_json))
+
+
+class Unresolved(Value):
+    """A request that names no tool we have, or whose arguments are not valid: it will be denied."""
+
+    request: Request
+    problem: str
+    digest: str
+
+
 class Decision(Value):
-    """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception."""
+    """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception.
+
+    `grants` are the counted exceptions it draws on, with how often each may be used. `ticket` is the question
+    to people that it rests on, or waits for.
+    """
 
     epoch: int
     policy: str
     reasons: tuple[Reason, ...]
     grants: tuple[tuple[str, int], ...] = ()
+    ticket: str = ""
 
     @property
     def word(self) -> str:
         """`allow`, `ask` or `deny`."""
         return type(self).__name__.lower()
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """What a record says of it; a snapshot gives the same decision object many times."""
+        return {
+            "epoch": self.epoch,
+            "policy_digest": self.policy,
+            "engine": ENGINE,
+            "effect": self.word,
+            "rules": [reason.rule for reason in self.reasons if reason.rule],
+            "reasons": [clip(reason.text) for reason in self.reasons[:MOST_REASONS]],
+            "ticket": self.ticket,
+            "approved_by": list(self.approved_by),
+        }
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who said yes, when a person did."""
+        return ()
 
     @property
     def because(self) -> str:
@@ -272,6 +263,11 @@ class Allow(Decision):
     """Every check agrees. `approval` is set when a person's yes made it so."""
 
     approval: "Approval | None" = None
+
+    @property
+    def approved_by(self) -> tuple[str, ...]:
+        """Who said yes, when a person did."""
+        return self.approval.approved_by if self.approval else ()
 
 
 class Need(Value):
@@ -305,16 +301,32 @@ class Approval(Value):
     use_until_us: int
 
 
+class Rejection(Value):
+    """A person's no, or nobody's answer in time: a fact as well."""
+
+    ticket: str
+    text: str
+
+
+class Waiting(Value):
+    """Nobody has answered yet."""
+
+    ticket: str
+
+
+Answer = Approval | Rejection | Waiting
+
+
 class Permit(Value):
     """The committed right to run one call once. Only stage 4 makes one; stage 5 accepts each one time.
 
-    `key` is known to the runtime that made it and to nobody else; `intent` is the record's number, when
-    the call's tier demanded one.
+    `key` is an object that only the runtime which made it holds; `intent` is the record's number, when the
+    call's tier demanded one.
     """
 
     call: Call
     decision: Allow
-    key: str
+    key: object
     intent: int | None
 
 
@@ -322,10 +334,10 @@ class Result(Value):
     """What a tool's run gave: a JSON value or an error in words, and how long it took."""
 
     status: Status
-    value_json: bytes
-    error: str
-    duration_us: int
-    level: Level
+    value_json: bytes = b"null"
+    error: str = ""
+    duration_us: int = 0
+    level: Level = Level.INLINE
 
 
 class Outcome(Value):
@@ -334,17 +346,20 @@ class Outcome(Value):
     Attributes:
         call_id: repeat the call with it, and you get this outcome again.
         status: done, denied, pending, failed or unknown.
+        tier: what the tool can do to the world, when there is such a tool.
         value: the tool's result as JSON values, when done.
         error: why not, in one line, when not done.
         decision: `allow`, `ask` or `deny`, as it stood in the end.
         ticket: what a person answers to, when a person was asked.
         label: where the value came from.
+        withheld: full path → reference, for what the agent is not shown.
         record: the number of the chain's record that holds this, once there is one.
     """
 
     call_id: str
     tool: str
     status: Status
+    tier: Tier | None = None
     value: Any = None
     error: str = ""
     decision: str = ""
@@ -352,11 +367,61 @@ class Outcome(Value):
     ticket: str = ""
     approved_by: tuple[str, ...] = ()
     label: Label = Field(default=CLEAN)
+    withheld: dict[str, str] = Field(default_factory=dict)
     record: int | None = None
 
     @property
     def text(self) -> str:
-        """The outcome as text for a model: the result as JSON, or what happened instead."""
-        if self.status is not Status.DONE:
-            return self.error
-        return self.value if isinstance(self.value, str) else orjson.dumps(self.value).decode()
+        """The outcome as text for a model: the result as JSON, or what happened instead.
+
+        What comes from outside stands between marks that it cannot contain, with a note for the model.
+        """
+        value, done = self.value, self.status is Status.DONE
+        text = self.error if not done else value if isinstance(value, str) else orjson.dumps(value).decode()
+        if self.label.integrity is Integrity.TRUSTED:
+            return text
+        return reveal(text, f"{self.tool}:{self.call_id}", secrets.token_hex(16))
+
+
+__all__ = [
+    "CLEAN",
+    "ENGINE",
+    "LONGEST_TEXT",
+    "UNTAINTED",
+    "Allow",
+    "Answer",
+    "Approval",
+    "ArgumentClass",
+    "Ask",
+    "Call",
+    "Capability",
+    "Confidentiality",
+    "Decision",
+    "Deny",
+    "FieldLabel",
+    "Integrity",
+    "Judged",
+    "Label",
+    "Level",
+    "Need",
+    "Ordered",
+    "Origin",
+    "OriginKind",
+    "Outcome",
+    "Part",
+    "Permit",
+    "Reason",
+    "Rejection",
+    "Request",
+    "Result",
+    "Source",
+    "Status",
+    "Subject",
+    "Taint",
+    "Tier",
+    "Unresolved",
+    "Value",
+    "Waiting",
+    "clip",
+    "printable",
+]

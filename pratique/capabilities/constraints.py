@@ -6,15 +6,20 @@ Rules:
 - Python's own parser reads the expression; every node that is not on the list below is refused by name.
 - Names are arguments, dotted names their fields. An argument that is absent is an error.
 - A comparison is between values of one kind. `True` is not a number, NaN is not comparable: both are errors.
+  So is looking for a value in a list that holds nothing of its kind: `['x'] not in ['x']` is no loophole.
 - What an error means is the rule's business: an allow does not match, a deny and an ask do.
 - Every term is evaluated, whatever the others say, so that an error is found in any order of terms.
-- Sizes are bounded: 2,000 characters, no power, no repetition. Evaluation is linear in the arguments.
+- Sizes are bounded: 2,000 characters, 60 levels, no power, no repetition. Evaluation is linear in what it
+  looks at.
 """
 
 import ast
+import inspect
 import math
 import operator
 from collections.abc import Callable, Mapping
+from reprlib import repr as brief
+from threading import Lock
 from types import MappingProxyType
 from typing import Any
 
@@ -25,13 +30,13 @@ Condition = Callable[[Arguments], bool]
 _Node = Callable[[Arguments], Any]
 
 MOST_CHARACTERS = 2000
+DEEPEST = 60
+
+_PARSING = Lock()
+"""CPython before 3.12 can raise SystemError when two threads parse at the same time."""
 
 _ORDERED = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
-_EQUAL = {ast.Eq: operator.eq, ast.NotEq: operator.ne}
-_MEMBER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
+_WITH_ORDER = frozenset({float, str})
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -54,7 +59,7 @@ def _size(value: Any) -> int:
 def _only(values: Any, permitted: Any) -> bool:
     if not isinstance(values, list) or not isinstance(permitted, list):
         raise ConstraintError("only() takes two lists")
-    return bool(values) and all(value in permitted for value in values)
+    return bool(values) and all([_member(value, permitted) for value in values])
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
@@ -85,7 +90,9 @@ def compile_constraint(name: str, expression: str) -> Condition:
     if len(expression) > MOST_CHARACTERS:
         raise ConstraintError(f"{name}: longer than {MOST_CHARACTERS} characters")
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        with _PARSING:
+            tree = ast.parse(expression.strip(), mode="eval")
+        _refuse_depth(tree)
         node = _compile(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as problem:
         raise ConstraintError(f"{name}: {expression!r} does not parse: {problem}") from problem
@@ -103,9 +110,19 @@ def compile_constraint(name: str, expression: str) -> Condition:
     return condition
 
 
+def _refuse_depth(tree: ast.AST) -> None:
+    """Refuse what would evaluate or not by how much of the stack is left."""
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        if not level:
+            return
+    raise ConstraintError(f"nested more than {DEEPEST} levels deep")
+
+
 def _truth(value: Any) -> bool:
     if not isinstance(value, bool):
-        raise ConstraintError(f"{value!r} is neither true nor false")
+        raise ConstraintError(f"{brief(value)} is neither true nor false")
     return value
 
 
@@ -138,9 +155,16 @@ def _compile(node: ast.expr) -> _Node:  # noqa: C901, PLR0911  # one arm per kin
         case ast.Compare(left=left, ops=ops, comparators=comparators):
             return _comparison(_compile(left), ops, [_compile(item) for item in comparators])
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
-            function, given = FUNCTIONS[name], [_compile(item) for item in args]
-            return lambda arguments: function(*[item(arguments) for item in given])
+            return _call(name, [_compile(item) for item in args])
     raise ConstraintError(f"{ast.unparse(node)!r} is not part of the language")
+
+
+def _call(name: str, given: list[_Node]) -> _Node:
+    function = FUNCTIONS[name]
+    takes = len(inspect.signature(function).parameters)
+    if len(given) != takes:
+        raise ConstraintError(f"{name}() takes {takes}, got {len(given)}")
+    return lambda arguments: function(*[item(arguments) for item in given])
 
 
 def _field(of: Any, name: str) -> Any:
@@ -150,9 +174,10 @@ def _field(of: Any, name: str) -> Any:
 
 
 def _number(value: Any) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ConstraintError(f"{value!r} is not a number")
-    return value
+    kind = type(value)
+    if kind is int or (kind is float and math.isfinite(value)):
+        return value  # type: ignore[no-any-return]  # its type was just looked at
+    raise ConstraintError(f"{brief(value)} is not a number")
 
 
 def _binary(apply: Callable[[Any, Any], Any], left: _Node, right: _Node) -> _Node:
@@ -161,6 +186,9 @@ def _binary(apply: Callable[[Any, Any], Any], left: _Node, right: _Node) -> _Nod
 
 def _comparison(first: _Node, ops: list[ast.cmpop], rest: list[_Node]) -> _Node:
     compares = [_comparator(op) for op in ops]
+    if len(rest) == 1:
+        test, second = compares[0], rest[0]
+        return lambda arguments: test(first(arguments), second(arguments))
 
     def compare(arguments: Arguments) -> bool:
         values = [first(arguments), *[item(arguments) for item in rest]]
@@ -170,34 +198,61 @@ def _comparison(first: _Node, ops: list[ast.cmpop], rest: list[_Node]) -> _Node:
 
 
 def _comparator(op: ast.cmpop) -> Callable[[Any, Any], bool]:
-    kind = type(op)
-    if kind in _ORDERED:
-        return lambda a, b: bool(_ORDERED[kind](*_same_kind(a, b)))
-    if kind in _EQUAL:
-        return lambda a, b: bool(_EQUAL[kind](*_same_kind(a, b)))
-    if kind in _MEMBER:
-        return lambda a, b: _MEMBER[kind](a, _collection(a, b))
-    raise ConstraintError(f"{kind.__name__} is not part of the language")
+    match op:
+        case ast.Eq():
+            return lambda a, b: _alike(*_same_kind(a, b))
+        case ast.NotEq():
+            return lambda a, b: not _alike(*_same_kind(a, b))
+        case ast.In():
+            return _member
+        case ast.NotIn():
+            return lambda a, b: not _member(a, b)
+        case _ if type(op) in _ORDERED:
+            order = _ORDERED[type(op)]
+            return lambda a, b: bool(order(*_in_order(*_same_kind(a, b))))
+    raise ConstraintError(f"{type(op).__name__} is not part of the language")
 
 
 def _same_kind(a: Any, b: Any) -> tuple[Any, Any]:
-    if a is None or b is None:
+    kind = _kind(a)
+    if kind is not _kind(b):
+        raise ConstraintError(f"cannot compare {brief(a)} with {brief(b)}")
+    if kind is float:
+        return _number(a), _number(b)
+    if a is None:
         raise ConstraintError("a value is null")
-    if isinstance(a, str | bool | list | dict) or isinstance(b, str | bool | list | dict):
-        if type(a) is not type(b):
-            raise ConstraintError(f"cannot compare {a!r} with {b!r}")
-        return a, b
-    return _number(a), _number(b)
+    return a, b
 
 
-def _collection(item: Any, values: Any) -> Any:
+def _in_order(a: Any, b: Any) -> tuple[Any, Any]:
+    if _kind(a) not in _WITH_ORDER:
+        raise ConstraintError(f"{brief(a)} is neither more nor less than anything")
+    return a, b
+
+
+def _member(item: Any, values: Any) -> bool:
     if isinstance(values, str):
-        _text(item)
-        return values
+        return _text(item) in values
     if not isinstance(values, list):
         raise ConstraintError(f"'in' needs a list or a text, got {type(values).__name__}")
-    return [value for value in values if _kind(value) is _kind(item)]
+    if values and _kind(item) not in map(_kind, values):
+        raise ConstraintError(f"cannot look for {brief(item)} among {brief(values)}")
+    return any([_alike(item, value) for value in values])
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Return whether two values are equal, where `True` is not 1 at any depth, and NaN is an error."""
+    kind = _kind(a)
+    if kind is not _kind(b):
+        return False
+    if kind is list:
+        return len(a) == len(b) and all([_alike(x, y) for x, y in zip(a, b, strict=True)])
+    if kind is dict:
+        return a.keys() == b.keys() and all([_alike(value, b[key]) for key, value in a.items()])
+    return bool(_number(a) == _number(b)) if kind is float else bool(a == b)
 
 
 def _kind(value: Any) -> type:
-    return float if type(value) is int else type(value)
+    """Return the type of a JSON value; whole numbers are numbers."""
+    kind = type(value)
+    return float if kind is int else kind

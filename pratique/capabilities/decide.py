@@ -2,18 +2,34 @@
 
 Rules:
 - A call that could not be resolved is denied; so is an agent that the policy does not know.
-- An approval is a fact beside the policy: it turns an Ask into an Allow, and nothing else. It counts only
-  for the same call (digest), under the same policy (epoch), and until it expires.
+- A person's answer is a fact beside the policy. A yes turns an Ask into an Allow, and nothing else; it counts
+  only for the same call (digest), under the same policy (epoch), and until it expires. A no is a Deny.
 - A sampled call is decided by plain Casbin as well. If the two differ, the call is denied.
 """
 
-from pratique.capabilities.policy import ENGINE, Access
+from typing import Any, TypeVar
+
+from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Allow, Approval, Ask, Call, Decision, Deny, Reason, Unresolved
+from pratique.model import (
+    ENGINE,
+    Allow,
+    Answer,
+    Approval,
+    Ask,
+    Call,
+    Decision,
+    Deny,
+    Reason,
+    Rejection,
+    Unresolved,
+)
+
+_D = TypeVar("_D", bound=Decision)
 
 
 def decide(
-    snapshot: Snapshot, call: Call | Unresolved, now_us: int, approval: Approval | None = None
+    snapshot: Snapshot, call: Call | Unresolved, now_us: int, answer: Answer | None = None
 ) -> Decision:
     """Return the decision on `call` at `now_us`, with every reason.
 
@@ -21,25 +37,42 @@ def decide(
         snapshot: the policy in force.
         call: what was asked.
         now_us: microseconds since the epoch.
-        approval: a person's yes, if there is one.
+        answer: what a person said to it, if one was asked.
     """
     if isinstance(call, Unresolved):
         return _deny(snapshot, call.problem)
-    decision = snapshot.decide(access_of(call), lambda: call.arguments, now_us)
-    if isinstance(decision, Ask) and approval is not None:
-        return _with_approval(snapshot, decision, call, approval, now_us)
-    return decision
+    decision = _explained(snapshot.decide(access_of(call), lambda: call.arguments, now_us), call)
+    if not isinstance(decision, Ask) or answer is None:
+        return decision
+    if isinstance(answer, Approval):
+        return _approved(snapshot, decision, call, answer, now_us)
+    if isinstance(answer, Rejection):
+        return _deny(snapshot, answer.text, answer.ticket)
+    return _amended(decision, ticket=answer.ticket)
+
+
+def _explained(decision: Decision, call: Call) -> Decision:
+    """Add what provenance said to a decision that is not an Allow."""
+    if isinstance(decision, Allow) or not call.judged.reasons:
+        return decision
+    return _amended(decision, reasons=(*decision.reasons, *call.judged.reasons))
+
+
+def _amended(decision: _D, **changes: Any) -> _D:
+    """Return the decision with other values; not a copy, because what it has computed would be copied too."""
+    values = {name: getattr(decision, name) for name in type(decision).model_fields}
+    return type(decision)(**{**values, **changes})
 
 
 def access_of(call: Call) -> Access:
     """Return the coarse part of the question that `call` is."""
-    subject, capability = call.request.subject, call.capability
+    subject, facts = call.request.subject, call.capability.facts
     return Access(
         subject.agent,
         subject.tenant,
-        capability.name,
-        capability.tier.value,
-        call.label.confidentiality.value,
+        facts["tool"],
+        facts["tier"],
+        call.label.facts["confidentiality"],
         call.taint.value,
     )
 
@@ -54,29 +87,31 @@ def shadow(snapshot: Snapshot, call: Call, now_us: int) -> Deny | None:
     return _deny(snapshot, f"engine mismatch: the snapshot says {fast.word}, {ENGINE} says {slow}")
 
 
-def _with_approval(
+def _approved(
     snapshot: Snapshot, ask: Ask, call: Call, approval: Approval, now_us: int
 ) -> Allow | Ask | Deny:
+    ticket = approval.ticket
     if approval.digest != call.digest:
-        return _deny(snapshot, f"the approval {approval.ticket} is for another call")
+        return _deny(snapshot, f"the approval {ticket} is for another call", ticket)
     if approval.epoch != snapshot.epoch:
-        return _deny(snapshot, f"the policy changed since {approval.ticket} was asked; ask again")
+        return _deny(snapshot, f"the policy changed since {ticket} was asked; ask again", ticket)
     if now_us >= approval.use_until_us:
-        return _deny(snapshot, f"the approval {approval.ticket} was not used in time; ask again")
+        return _deny(snapshot, f"the approval {ticket} was not used in time; ask again", ticket)
     yes = Reason(
-        rule=approval.ticket,
+        rule=ticket,
         effect="allow",
-        text=f"approved by {', '.join(approval.approved_by)} ({approval.ticket})",
+        text=f"approved by {', '.join(approval.approved_by)} ({ticket})",
     )
     return Allow(
         epoch=ask.epoch,
         policy=ask.policy,
         reasons=(yes, *ask.reasons),
         grants=ask.grants,
+        ticket=ticket,
         approval=approval,
     )
 
 
-def _deny(snapshot: Snapshot, problem: str) -> Deny:
-    reason = Reason(rule="", effect="deny", text=problem)
-    return Deny(epoch=snapshot.epoch, policy=snapshot.policy.digest, reasons=(reason,))
+def _deny(snapshot: Snapshot, problem: str, ticket: str = "") -> Deny:
+    reason = Reason(rule=ticket, effect="deny", text=problem)
+    return Deny(epoch=snapshot.epoch, policy=snapshot.policy.digest, reasons=(reason,), ticket=ticket)

@@ -17,8 +17,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pratique.capabilities.constraints import compile_constraint
-from pratique.errors import ConstraintError, PolicyError
-from pratique.model import Confidentiality, Taint, Tier
+from pratique.capabilities.fields import read_word
+from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
+from pratique.model import ArgumentClass, Confidentiality, Taint, Tier
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -120,6 +121,38 @@ class PolicyTest(_Section):
     expect: Literal["allow", "ask", "deny"]
 
 
+class ToolLabels(_Section):
+    """What the policy says of a tool that somebody else wrote; it replaces what the tool says of itself.
+
+    Attributes:
+        sources: result field → who may have written it (see `pratique.capabilities.fields`).
+        sinks: argument → what it decides.
+        withhold: result fields whose text is not shown to the agent, but replaced by a reference.
+    """
+
+    sources: dict[str, str] | None = None
+    sinks: dict[str, str] | None = None
+    withhold: tuple[str, ...] = ()
+
+
+class Preset(_Section):
+    """Ask rows that come as a set; see docs/explanation/quarantine.md for what each cannot catch.
+
+    Attributes:
+        name: `strict`: every write asks, and so does what leaves once text from outside was seen.
+            `provenance`: what leaves or writes asks when a value that decides where it goes is tainted or
+            unexplained, or when the call is outside the session's plan.
+        approvers: the group that is asked.
+    """
+
+    name: Literal["strict", "provenance"]
+    approvers: Name
+    quorum: Annotated[int, Field(ge=1, le=16, strict=True)] = 1
+    wait: Duration = timedelta(hours=4)
+    use_within: Duration = timedelta(minutes=15)
+    identities: bool = False
+
+
 class PolicyFile(_Section):
     """A whole policy file, valid in itself."""
 
@@ -132,6 +165,9 @@ class PolicyFile(_Section):
     ask: tuple[AskRule, ...] = ()
     exception: tuple[ExceptionRule, ...] = ()
     test: tuple[PolicyTest, ...] = ()
+    tools: dict[Name, ToolLabels] = {}
+    plans: dict[Name, Tools] = {}
+    preset: Preset | None = None
 
     @property
     def rules(self) -> Iterator[AllowRule | DenyRule | AskRule | ExceptionRule]:
@@ -140,6 +176,29 @@ class PolicyFile(_Section):
         yield from self.exception
         yield from self.deny
         yield from self.ask
+        yield from _preset_rules(self.preset)
+
+
+def _preset_rules(preset: Preset | None) -> Iterator[AskRule]:
+    """Yield the ask rows that a preset stands for."""
+    if preset is None:
+        return
+    floors = {
+        "strict": {"strict-write": (Tier.WRITE, Taint.NONE), "strict-egress": (Tier.EGRESS, Taint.CONTEXT)},
+        "provenance": {"provenance": (Tier.EGRESS, Taint.SINK)},
+    }
+    for name, (tier, taint) in floors[preset.name].items():
+        yield AskRule(
+            id=f"preset-{name}",
+            to="*",
+            tools=("*",),
+            tier=tier,
+            taint=taint,
+            approvers=preset.approvers,
+            quorum=preset.quorum,
+            wait=preset.wait,
+            use_within=preset.use_within,
+        )
 
 
 def read_policy(text: str, where: str = "policy") -> PolicyFile:
@@ -155,9 +214,7 @@ def read_policy(text: str, where: str = "policy") -> PolicyFile:
     if len(text) > LARGEST_POLICY:
         raise PolicyError(where, [f"larger than {LARGEST_POLICY} characters"])
     try:
-        policy = PolicyFile.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as problem:
-        raise PolicyError(where, [str(problem)]) from None
+        policy = PolicyFile.model_validate(_parse(text, where))
     except ValidationError as problem:
         raise PolicyError(where, [_line(error) for error in problem.errors()]) from None
     problems = list(_lint(policy))
@@ -171,6 +228,15 @@ def microseconds(moment: datetime | None) -> int:
     if moment is None:
         return 0
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise PolicyError(where, ["nested too deeply to be a policy"]) from None
+    except ValueError as problem:  # TOMLDecodeError, with line and column, or a number of too many digits
+        raise PolicyError(where, [str(problem)]) from None
 
 
 def _line(error: Any) -> str:
@@ -193,6 +259,7 @@ def _lint(policy: PolicyFile) -> Iterator[str]:
     yield from _constraints(policy)
     yield from _periods(policy)
     yield from _quorums(policy)
+    yield from _tool_labels(policy)
 
 
 def _duplicate_ids(policy: PolicyFile) -> Iterator[str]:
@@ -203,9 +270,15 @@ def _duplicate_ids(policy: PolicyFile) -> Iterator[str]:
         seen.add(rule.id)
 
 
-def _held_roles(policy: PolicyFile) -> set[tuple[str, str]]:
-    held = {(agent.tenant, role) for agent in policy.agents.values() for role in agent.roles}
-    held |= {(role.tenant, name) for name, role in policy.roles.items()}
+def _held_roles(policy: PolicyFile, besides: str = "") -> set[tuple[str, str]]:
+    """Return tenant and name of every role, leaving out those that only the agent `besides` speaks of."""
+    held = {
+        (agent.tenant, role)
+        for name, agent in policy.agents.items()
+        for role in agent.roles
+        if name != besides
+    }
+    held |= {(role.tenant, name) for name, role in policy.roles.items() if name != besides}
     return held | {(role.tenant, inherited) for role in policy.roles.values() for inherited in role.inherits}
 
 
@@ -224,21 +297,28 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
 
 
 def _ambiguous_names(policy: PolicyFile) -> Iterator[str]:
+    """Refuse names that Casbin, to which agents and roles are one kind, would not read as people do."""
     roles = _held_roles(policy)
     for name, agent in policy.agents.items():
-        if (agent.tenant, name) in roles and name not in agent.roles:
+        if (agent.tenant, name) not in roles:
+            continue
+        if name not in agent.roles:
             yield f"agents.{name}: is also the name of a role that this agent does not hold; rename one"
+        elif set(agent.roles) != {name} and (agent.tenant, name) in _held_roles(policy, besides=name):
+            yield (
+                f"agents.{name}: is also the name of a role that others hold, and they would get its other "
+                "roles with it; rename one"
+            )
 
 
 def _role_chains(policy: PolicyFile) -> Iterator[str]:
     for name in policy.roles:
-        chain, level = {name}, [name]
+        level = {name}
         for _ in range(DEEPEST_ROLES):
-            level = [up for role in level if role in policy.roles for up in policy.roles[role].inherits]
+            level = {up for role in level if role in policy.roles for up in policy.roles[role].inherits}
             if name in level:
                 yield f"roles.{name}: inherits itself"
                 break
-            chain.update(level)
             if not level:
                 break
         else:
@@ -255,14 +335,30 @@ def _constraints(policy: PolicyFile) -> Iterator[str]:
 
 def _periods(policy: PolicyFile) -> Iterator[str]:
     for rule in policy.exception:
+        if microseconds(rule.expires) <= 0:  # 0 stands for "never" in a row
+            yield f"{rule.id}.expires: is not later than 1970"
         if rule.not_before is not None and rule.not_before >= rule.expires:
             yield f"{rule.id}: not_before is not earlier than expires"
 
 
+def _tool_labels(policy: PolicyFile) -> Iterator[str]:
+    for name, labels in policy.tools.items():
+        for path, word in (labels.sources or {}).items():
+            try:
+                read_word(path, word)
+            except ToolDeclarationError as problem:
+                yield f"tools.{name}.{problem}"
+        for argument, word in (labels.sinks or {}).items():
+            if word.partition(":")[0] not in list(ArgumentClass):
+                yield f"tools.{name}.sinks.{argument}: {word!r} is none of {', '.join(ArgumentClass)}"
+
+
 def _quorums(policy: PolicyFile) -> Iterator[str]:
-    for rule in policy.ask:
-        members = policy.groups.get(rule.approvers, ())
-        if len(set(members)) < rule.quorum and ANY_LOCAL not in members:
+    for rule in policy.rules:
+        if not isinstance(rule, AskRule):
+            continue
+        members = policy.groups.get(rule.approvers)
+        if members is not None and len(set(members)) < rule.quorum and ANY_LOCAL not in members:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
 
 

@@ -6,9 +6,12 @@ Rules:
 - An Enforcer is built, loaded once, and never changed again.
 - Matcher functions fail closed: an unknown word or a condition that raises matches a deny or an ask, and
   never an allow.
+- Only a declared agent asks, and only in its tenant. To Casbin a role's name is as good as an agent's.
+- Casbin's own logger writes every argument of a denied request. It gets one that writes nothing.
 """
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import MappingProxyType
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple
 import casbin
 from casbin.model import Model
 from casbin.persist import Adapter
+from casbin.util import SimpleEval
 
 from pratique.capabilities.constraints import Arguments, Condition, compile_constraint
 from pratique.capabilities.manifest import (
@@ -25,11 +29,12 @@ from pratique.capabilities.manifest import (
     DenyRule,
     ExceptionRule,
     PolicyFile,
+    ToolLabels,
     microseconds,
     read_policy,
 )
 from pratique.errors import ConstraintError, DependencyError
-from pratique.model import Confidentiality, Taint, Tier
+from pratique.model import ENGINE, Confidentiality, Taint, Tier
 
 MODEL = """
 [request_definition]
@@ -51,9 +56,13 @@ g(r.sub, p.sub, r.dom) && cond(p.cond, r.args, p.kind)
 """
 
 EVERYONE = "*"
-ENGINE = f"pycasbin {version('pycasbin')}"
+
+_SILENT = logging.Logger("pratique.casbin", logging.CRITICAL + 1)  # noqa: LOG001  # not in the table is the point
+"""Not in logging's table, so that a host that sets up or enables every logger there is does not reach it."""
 
 _RANKS = {word.value: word.rank for words in (Tier, Confidentiality, Taint) for word in words}
+WORDS = frozenset(_RANKS)
+"""Every word that a tier, a class or a taint can be."""
 
 
 class Row(NamedTuple):
@@ -113,11 +122,35 @@ class _Rows(Adapter):  # type: ignore[misc]  # casbin ships no types
         self._rows, self._links = rows, links
 
     def load_policy(self, model: Any) -> None:
-        """Add every row and link to the model."""
-        for row in self._rows:
-            model.add_policy("p", "p", [str(field) for field in row])
-        for link in self._links:
-            model.add_policy("g", "g", list(link))
+        """Add every row and link to the model.
+
+        `Model.add_policy` looks through all rows for each one it adds: seconds at 10,000. What it is given
+        here has no duplicates, so the rows are put where it would put them.
+        """
+        model["p"]["p"].policy.extend([str(field) for field in row] for row in self._rows)
+        model["g"]["g"].policy.extend(list(link) for link in self._links)
+
+
+def _model() -> Any:
+    model = Model()
+    model.load_model_from_text(MODEL)
+    return model
+
+
+class _Enforcer(casbin.Enforcer):  # type: ignore[misc]  # casbin ships no types
+    """Casbin's enforcer, with the matcher parsed once, at import, instead of for each question.
+
+    CPython before 3.12 can raise SystemError when two threads parse at the same time.
+    """
+
+    matcher = casbin.Enforcer._get_expression(_model()["m"]["m"].value).ast_parsed_value  # noqa: SLF001  # as above
+
+    @classmethod
+    def _get_expression(cls, _: str, functions: Any = None) -> Any:
+        """Return an evaluator of its own for one question; `enforce` calls this."""
+        evaluator = SimpleEval("", functions)
+        evaluator.ast_parsed_value = cls.matcher
+        return evaluator
 
 
 class Policy:
@@ -143,17 +176,23 @@ class Policy:
         self.conditions: Mapping[str, Condition] = MappingProxyType(
             {name: compile_constraint(name, text) for name, text in self.file.constraints.items()}
         )
+        self.tool_labels: Mapping[str, ToolLabels] = MappingProxyType(self.file.tools)
         self._permit = self._enforcer(tuple(row for row in self.rows if row.kind != "ask"))
         self._ask = self._enforcer(tuple(row for row in self.rows if row.kind == "ask"))
+        self.subjects: Mapping[str, tuple[str, ...]] = MappingProxyType(
+            {name: self._subjects_of(name, agent.tenant) for name, agent in self.file.agents.items()}
+        )
+        """Agent → every name by which a rule's `to` may mean it: itself, its roles at any depth, `*`."""
 
     def tenant_of(self, agent: str) -> str | None:
         """Return the agent's tenant, or None when the policy does not know the agent."""
         declared = self.file.agents.get(agent)
         return declared.tenant if declared else None
 
-    def has_role(self, agent: str, role: str, tenant: str) -> bool:
-        """Return whether the agent is, or holds, `role`, by Casbin's own role manager."""
-        return bool(self._permit.get_role_manager().has_link(agent, role, tenant))
+    def knows(self, agent: str, tenant: str) -> bool:
+        """Return whether the policy declares this agent, in this tenant."""
+        declared = self.file.agents.get(agent)
+        return declared is not None and declared.tenant == tenant
 
     def condition_holds(self, condition: str, arguments: Arguments, kind: str) -> bool:
         """Evaluate a row's condition: an error matches no allow and every deny and ask."""
@@ -167,6 +206,8 @@ class Policy:
     def enforce(self, access: Access, arguments: Arguments, now_us: int) -> str:
         """Ask plain Casbin: `allow`, `ask` or `deny`. Slow (it looks at every row), and the reference."""
         question = (*access, now_us, arguments)
+        if not self.knows(access.sub, access.dom):
+            return "deny"
         if not self._permit.enforce(*question):
             return "deny"
         return "ask" if self._ask.enforce(*question) else "allow"
@@ -175,10 +216,16 @@ class Policy:
         """Return who belongs to an approver group; nobody, if there is none of that name."""
         return self.file.groups.get(group, ())
 
+    def _subjects_of(self, agent: str, tenant: str) -> tuple[str, ...]:
+        """Return what Casbin's role manager says that this agent is."""
+        return (agent, *sorted(self._permit.get_implicit_roles_for_user(agent, tenant)))
+
     def _enforcer(self, rows: tuple[Row, ...]) -> Any:
-        model = Model()
-        model.load_model_from_text(MODEL)
-        enforcer = casbin.Enforcer(model, _Rows(rows, self.links))
+        enforcer = _Enforcer(_model(), _Rows(rows, self.links))
+        enforcer.logger = _SILENT
+        # Names are compared, not matched. Casbin's default compares each link with every name: 1,000 agents
+        # take seconds.
+        enforcer.get_role_manager().add_matching_func(None)
         enforcer.add_function("toolMatch", tool_match)
         enforcer.add_function("covers", covers)
         enforcer.add_function("live", lambda now, nbf, exp: live(now, int(nbf), int(exp)))
@@ -203,7 +250,7 @@ def refuse_old_casbin() -> None:
 
 
 def _rows(file: PolicyFile) -> tuple[Row, ...]:
-    return tuple(_row(rule, tool) for rule in file.rules for tool in rule.tools)
+    return tuple(dict.fromkeys(_row(rule, tool) for rule in file.rules for tool in rule.tools))
 
 
 def _row(rule: AllowRule | DenyRule | AskRule, tool: str) -> Row:

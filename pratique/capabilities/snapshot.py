@@ -14,10 +14,13 @@ Rules:
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import islice
+from typing import NamedTuple
 
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
-from pratique.capabilities.policy import EVERYONE, Access, Policy, Row, covers, live, tool_match
+from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64
@@ -26,13 +29,17 @@ MOST_CACHED_PER_KIND = 64
 MOST_CACHED = 50_000
 """Kinds of question that one snapshot remembers. Beyond it, it starts over: slower, never wrong."""
 
+MOST_NEAR_MISSES = 3
+"""Allow rows that a denial names as having come near. `policy explain` names them all."""
+
 
 class Residual:
     """What is left of a policy for one kind of question.
 
     Args:
         fixed: rows that match whatever the time and the arguments are.
-        open_rows: rows whose time window or condition must be looked at each time.
+        open_rows: rows whose time window or condition must be looked at each time. What many rows have in
+            common is looked at once.
     """
 
     __slots__ = ("_fixed", "_made", "_open", "_snapshot", "access")
@@ -42,8 +49,12 @@ class Residual:
     ) -> None:
         self._snapshot = snapshot
         self.access = access
-        self._fixed, self._open = fixed, open_rows
-        self._made: dict[int, Decision] = {}  # which open rows match, as bits → the decision they make
+        self._fixed = fixed
+        groups: dict[tuple[int, int, str, bool], list[Row]] = defaultdict(list)
+        for row in open_rows:
+            groups[row.nbf, row.exp, row.cond, row.kind == "allow"].append(row)
+        self._open = tuple((*what, tuple(rows)) for what, rows in groups.items())
+        self._made: dict[int, Decision] = {}  # which groups match, as bits → the decision they make
 
     def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
         """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
@@ -55,20 +66,17 @@ class Residual:
             decision = self._made[bits] = self._snapshot.decision(self.access, self._rows(bits))
         return decision
 
-    def matching(self, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
-        """Return every row that matches."""
-        return self._rows(self._matching_bits(arguments, now_us))
-
     def _matching_bits(self, arguments: Callable[[], Arguments], now_us: int) -> int:
         holds = self._snapshot.policy.condition_holds
         bits = 0
-        for place, row in enumerate(self._open):
-            if live(now_us, row.nbf, row.exp) and (not row.cond or holds(row.cond, arguments(), row.kind)):
+        for place, (nbf, exp, condition, is_allow, _) in enumerate(self._open):
+            if live(now_us, nbf, exp) and holds(condition, arguments(), "allow" if is_allow else "deny"):
                 bits |= 1 << place
         return bits
 
     def _rows(self, bits: int) -> tuple[Row, ...]:
-        return self._fixed + tuple(row for place, row in enumerate(self._open) if bits >> place & 1)
+        matching = [rows for place, (*_, rows) in enumerate(self._open) if bits >> place & 1]
+        return self._fixed + tuple(row for rows in matching for row in rows)
 
 
 class Snapshot:
@@ -84,7 +92,6 @@ class Snapshot:
         self.epoch = epoch
         self._cache: dict[Access, Residual] = {}
         self._index = _index(policy.rows)
-        self._subjects: dict[tuple[str, str], tuple[str, ...]] = {}
         self._reasons = {row.id: _reason(policy, row) for row in policy.rows}
 
     def decide(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> Decision:
@@ -100,18 +107,33 @@ class Snapshot:
             residual = self._remember(access)
         return residual.decide(arguments, now_us)
 
-    def matching(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> tuple[Row, ...]:
-        """Return every row that matches, for explanations."""
-        residual = self._cache.get(access) or self._remember(access)
-        return residual.matching(arguments, now_us)
-
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
-        for subject in self._subjects_of(access.sub, access.dom):
+        return (entry.row for entries in self._entries(access) for entry in entries)
+
+    def coarse_rows(self, access: Access) -> list[Row]:
+        """Return the rows that match whenever their time window and condition do."""
+        _, _, _, tier, label, taint = access
+        if not WORDS.issuperset((tier, label, taint)):
+            return [row for row in self.candidates(access) if _coarse(access, row)]
+        return [
+            entry.row
+            for entries in self._entries(access)
+            for entry in entries
+            if tier in entry.tiers and label in entry.labels and taint in entry.taints
+        ]
+
+    def _entries(self, access: Access) -> Iterator["list[_Entry]"]:
+        """Yield, for each name that means this agent and each pattern that matches this tool, their rows."""
+        if not self.policy.knows(access.sub, access.dom):
+            return
+        patterns = _patterns(access.tool)
+        for subject in self.policy.subjects[access.sub]:
             by_tool = self._index.get((access.dom, subject))
             if by_tool:
-                for pattern in _patterns(access.tool):
-                    yield from by_tool.get(pattern, ())
+                for pattern in patterns:
+                    if pattern in by_tool:
+                        yield by_tool[pattern]
 
     def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
         """Return the decision that these matching rows make: the strictest one, with all reasons."""
@@ -134,27 +156,13 @@ class Snapshot:
     def _remember(self, access: Access) -> Residual:
         if len(self._cache) >= MOST_CACHED:
             self._cache.clear()
-        rows = [row for row in self.candidates(access) if _coarse(access, row)]
-        residual = Residual(
-            self,
-            access,
-            fixed=tuple(row for row in rows if not _open(row)),
-            open_rows=tuple(row for row in rows if _open(row)),
-        )
+        fixed: list[Row] = []
+        open_rows: list[Row] = []
+        for row in self.coarse_rows(access):
+            (open_rows if _open(row) else fixed).append(row)
+        residual = Residual(self, access, fixed=tuple(fixed), open_rows=tuple(open_rows))
         self._cache[access] = residual
         return residual
-
-    def _subjects_of(self, agent: str, tenant: str) -> tuple[str, ...]:
-        """Return what `to` may say to mean this agent, by Casbin's role manager."""
-        key = (agent, tenant)
-        if key not in self._subjects:
-            if len(self._subjects) >= MOST_CACHED:
-                self._subjects.clear()
-            named = {subject for dom, subject in self._index if dom == tenant}
-            self._subjects[key] = tuple(
-                sorted(name for name in named if self.policy.has_role(agent, name, tenant))
-            )
-        return self._subjects[key]
 
     def _why(self, *groups: Iterable[Row]) -> tuple[Reason, ...]:
         unique = {row.id: self._reasons[row.id] for group in groups for row in group}
@@ -187,10 +195,13 @@ class Snapshot:
         return tuple(counted[:1])
 
     def _nobody_allows(self, access: Access) -> Reason:
-        if access.sub not in self.policy.file.agents:
+        if not self.policy.knows(access.sub, access.dom):
             return Reason(rule="", effect="deny", text=f"the policy knows no agent {access.sub!r}")
         text = f"no rule allows {access.sub} to call {access.tool} ({access.tier})"
-        near = [near_miss(access, row) for row in self.candidates(access) if row.kind == "allow"]
+        allows = (row for row in self.candidates(access) if row.kind == "allow")
+        near = [near_miss(access, row) for row in islice(allows, MOST_NEAR_MISSES)]
+        if next(allows, None) is not None:
+            near.append("and others")
         return Reason(rule="", effect="deny", text=": ".join([text, "; ".join(near)]) if near else text)
 
 
@@ -213,7 +224,6 @@ def _coarse(access: Access, row: Row) -> bool:
         covers(access.tier, row.tier, row.kind)
         and covers(access.label, row.label, row.kind)
         and covers(access.taint, row.taint, row.kind)
-        and tool_match(access.tool, row.tool)
     )
 
 
@@ -221,21 +231,36 @@ def _open(row: Row) -> bool:
     return bool(row.nbf or row.exp or row.cond)
 
 
-def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[Row]]]:
-    index: dict[tuple[str, str], dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+class _Entry(NamedTuple):
+    """A row of the index, with the words that it covers: looking one up is faster than comparing ranks."""
+
+    row: Row
+    tiers: frozenset[str]
+    labels: frozenset[str]
+    taints: frozenset[str]
+
+
+def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[_Entry]]]:
+    index: dict[tuple[str, str], dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        index[row.dom, row.sub][row.tool].append(row)
+        words = (_covered(stated, row.kind) for stated in (row.tier, row.label, row.taint))
+        index[row.dom, row.sub][row.tool].append(_Entry(row, *words))
     return {key: dict(tools) for key, tools in index.items()}
 
 
-def _patterns(tool: str) -> Iterator[str]:
-    """Yield every pattern that matches `tool`: itself, each dotted prefix with `.*`, and `*`."""
-    yield tool
+@lru_cache(maxsize=256)
+def _covered(stated: str, kind: str) -> frozenset[str]:
+    return frozenset(word for word in WORDS if covers(word, stated, kind))
+
+
+def _patterns(tool: str) -> list[str]:
+    """Return every pattern that matches `tool`: itself, each dotted prefix with `.*`, and `*`."""
+    patterns = [tool]
     at = tool.rfind(".")
     while at > 0:
-        yield tool[: at + 1] + "*"
+        patterns.append(tool[: at + 1] + "*")
         at = tool.rfind(".", 0, at)
-    yield EVERYONE
+    return [*patterns, EVERYONE]
 
 
 def _reason(policy: Policy, row: Row) -> Reason:

@@ -26,6 +26,7 @@ _RESOLVE_NO_XDEV = 0x01
 _RESOLVE_NO_MAGICLINKS = 0x02
 _RESOLVE_NO_SYMLINKS = 0x04
 _RESOLVE_BENEATH = 0x08
+_RENAME_NOREPLACE = 0x01
 _RESOLVE = _RESOLVE_NO_XDEV | _RESOLVE_NO_MAGICLINKS | _RESOLVE_NO_SYMLINKS | _RESOLVE_BENEATH
 
 # RESOLVE_BENEATH answers EAGAIN while somebody renames folders on the path; who never stops is an attacker.
@@ -116,6 +117,15 @@ class Root:
         if len(data) > limit:
             raise OSError(errno.EFBIG, f"larger than {limit} bytes", path)
         return data
+
+    def head(self, path: str, length: int) -> bytes:
+        """Read the first `length` bytes of a regular file, or all of a shorter one.
+
+        Raises:
+            OSError: as `open`.
+        """
+        with os.fdopen(self.open(path), "rb") as file:
+            return file.read(length)
 
     def write(self, path: str, data: bytes, *, mode: int = 0o644, replace: bool = True) -> None:
         """Write a whole file at once; its folders are made. Readers see the old file or the new one.
@@ -257,8 +267,11 @@ def _put(parent: int, draft: str, name: str, *, replace: bool) -> None:
     if replace:
         os.rename(draft, name, src_dir_fd=parent, dst_dir_fd=parent)
         return
-    os.link(draft, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
-    os.unlink(draft, dir_fd=parent)
+    # Not link and unlink: between the two the file has a second name, for which a reader refuses it.
+    names = (ctypes.c_char_p(os.fsencode(draft)), ctypes.c_char_p(os.fsencode(name)))
+    if _libc.renameat2(parent, names[0], parent, names[1], ctypes.c_uint(_RENAME_NOREPLACE)):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), name)
 
 
 def _entries(folder: int, prefix: str) -> Iterator[Entry]:

@@ -177,3 +177,35 @@ def _try_read(root: Root) -> bytes:
         return root.read("swap/secret.txt", 100)
     except OSError:
         return b""
+
+
+def test_the_head_of_a_file_is_read_without_the_rest(folder: Path) -> None:
+    with Root(folder) as root:
+        assert root.head("sub/note.txt", 3) == b"not"
+        assert root.head("sub/note.txt", 100) == b"note"
+        with pytest.raises(PermissionError):
+            root.head("../secret.txt", 3)
+
+
+def test_a_file_that_is_written_once_never_has_two_names(folder: Path) -> None:
+    """A reader refuses a second name, so a writer that links and unlinks would fail it now and then."""
+    stop = threading.Event()
+    failures: list[str] = []
+
+    def read() -> None:
+        with Root(folder) as root:
+            while not stop.is_set():
+                failures.extend(
+                    entry.path for entry in root.list() if entry.kind == "file" and entry.links > 1
+                )
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        with Root(folder) as root:
+            for number in range(1000):
+                root.write(f"{number}", b"x", replace=False)
+    finally:
+        stop.set()
+        reader.join()
+    assert failures == []

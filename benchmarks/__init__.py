@@ -1,0 +1,1 @@
+"""What Pratique costs, as ratios that were measured in one run."""

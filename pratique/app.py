@@ -1,0 +1,163 @@
+"""Where the parts are put together: settings in, a runtime out.
+
+Rules:
+- Everything that can be wrong with settings, policy, tools or database is found here, before the first call.
+- The first start puts the policy file in force. After that a file that differs is an error, unless the caller
+  says `apply_policy`: editing a file is not yet a decision.
+"""
+
+import os
+import pwd
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from pratique.capabilities.policy import Policy, refuse_old_casbin
+from pratique.capabilities.selftest import run_tests
+from pratique.errors import (
+    LedgerUnavailableError,
+    PolicyError,
+    PolicyNotInForceError,
+    SettingsError,
+    ToolDeclarationError,
+)
+from pratique.ledger import policies, queries
+from pratique.ledger.door import Ledger
+from pratique.ledger.recovery import settle
+from pratique.logs import configure_logs
+from pratique.runtime import Runtime
+from pratique.settings import Settings
+from pratique.tools.context import World
+from pratique.tools.execution import Executor
+from pratique.tools.registry import Registry, Tool
+
+log = structlog.get_logger("pratique")
+
+
+def open_runtime(
+    settings: Settings | Path | str | None = None,
+    *,
+    tools: Iterable[Tool] = (),
+    apply_policy: bool = False,
+    logs: bool = False,
+) -> Runtime:
+    """Return a runtime, ready to run calls. Use it as an async context manager.
+
+        async with pratique.open_runtime("pratique.toml") as runtime:
+            async with runtime.session(agent="support", user="kim@acme.example") as session:
+                outcome = await session.call("mail.list", {"folder": "inbox"})
+
+    Args:
+        settings: settings, or the path of a `pratique.toml`; left out, the one in this folder.
+        tools: declared tools, beside those of the modules that the settings name.
+        apply_policy: put the policy file in force if it differs from what is.
+        logs: set up Pratique's own logging; leave it to hosts that have theirs.
+
+    Raises:
+        ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        LedgerError: the log cannot be used.
+    """
+    refuse_old_casbin()
+    settings = settings if isinstance(settings, Settings) else Settings.load(settings)
+    secrets = settings.secret_values()
+    if logs:
+        known = [secret.get_secret_value() for secret in secrets.values()]
+        configure_logs(settings.log_level, settings.log_format, known)
+    registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    executor = Executor(world)
+    _demand_all(registry, world, executor)
+    ledger = open_ledger(settings, create=True)
+    try:
+        put_in_force(settings, ledger, registry, apply_policy=apply_policy)
+        for intent in settle(ledger):
+            log.warning(
+                "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
+            )
+        return Runtime(
+            ledger,
+            registry,
+            executor,
+            wait=settings.wait,
+            limits=(settings.arguments_bytes, settings.arguments_depth),
+            shadow_every=settings.shadow_every,
+        )
+    except BaseException:
+        ledger.close()
+        raise
+
+
+def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
+    """Return the ledger that the settings name.
+
+    Raises:
+        LedgerUnavailableError: there is none, and `create` is false.
+        LedgerError: it cannot be used.
+    """
+    folder = settings.path(settings.folder)
+    if not create and not (folder / "ledger.db").exists():
+        raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
+    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+
+
+def read_policy_file(settings: Settings, registry: Registry) -> Policy:
+    """Return the policy file, loaded, linted and through its own tests.
+
+    Raises:
+        SettingsError: there is no such file.
+        PolicyError: it has problems; all are listed.
+    """
+    path = settings.path(settings.policy)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
+    policy = Policy(text, path.name)
+    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+    if failed:
+        raise PolicyError(path.name, failed)
+    return policy
+
+
+def put_in_force(
+    settings: Settings, ledger: Ledger, registry: Registry, *, apply_policy: bool, applied_by: str = ""
+) -> int:
+    """Make the policy file the policy in force, if it may become that; return the epoch.
+
+    Raises:
+        PolicyNotInForceError: another policy is in force, and `apply_policy` is false.
+        PolicyError: the file has problems.
+        SettingsError: there is no file, and no policy in force.
+    """
+    current = ledger.read(queries.policy_in_force)
+    if current is not None and not apply_policy and not settings.path(settings.policy).exists():
+        return current.epoch
+    policy = read_policy_file(settings, registry)
+    if current is not None and current.digest == policy.digest:
+        return current.epoch
+    if current is not None and not apply_policy:
+        raise PolicyNotInForceError(
+            f"{settings.policy} ({policy.digest[:12]}) is not the policy in force "
+            f"(epoch {current.epoch}, {current.digest[:12]}). Put it in force with `pratique policy apply`, "
+            "or restore the file"
+        )
+    epoch = current.epoch if current else 0
+    return policies.apply(ledger, policy, applied_by or local_login(), epoch).epoch
+
+
+def local_login() -> str:
+    """Return who runs this process, by the system's user database: no variable can change it."""
+    try:
+        return f"local:{pwd.getpwuid(os.getuid()).pw_name}"
+    except KeyError:
+        return f"local:{os.getuid()}"
+
+
+def _demand_all(registry: Registry, world: World, executor: Executor) -> None:
+    """Raise for the first tool that this host could never run."""
+    for tool in registry:
+        lacking = world.lacks(tool.capability)
+        if lacking:
+            raise ToolDeclarationError(f"{tool.capability.name}: " + "; ".join(lacking))
+        executor.can_run(tool.capability)

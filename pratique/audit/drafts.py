@@ -1,0 +1,215 @@
+"""What each record says: drafts, built from the values that crossed the stages.
+
+Rules:
+- Identity, what ran, the decision, labels and result are in the record. Values are committed to, not held.
+- A draft has only what the record format allows: text, integers, lists, objects with ASCII keys.
+- Free text in a record is bounded, because the record is.
+"""
+
+from typing import Any
+
+from pratique.audit.record import Draft
+from pratique.model import (
+    CLEAN,
+    Allow,
+    Ask,
+    Call,
+    Decision,
+    Label,
+    OriginKind,
+    Outcome,
+    Permit,
+    Result,
+    Subject,
+    Unresolved,
+    clip,
+)
+
+MOST_LINEAGE = 32
+"""Sources that one record names."""
+
+
+def session_open(
+    subject: Subject,
+    policy: tuple[int, str],
+    model: str,
+    *,
+    vault_subject: str,
+    writer: str,
+    plan: list[str] | None,
+) -> Draft:
+    """Draft the record that opens a session. `policy` is the epoch and digest in force."""
+    return {
+        "type": "session.open",
+        **subject.facts,
+        "epoch": policy[0],
+        "policy_digest": policy[1],
+        "model": clip(model),
+        "subject": vault_subject,
+        "context": CLEAN.facts,
+        "writer": writer,
+        "plan": plan,
+    }
+
+
+def session_resume(subject: Subject, writer: str) -> Draft:
+    """Draft the record by which another process takes a session over: from now on, only it may write."""
+    return {"type": "session.resume", **subject.facts, "writer": writer}
+
+
+def session_close(subject: Subject, final_action: str) -> Draft:
+    """Draft the record that closes a session."""
+    return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
+
+
+def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
+    """Draft the record that puts a policy in force."""
+    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+
+
+def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
+    """Draft the question to a person."""
+    return {
+        "type": "approval.proposed",
+        **_what(call),
+        **ask.facts,
+        "ticket": ticket,
+        "card_digest": card_digest,
+        "needs": [need.model_dump() for need in ask.needs],
+        "context": call.request.context.facts,
+        "wait_s": ask.wait_s,
+        "use_within_s": ask.use_within_s,
+    }
+
+
+def voted(ticket: str, session: str, voter: str, vote: str, reason: str) -> Draft:
+    """Draft one person's answer."""
+    return {
+        "type": "approval.vote",
+        "session": session,
+        "ticket": ticket,
+        "voter": voter,
+        "vote": vote,
+        "reason": clip(reason),
+    }
+
+
+def decided(ticket: str, session: str, state: str, approvers: list[str], reason: str) -> Draft:
+    """Draft the end of a question: `approved` or `rejected`."""
+    return {
+        "type": "approval.decided",
+        "session": session,
+        "ticket": ticket,
+        "state": state,
+        "approvers": approvers,
+        "reason": clip(reason),
+    }
+
+
+def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
+    """Draft the end of a question that nobody answered (`expired`) or that no longer applies (`void`)."""
+    return {
+        "type": "approval.expired",
+        "session": session,
+        "ticket": ticket,
+        "state": state,
+        "reason": reason,
+    }
+
+
+def intent(call: Call, decision: Allow, writer: str) -> Draft:
+    """Draft the intent: on disk before the effect."""
+    return {
+        "type": "call.intent",
+        **_what(call),
+        **decision.facts,
+        "writer": writer,
+        "grants": [rule for rule, _ in decision.grants],
+    }
+
+
+def denied(call: Call | Unresolved, decision: Decision) -> Draft:
+    """Draft a denial: one record, nothing ran."""
+    what = _what(call) if isinstance(call, Call) else _asked(call)
+    return {
+        "type": "call.outcome",
+        **what,
+        **decision.facts,
+        "outcome": "denied",
+        "error": clip(decision.because),
+    }
+
+
+def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | None) -> Draft:
+    """Draft the outcome of what ran. `context` is the session's label, when this result raised it."""
+    draft = {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": outcome.status.value,
+        "error": clip(outcome.error),
+        "dur_us": result.duration_us,
+        "level": result.level.value,
+        "bytes_in": len(permit.call.request.args_json),
+        "bytes_out": len(result.value_json),
+        "label_out": outcome.label.facts,
+    }
+    if permit.intent is not None:
+        draft["intent"] = permit.intent
+    if context is not None:
+        draft["context"] = context.facts
+    return draft
+
+
+def unknown(of: Draft, error: str) -> Draft:
+    """Draft the outcome of an intent whose process died: nobody knows whether it took effect."""
+    kept = {key: value for key, value in of.items() if key not in _OWN_TO_THE_INTENT}
+    return {
+        **kept,
+        "type": "call.outcome",
+        "intent": of["seq"],
+        "outcome": "unknown",
+        "error": error,
+    }
+
+
+_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
+
+
+def _what(call: Call) -> dict[str, Any]:
+    return {
+        **call.request.subject.facts,
+        **call.capability.facts,
+        "call_id": call.request.call_id,
+        "confidentiality": call.label.facts["confidentiality"],
+        "taint": call.taint.value,
+        "lineage": _lineage(call),
+        "digest": call.digest,
+    }
+
+
+def _lineage(call: Call) -> list[str]:
+    """Return the sources from outside that the arguments carry: "every call that this e-mail touched"."""
+    if not call.judged.origins:
+        return []
+    foreign = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
+    found = {
+        clip(origin.source.id)
+        for origin in call.judged.origins
+        if origin.source is not None and origin.kind in foreign
+    }
+    return sorted(found)[:MOST_LINEAGE]
+
+
+def _asked(call: Unresolved) -> dict[str, Any]:
+    return {
+        **call.request.subject.facts,
+        "call_id": call.request.call_id,
+        "tool": clip(call.request.tool),
+        "tool_digest": "",
+        "tier": "",
+        "confidentiality": "",
+        "taint": "",
+        "lineage": [],
+        "digest": call.digest,
+    }

@@ -1,0 +1,30 @@
+"""The command line: `pratique VERB`. Each verb is a file; this one puts them under one name.
+
+Rules:
+- Every reading verb has `--json`. Results go to standard output, everything else to standard error.
+- Exit codes: 0 fine; 1 the answer is no; 2 it could not be done, and one line says why; 3 unanchored.
+"""
+
+import typer
+
+from pratique.cli import approvals, audit, demo, policy, serve, trace
+
+app = typer.Typer(
+    name="pratique",
+    help="The runtime between AI agents and the tools they call.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
+)
+app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
+app.add_typer(policy.app, name="policy")
+app.add_typer(approvals.app, name="approvals")
+app.add_typer(trace.app, name="trace")
+app.add_typer(audit.app, name="audit")
+
+
+def main() -> None:
+    """Run the command line; the console script's entry."""
+    app()

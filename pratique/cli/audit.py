@@ -1,0 +1,129 @@
+"""`pratique audit`: is the log whole, and what does it say?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from pratique.app import open_ledger
+from pratique.audit.chain import Head, Report, Verdict
+from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
+from pratique.cli.trace import moment
+from pratique.errors import SettingsError, UnknownSessionError
+from pratique.ledger import queries
+from pratique.ledger.verification import verify_file
+from pratique.settings import Settings
+
+app = typer.Typer(help="Verify and read the log.", no_args_is_help=True)
+
+EXIT_CODES = {Verdict.OK: 0, Verdict.BROKEN: 1, Verdict.UNANCHORED: 3}
+STYLES = {Verdict.OK: "bold green", Verdict.BROKEN: "bold red", Verdict.UNANCHORED: "bold yellow"}
+
+File = Annotated[Path | None, typer.Option("--ledger", help="A ledger file, instead of the configured one.")]
+
+
+@app.command("verify")
+def verify(
+    config: ConfigOption = None,
+    *,
+    head: Annotated[str | None, typer.Option(help="A head that you kept: SEQ:HEX.")] = None,
+    ledger: File = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that no record was changed, removed or reordered.
+
+    A log says nothing about its own end. Keep a head somewhere else (`pratique audit head`) and give it here;
+    without one the answer is UNANCHORED: what is there fits together, but the tail may have been cut.
+
+    Exit codes: 0 OK, 1 BROKEN, 3 UNANCHORED, 2 it could not be checked.
+
+    Example: `pratique audit verify --head 17:9f86d081…`
+    """
+    with reporting_errors():
+        settings = Settings.load(config)
+        path = ledger or settings.path(settings.folder) / "ledger.db"
+        report = verify_file(path, read_head(head))
+    if as_json:
+        print_json(report.model_dump(mode="json"))
+    else:
+        print_report(report)
+    raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+@app.command("head")
+def head(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
+    """Print the head of the log, to be kept where the log's owner cannot change it.
+
+    Example: `pratique audit head > /mnt/elsewhere/head`
+    """
+    with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
+        found = ledger.read(queries.head)
+    print_json(found.model_dump()) if as_json else typer.echo(str(found))
+
+
+@app.command("show")
+def show(seq: Annotated[int, typer.Argument(help="A record's number.")], config: ConfigOption = None) -> None:
+    """Print one record as it is stored.
+
+    Example: `pratique audit show 17`
+    """
+    with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
+        record = ledger.read(lambda connection: queries.record(connection, seq))
+        if record is None:
+            raise UnknownSessionError(f"there is no record {seq}")
+    print_json(record)
+
+
+@app.command("tail")
+def tail(
+    config: ConfigOption = None,
+    *,
+    most: Annotated[int, typer.Option("-n", help="How many records.")] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the newest records, oldest first.
+
+    Example: `pratique audit tail -n 50`
+    """
+    with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
+        records = ledger.read(lambda connection: queries.last_records(connection, most))
+    if as_json:
+        print_json(records)
+        return
+    table = Table("seq", "time", "type", "agent", "tool", "outcome", box=None, header_style="dim")
+    for record in records:
+        outcome = record.get("outcome") or record.get("state") or record.get("vote") or ""
+        cells = (record.get("agent", ""), record.get("tool", ""), outcome)
+        table.add_row(str(record["seq"]), moment(record["ts_us"]), record["type"], *cells)
+    console.print(table)
+
+
+def read_head(text: str | None) -> Head | None:
+    """Return the head that the text names.
+
+    Raises:
+        SettingsError: it names none.
+    """
+    try:
+        return Head.parse(text) if text else None
+    except ValueError as problem:
+        raise SettingsError(f"--head: {problem}") from None
+
+
+def print_report(report: Report) -> None:
+    """Print what verification found, on one screen."""
+    console.print(Text.assemble((report.verdict.value, STYLES[report.verdict]), f"  {_sentence(report)}"))
+    console.print(Text(f"head    {report.head}", style="dim"), soft_wrap=True)
+    if report.anchor is not None:
+        console.print(Text(f"against {report.anchor}", style="dim"), soft_wrap=True)
+
+
+def _sentence(report: Report) -> str:
+    if report.verdict is Verdict.BROKEN:
+        where = f"record {report.broken_at}: " if report.broken_at else ""
+        return f"{where}{report.problem}"
+    if report.verdict is Verdict.UNANCHORED:
+        return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
+    return f"{report.records} records, unchanged and in order, up to and beyond the head given"

@@ -1,0 +1,118 @@
+"""`pratique demo`: the example, played at a terminal, with the log verified at the end.
+
+Rules:
+- It needs nothing: no network, no settings, no model. It leaves nothing, unless `--keep` says where.
+- Exit code 0: the log is whole (and the tampering, if asked for, was found); 1: it is not.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+
+from pratique.audit.chain import Report, Verdict
+from pratique.cli.console import FAILED, JsonOption, fail, print_json, reporting_errors
+from pratique.cli.demo_play import Played, play, set_the_stage, what_changed
+from pratique.cli.demo_screen import Screen
+from pratique.cli.demo_tamper import tamper
+from pratique.ledger.verification import verify_file
+from pratique.settings import Settings
+
+INTERRUPTED = 130
+
+
+class Said(StrEnum):
+    """The answer to every question."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+@contextmanager
+def _folder(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        yield keep
+        return
+    with tempfile.TemporaryDirectory(prefix="pratique-demo-") as folder:
+        yield Path(folder)
+
+
+def demo(
+    *,
+    answer: Annotated[Said | None, typer.Option(help="Give this answer to every question.")] = None,
+    hijacked: Annotated[
+        bool, typer.Option("--hijacked/--both", help="Only the run in which the agent obeys a mail.")
+    ] = False,
+    tampering: Annotated[
+        bool, typer.Option("--tamper", help="Change one byte in a copy of the log, and look for it.")
+    ] = False,
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep everything in this new folder.", metavar="DIR")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Watch an agent work through a support mailbox, and answer for its writes.
+
+    It runs twice: as it was meant, and after it believed what a mail told it. Each call is shown with its
+    decision. Each write stops, and shows exactly what would run; you say yes or no.
+
+    Example: `pratique demo --answer reject --tamper`
+    """
+    if answer is None and (as_json or not sys.stdin.isatty()):
+        fail("there is nobody to ask: give --answer approve or --answer reject")
+    screen = Screen(None if answer is None else answer is Said.APPROVE, quiet=as_json)
+    with reporting_errors(), _folder(keep) as folder:
+        settings = set_the_stage(folder)
+        screen.opens()
+        try:
+            played = anyio.run(lambda: play(settings, screen, clean=not hijacked, hijacked=True))
+        except (KeyboardInterrupt, EOFError):
+            fail("stopped; what was done until then is in the log", INTERRUPTED)
+        found = _conclude(screen, settings, played, tampering=tampering)
+        if as_json:
+            print_json(found)
+        elif keep is not None:
+            screen.say(f"Kept in {keep}. Go on with: pratique trace list -c {keep / 'pratique.toml'}", "dim")
+    if not found["as_it_should_be"]:
+        raise typer.Exit(FAILED)
+
+
+def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: bool) -> dict[str, Any]:
+    """Show what became of it all, and return it."""
+    world = what_changed(settings)
+    screen.changed(world)
+    for number, trace in enumerate(played.traces, 1):
+        screen.section(f"Trace {number} of {len(played.traces)}")
+        screen.trace(trace)
+    ledger = settings.path(settings.folder) / "ledger.db"
+    screen.section("audit verify")
+    whole = verify_file(ledger, played.head)
+    screen.report(whole)
+    found: dict[str, Any] = {
+        "traces": played.traces,
+        "world": world,
+        "verify": whole.model_dump(mode="json"),
+        "as_it_should_be": whole.verdict is Verdict.OK,
+    }
+    if tampering:
+        damaged = _tamper(screen, settings, ledger, played)
+        found["tampered"] = damaged.model_dump(mode="json")
+        found["as_it_should_be"] &= damaged.verdict is Verdict.BROKEN
+    return found
+
+
+def _tamper(screen: Screen, settings: Settings, ledger: Path, played: Played) -> Report:
+    screen.section("audit verify, on a copy with one byte changed")
+    change = tamper(ledger, settings.path(Path("tampered.db")))
+    screen.say(
+        f"record {change.seq}, byte {change.offset:,} of the file: “{change.before}” is “{change.after}” now"
+    )
+    report = verify_file(change.copy, played.head)
+    screen.report(report)
+    return report

@@ -1,0 +1,158 @@
+"""The play of `pratique demo`: a copy of the example, an agent in it, and what was seen of both.
+
+Rules:
+- The example is copied before it runs; what is installed, or checked out, is never written to.
+- The agent is the example's, unchanged. Its session is looked at on the way, and nothing is added to it.
+- A question goes to the audience at once; the answer goes through the same queue as every other answer.
+"""
+
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from email import message_from_bytes
+from email.policy import default
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pratique.app import open_runtime
+from pratique.approvals.card import Card
+from pratique.approvals.queue import Question
+from pratique.audit.chain import Head
+from pratique.cli.approvals import answer
+from pratique.errors import SettingsError
+from pratique.ledger import queries
+from pratique.model import Outcome, Status
+from pratique.runtime import Runtime
+from pratique.sessions.session import Session
+from pratique.sessions.trace import trace
+from pratique.settings import PREFIX, Settings
+
+MODULE = "pratique.examples.support.agent"
+USER = "kim@acme.example"
+
+
+class Answer(NamedTuple):
+    """What a person said."""
+
+    approve: bool
+    reason: str
+
+
+class Audience(Protocol):
+    """Who watches the play, and answers its questions."""
+
+    def begins(self, title: str, request: str) -> None:
+        """A run begins."""
+
+    def called(self, tool: str, args: Any, outcome: Outcome) -> None:
+        """A call came back."""
+
+    def answer(self, card: Card, question: Question) -> Answer:
+        """Return a person's answer to a question."""
+
+    def ends(self, output: str) -> None:
+        """A run ended with this final answer."""
+
+
+class Played(NamedTuple):
+    """What is left of a play: the trace of each run, and the head of the log after the last."""
+
+    traces: list[dict[str, Any]]
+    head: Head
+
+
+class Watched:
+    """A session as the agent sees it, with an audience.
+
+    Args:
+        session: the session.
+        runtime: what it belongs to.
+        audience: who watches.
+    """
+
+    def __init__(self, session: Session, runtime: Runtime, audience: Audience) -> None:
+        self._session, self._runtime, self._audience = session, runtime, audience
+        self._asked: dict[str, tuple[str, Any]] = {}
+
+    async def call(self, tool: str, args: Any = None) -> Outcome:
+        """Call a tool. If a person must agree, ask them before the outcome goes back."""
+        outcome = await self._session.call(tool, args, wait=0)
+        if outcome.status is Status.PENDING:
+            self._asked[outcome.ticket] = (tool, args)
+            self._ask(outcome.ticket)  # nothing else runs in this process: it may wait for a person
+        else:
+            self._audience.called(tool, args, outcome)
+        return outcome
+
+    async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
+        """Go on with a call that waited for a person."""
+        outcome = await self._session.redeem(ticket, wait=wait)
+        tool, args = self._asked[ticket]
+        self._audience.called(tool, args, outcome)
+        return outcome
+
+    def _ask(self, ticket: str) -> None:
+        queue = self._runtime.queue
+        said = self._audience.answer(queue.asked(ticket).card, queue.look(ticket))
+        answer(self._runtime.ledger, ticket, approve=said.approve, reason=said.reason)
+
+
+def set_the_stage(folder: Path) -> Settings:
+    """Copy the example into an empty folder, and return its settings.
+
+    Raises:
+        SettingsError: the folder is not empty, or a variable would lead the demo out of it.
+    """
+    stray = sorted(name for name in os.environ if name.startswith(PREFIX))
+    if stray:
+        raise SettingsError(f"{', '.join(stray)}: unset it for the demo, which has settings of its own")
+    if folder.exists() and any(folder.iterdir()):
+        raise SettingsError(f"{folder} is not empty; the demo starts in a new folder")
+    source = Path(str(importlib.import_module(MODULE).__file__)).parent
+    shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    return Settings.load(folder / "pratique.toml")
+
+
+async def play(settings: Settings, audience: Audience, *, clean: bool, hijacked: bool) -> Played:
+    """Let the agent run, as it was meant, hijacked, or one after the other."""
+    agent: Any = importlib.import_module(MODULE)
+    acts: list[tuple[str, Callable[[Any], Awaitable[str]]]] = []
+    acts += [("The agent as it was meant", agent.run)] if clean else []
+    acts += [("The same agent, hijacked by a mail", agent.run_hijacked)] if hijacked else []
+    traces = []
+    async with open_runtime(settings) as runtime:
+        for title, run in acts:
+            audience.begins(title, agent.REQUEST)
+            async with runtime.session(
+                agent="support",
+                user=USER,
+                request=agent.REQUEST,
+                model=agent.MODEL,
+                inputs={"mailbox": "support@acme.example", "example": title},
+            ) as session:
+                output = await run(Watched(session, runtime, audience))
+                session.finish(output)
+            audience.ends(output)
+            traces.append(_trace(runtime, session.id))
+        return Played(traces, runtime.ledger.read(queries.head))
+
+
+def what_changed(settings: Settings) -> dict[str, list[dict[str, str]]]:
+    """Return what the runs left in the world: mail that went out, drafts, and payments."""
+    roots = {name: settings.path(folder) for name, folder in settings.roots.items()}
+    return {
+        "sent": [_letter(path) for path in sorted(roots["outbox"].glob("*.eml"))],
+        "drafted": [_letter(path) for path in sorted(roots["drafts"].glob("*.eml"))],
+        "paid": [json.loads(path.read_bytes()) for path in sorted(roots["payments"].glob("*.json"))],
+    }
+
+
+def _letter(path: Path) -> dict[str, str]:
+    message = message_from_bytes(path.read_bytes(), policy=default)
+    return {"to": str(message["To"]), "subject": str(message["Subject"])}
+
+
+def _trace(runtime: Runtime, session: str) -> dict[str, Any]:
+    return runtime.ledger.read(lambda connection: trace(connection, runtime.ledger, session))

@@ -1,0 +1,209 @@
+"""What `pratique demo` shows at a terminal: each call on a line, each question as its card.
+
+Rules:
+- Text from outside is shown as text: clipped to the line, hidden characters visible, never as markup.
+- The card is the very card that the approval binds to, drawn as `pratique approvals show` draws it.
+- At a terminal that is not one (a pipe), nothing is asked and nothing is coloured.
+"""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from rich.box import Box
+from rich.console import Console
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from pratique.approvals.card import Card, visible
+from pratique.approvals.queue import Question
+from pratique.audit.chain import Report
+from pratique.cli.approvals import card_panel
+from pratique.cli.audit import print_report
+from pratique.cli.console import console, stderr
+from pratique.cli.demo_play import Answer
+from pratique.model import Outcome, Reason, Status
+
+LONGEST_GIST = 200
+ORDERS = "NOTE TO THE ASSISTANT"
+
+OPENING = (
+    "An agent works through the support mailbox of a small shop. It reads on its own, as far as the policy "
+    "lets it. Each of its writes stops, and shows exactly what would run: the card is made of the validated "
+    "arguments, never of the agent's words."
+)
+
+LEFT = Box("    \n┃   \n    \n┃   \n    \n    \n┃   \n    \n")
+"""A line at the left, and nothing else."""
+
+_TELLING = ("subject", "title", "name")
+
+
+class Screen:
+    """The audience at a terminal.
+
+    Args:
+        fixed: the answer to every question; None asks the person.
+        quiet: show nothing, because standard output belongs to a program.
+    """
+
+    def __init__(self, fixed: bool | None, *, quiet: bool) -> None:
+        self._fixed = fixed
+        self._out = Console(quiet=True) if quiet else console
+        self._number = 0
+
+    def opens(self) -> None:
+        """Say what will be seen, before anything is."""
+        self._out.print()
+        self._out.print(Padding(Text(OPENING), (0, 2)))
+
+    def begins(self, title: str, request: str) -> None:
+        """Say which run begins, and what the user asked for."""
+        self._number = 0
+        self._out.print()
+        self._out.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+        self._out.print(Padding(Text(f"“{request}”", style="italic dim"), (0, 2, 1, 2)))
+
+    def called(self, tool: str, args: Any, outcome: Outcome) -> None:
+        """Show a call on one line, and beneath it why it did not run, or what was wrong with what it read."""
+        self._number += 1
+        line = Table.grid(padding=(0, 1), expand=True)
+        line.add_column(width=3, justify="right", style="dim")
+        line.add_column(width=15, no_wrap=True)
+        line.add_column(ratio=1, no_wrap=True, overflow="ellipsis", style="dim")
+        line.add_column(justify="right", no_wrap=True)
+        line.add_row(str(self._number), Text(tool), Text(_gist(args, outcome)), _verdict(outcome))
+        self._out.print(line)
+        if outcome.status is not Status.DONE:
+            self._beneath(outcome.error.removeprefix("denied: "), "red")
+            return
+        for problem in outcome.value.get("problems", ()):
+            self._beneath(problem, "yellow")
+        self._orders(str(outcome.value.get("body", "")))
+
+    def answer(self, card: Card, question: Question) -> Answer:
+        """Show the card and return the person's answer."""
+        self._out.print()
+        self._out.print(Padding(card_panel(card, question), (0, 0, 0, 2)))
+        if self._fixed is None:
+            return self._ask()
+        self._out.print(
+            Text("  --answer approve: yes" if self._fixed else "  --answer reject: no", style="cyan")
+        )
+        return Answer(self._fixed, "" if self._fixed else "--answer reject was given")
+
+    def ends(self, output: str) -> None:
+        """Show the agent's own account of its run."""
+        self._out.print()
+        self._out.print(Padding(Text.assemble(("the agent says  ", "dim"), visible(output)), (0, 2)))
+
+    def changed(self, world: dict[str, list[dict[str, str]]]) -> None:
+        """Show what is different in the world now."""
+        self.section("What left the house")
+        table = Table.grid(padding=(0, 2))
+        table.add_column(style="dim")
+        table.add_column(overflow="fold")
+        for payment in world["paid"]:
+            amount = f"{payment['amount']} {payment['currency']}"
+            table.add_row(
+                "paid", Text(visible(f"{amount} for order {payment['order']} to {payment['account']}"))
+            )
+        for kind in ("sent", "drafted"):
+            for letter in world[kind]:
+                table.add_row(kind, Text(visible(f"“{letter['subject']}” to {letter['to']}")))
+        if not any(world.values()):
+            table.add_row("", Text("nothing"))
+        self._out.print(Padding(table, (0, 2)))
+
+    def section(self, title: str) -> None:
+        """Begin a part of what comes after the runs."""
+        self._out.print()
+        self._out.print(Rule(Text(title, style="bold"), align="left", style="dim"))
+
+    def say(self, text: str, style: str = "") -> None:
+        """Print one line of ours."""
+        self._out.print(Padding(Text(text, style=style), (0, 2)))
+
+    def trace(self, found: dict[str, Any]) -> None:
+        """Print a trace as JSON: what operators look for, with one line a call."""
+        calls = found["tool_calls"]
+        self._out.print(Text("{"))
+        for key in ("trace_id", "user_id", "model", "policy", "inputs"):
+            self._out.print(Text(f'  "{key}": {_json(found[key])},'), soft_wrap=True)
+        self._out.print(Text('  "tool_calls": ['))
+        for place, call in enumerate(calls):
+            entry = {key: call[key] for key in ("tool", "args", "decision", "approved_by")}
+            comma = "" if place == len(calls) - 1 else ","
+            self._out.print(Text(f"    {_json(entry)}{comma}"), soft_wrap=True)
+        self._out.print(Text("  ],"))
+        self._out.print(Text(f'  "output": {_json(found["output"])},'), soft_wrap=True)
+        self._out.print(Text(f'  "final_action": {_json(found["final_action"])}'), soft_wrap=True)
+        self._out.print(Text("}"))
+
+    def report(self, report: Report) -> None:
+        """Show what verification found."""
+        if not self._out.quiet:
+            print_report(report)
+
+    def _beneath(self, text: str, style: str) -> None:
+        self._out.print(Padding(Text(visible(text), style=style), (0, 2, 0, 4)))
+
+    def _orders(self, body: str) -> None:
+        """Show what a mail tells the agent to do, where one does."""
+        _, mark, orders = body.partition(ORDERS)
+        if mark:
+            text = Text(visible(mark + orders).strip(" \n-"), style="magenta")
+            self._out.print(Padding(Panel(text, box=LEFT, border_style="magenta"), (0, 2, 0, 3)))
+
+    def _ask(self) -> Answer:
+        with _interruptible():
+            while True:
+                word = stderr.input(Text("  approve? y/n  ", style="bold")).strip().lower()
+                if word in {"y", "yes"}:
+                    return Answer(approve=True, reason="")
+                if word in {"n", "no"}:
+                    reason = stderr.input(Text("  why not?  ", style="bold")).strip()
+                    return Answer(approve=False, reason=reason or "no reason was given at the prompt")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end a prompt at once: asyncio's own handler would wait for the line to be entered."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _verdict(outcome: Outcome) -> Text:
+    """Return the decision on a call, and whose or which rule's it was."""
+    if outcome.approved_by:
+        return Text.assemble(("approved ", "cyan"), (", ".join(outcome.approved_by), "dim"))
+    if outcome.status is Status.DENIED:
+        rules = "" if outcome.ticket else _rules(outcome.reasons, "deny")
+        return Text.assemble(("rejected" if outcome.ticket else "deny", "bold red"), (rules, "dim"))
+    return Text.assemble((outcome.decision, "green"), (_rules(outcome.reasons, "allow"), "dim"))
+
+
+def _rules(reasons: tuple[Reason, ...], effect: str) -> str:
+    return "".join(f" {reason.rule}" for reason in reasons if reason.effect == effect and reason.rule)
+
+
+def _gist(args: Any, outcome: Outcome) -> str:
+    """Return what a call was about: the title of what it read, or else its arguments."""
+    value = outcome.value if isinstance(outcome.value, dict) else {}
+    for name in _TELLING:
+        if value.get(name):
+            return visible(str(value[name]).replace("\n", " "))[:LONGEST_GIST]
+    pairs = args.items() if isinstance(args, dict) else ()
+    return visible(", ".join(f"{name}={_json(value)}" for name, value in pairs))[:LONGEST_GIST]
+
+
+def _json(value: Any) -> str:
+    return visible(orjson.dumps(value).decode())

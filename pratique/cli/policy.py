@@ -1,0 +1,373 @@
+"""`pratique policy`: check, test, explain, who-can, diff, apply.
+
+Rules:
+- A policy is named by its file, or `in-force` for the one that the ledger says decides now.
+- Only `apply` puts anything in force, and it is what it showed, whatever became of the file meanwhile.
+- Exit code 0: all is well. 1: problems, failed tests, no consent or (`--exit-code`) differences. 2: it could
+  not be done.
+"""
+
+import getpass
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from pratique.app import open_ledger
+from pratique.audit.canonical import canonical
+from pratique.capabilities.diff import Direction, diff, direction_of
+from pratique.capabilities.explain import Hint, explain, hints, who_can
+from pratique.capabilities.manifest import microseconds
+from pratique.capabilities.policy import Policy
+from pratique.capabilities.selftest import access_for, coverage, run_tests
+from pratique.capabilities.snapshot import Snapshot
+from pratique.cli.console import (
+    FAILED,
+    ConfigOption,
+    JsonOption,
+    complain,
+    fail,
+    load_settings,
+    print_json,
+    reporting_errors,
+    say,
+)
+from pratique.cli.policy_shown import (
+    say_if_no_tools,
+    show_changes,
+    show_explanation,
+    show_reach,
+    show_report,
+    show_tests,
+    test_row,
+)
+from pratique.errors import PolicyError, SettingsError
+from pratique.ledger import policies
+from pratique.model import Capability, Taint
+from pratique.settings import Settings
+from pratique.tools.registry import Registry, Tool
+
+IN_FORCE = "in-force"
+
+app = typer.Typer(
+    name="policy",
+    help="Look at, test and apply the policy that decides what agents may do.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+)
+
+PolicyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        "-p",
+        metavar="FILE|in-force",
+        help="Which policy.",
+        show_default="the file that the settings name",
+    ),
+]
+AtOption = Annotated[
+    datetime | None,
+    typer.Option(
+        "--at",
+        formats=["%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M", "%Y-%m-%d"],
+        metavar="TIME",
+        help="The moment to ask for; 2026-12-01T06:00Z or 2026-12-01.",
+        show_default="now",
+    ),
+]
+
+
+@app.command()
+@reporting_errors()
+def check(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Policy files; left out, the settings' own."),
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Load a policy, and print every problem and hint on a line that names its key.
+
+    A problem keeps the policy from loading. A hint (a pattern that matches no declared tool, a rule that no
+    test covers, an exception that expired) does not.
+
+        pratique policy check policy.toml
+    """
+    settings = load_settings(config)
+    tools = _tools(settings)
+    reports = [_check(file, tools) for file in files or [settings.path(settings.policy)]]
+    if as_json:
+        print_json(reports)
+    else:
+        for report in reports:
+            show_report(report)
+    if any(report["problems"] for report in reports):
+        raise typer.Exit(FAILED)
+
+
+@app.command(name="test")
+@reporting_errors()
+def run_own_tests(
+    policy: PolicyOption = None, config: ConfigOption = None, *, as_json: JsonOption = False
+) -> None:
+    """Run the policy's own `[[test]]` rows, and say which rules they cover.
+
+    pratique policy test --policy policy.toml
+    """
+    settings = load_settings(config)
+    tools = _tools(settings)
+    loaded = _load(settings, policy).policy
+    results = run_tests(loaded, tools)
+    uncovered = list(coverage(results, loaded))
+    if as_json:
+        print_json(
+            {
+                "policy": loaded.digest,
+                "tests": [test_row(result) for result in results],
+                "uncovered": uncovered,
+            }
+        )
+    else:
+        show_tests(results, uncovered, len(loaded.rules))
+        say_if_no_tools(tools)
+    if not all(result.passed for result in results):
+        raise typer.Exit(FAILED)
+
+
+@app.command(name="explain")
+@reporting_errors()
+def explain_command(
+    agent: Annotated[str, typer.Argument(help="Who asks.")],
+    tool: Annotated[str, typer.Argument(help="What for.")],
+    args: Annotated[str, typer.Argument(help="The arguments, a JSON object.")] = "{}",
+    taint: Annotated[Taint, typer.Option(help="How near text from outside came.")] = Taint.NONE,
+    at: AtOption = None,
+    policy: PolicyOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how one call would be decided, by which rules, and what stood in the way of the others.
+
+    pratique policy explain support billing.refund '{"amount": 80, "currency": "EUR"}' --taint context
+    """
+    settings = load_settings(config)
+    declared = _declared(_tools(settings), tool)
+    snapshot = _load(settings, policy)
+    arguments = _arguments(args, settings)
+    invalid = _invalid(declared, arguments)
+    access = access_for(snapshot.policy, agent, declared.capability, taint.value)
+    found = explain(snapshot, access, arguments, _moment(at))
+    if as_json:
+        print_json({**found.model_dump(mode="json"), "invalid_arguments": invalid})
+        return
+    show_explanation(found)
+    if invalid:
+        complain(f"note: {tool} refuses these arguments before any rule is looked at: {invalid}", "yellow")
+
+
+@app.command(name="who-can")
+@reporting_errors()
+def who_can_command(
+    tool: Annotated[str, typer.Argument(help="A tool, or a pattern as in a rule: `mail.*`, `*`.")],
+    at: AtOption = None,
+    policy: PolicyOption = None,
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """List what each agent's calls of a tool come to, at every taint level, and by which rules.
+
+    `allow/deny` means that the arguments decide; `explain` says how.
+
+        pratique policy who-can billing.refund
+    """
+    settings = load_settings(config)
+    tools = _capabilities(_tools(settings))
+    found = who_can(_load(settings, policy).policy, tools, tool, _moment(at))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        fail(f"no declared tool matches {tool!r}, or the policy has no agent")
+    show_reach(found)
+
+
+@app.command(name="diff")
+@reporting_errors()
+def diff_command(
+    before: Annotated[str, typer.Argument(metavar="[A]", help="A file, or `in-force`.")] = IN_FORCE,
+    after: Annotated[
+        str | None, typer.Argument(metavar="[B]", help="A file, or `in-force`; left out, the settings' file.")
+    ] = None,
+    config: ConfigOption = None,
+    *,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 when anything differs.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Name every agent, tool and taint level for which two policies answer differently, and which way.
+
+    It is exact for the declared tools: what is not named does not change.
+
+        pratique policy diff in-force policy.toml
+    """
+    settings = load_settings(config)
+    tools = _tools(settings)
+    changes = diff(_load(settings, before).policy, _load(settings, after).policy, _capabilities(tools))
+    if as_json:
+        print_json({"direction": direction_of(changes), "cells": changes})
+    else:
+        show_changes(changes)
+        say_if_no_tools(tools)
+    if changes and exit_code:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@reporting_errors()
+def apply(
+    config: ConfigOption = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Never ask; refuse what would have to be asked.")
+    ] = False,
+) -> None:
+    """Put the settings' policy file in force.
+
+    It must pass its own tests. What changes is shown, and unless it only gets tighter, you are asked.
+
+    Running processes take it up with their next call, and none decides by half of it.
+
+        pratique policy apply
+    """
+    settings = load_settings(config)
+    registry = _tools(settings)
+    policy = _load(settings, None).policy
+    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+    if failed:
+        raise PolicyError(settings.policy.name, failed)
+    with open_ledger(settings) as ledger:
+        current = policies.in_force(ledger)
+        if current.epoch and current.policy.digest == policy.digest:
+            say(f"nothing to do: {settings.policy} is in force (epoch {current.epoch})")
+            return
+        changes = diff(current.policy, policy, _capabilities(registry))
+        show_changes(changes)
+        say_if_no_tools(registry)
+        # Without tools there is nothing to compare by, which is not the same as no difference.
+        direction = direction_of(changes) if len(registry) else Direction.OTHER
+        _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
+        epoch = policies.apply(ledger, policy, f"local:{getpass.getuser()}", current.epoch).epoch
+    say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
+
+
+# --- what the verbs share ---------------------------------------------------------------------------------
+
+
+def _tools(settings: Settings) -> Registry:
+    return Registry.from_modules(settings.tools, settings.base)
+
+
+def _capabilities(tools: Registry) -> list[Capability]:
+    return [tool.capability for tool in tools]
+
+
+def _load(settings: Settings, named: str | None) -> Snapshot:
+    """Return the policy that is named: a file, `in-force`, or, for None, the settings' file."""
+    if named == IN_FORCE:
+        return _in_force(settings)
+    path = Path(named) if named is not None else settings.path(settings.policy)
+    return Snapshot(Policy(_text(path), str(named or path.name)), 0)
+
+
+def _in_force(settings: Settings) -> Snapshot:
+    folder = settings.path(settings.folder)
+    if not (folder / "ledger.db").exists():
+        return Snapshot(Policy(policies.NOTHING, "the empty policy"), 0)
+    with open_ledger(settings) as ledger:
+        return policies.in_force(ledger)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
+
+
+def _declared(tools: Registry, name: str) -> Tool:
+    found = tools.get(name)
+    if found is None:
+        known = (
+            ", ".join(sorted(tool.capability.name for tool in tools))
+            or "none; name their modules in pratique.toml"
+        )
+        fail(f"there is no tool {name!r} (declared: {known})")
+    return found
+
+
+def _arguments(text: str, settings: Settings) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as problem:
+        fail(f"ARGS is not JSON: {problem}")
+    if not isinstance(value, dict):
+        fail("ARGS is not a JSON object, like '{\"amount\": 80}'")
+    canonical(value, most_bytes=settings.arguments_bytes)
+    return value
+
+
+def _invalid(tool: Tool, arguments: dict[str, Any]) -> str:
+    try:
+        tool.arguments.model_validate_json(orjson.dumps(arguments), strict=True)
+    except ValueError as problem:
+        return "; ".join(line.strip() for line in str(problem).splitlines()[1:3])
+    return ""
+
+
+def _moment(at: datetime | None) -> int:
+    if at is None:
+        return time.time_ns() // 1000
+    return microseconds(at if at.tzinfo else at.replace(tzinfo=UTC))
+
+
+def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) -> None:
+    """Ask a person, unless the change only tightens, or is the first policy, or they said yes beforehand.
+
+    Raises:
+        typer.Exit: nobody agreed; nothing was changed.
+    """
+    if yes or first or direction in {Direction.SAME, Direction.TIGHTER}:
+        return
+    if no_input:
+        fail("not applied: the change is not only tighter; look at it and say --yes", FAILED)
+    if not typer.confirm("Put it in force?", err=True):
+        fail("not applied: nothing was changed", FAILED)
+
+
+def _check(file: Path, tools: Registry) -> dict[str, Any]:
+    """Return what there is to say about one file."""
+    report: dict[str, Any] = {"file": str(file), "digest": "", "problems": [], "hints": []}
+    try:
+        policy = Policy(_text(file), file.name)
+    except PolicyError as problem:
+        return {**report, "problems": list(problem.problems)}
+    results = run_tests(policy, tools) if len(tools) else []
+    found: Iterator[Hint] = hints(policy, _capabilities(tools), results, _moment(None))
+    return {
+        **report,
+        "digest": policy.digest,
+        "problems": [result.line for result in results if not result.passed],
+        "hints": [hint.line for hint in found],
+    }

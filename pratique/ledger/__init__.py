@@ -1,0 +1,1 @@
+"""Where it stays: the one door through which state changes."""

@@ -1,0 +1,147 @@
+"""The ledger: open it, commit to it, read from it. Nothing else in Pratique touches the database.
+
+Rules:
+- Whatever changes, changes through `commit`. Reading never waits for writing.
+- Opening creates what is missing, refuses what is newer, and takes a writer's lock.
+"""
+
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self, TypeVar
+
+import anyio.to_thread
+import orjson
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.exc import DatabaseError
+
+from pratique.errors import LedgerCorruptError
+from pratique.ledger import tables as t
+from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
+from pratique.ledger.sequencer import Answer, Entry, Sequencer
+from pratique.ledger.vault import Sealing, Vault
+from pratique.ledger.writers import Writer
+
+T = TypeVar("T")
+
+Clock = Callable[[], int]
+
+
+def wall_clock() -> int:
+    """Return the time, microseconds since the epoch."""
+    return time.time_ns() // 1000
+
+
+class Ledger:
+    """One log and what lies beside it, in one folder: `ledger.db`, `vault.key`, `writers/`.
+
+    Args:
+        folder: made when it is not there.
+        clock: gives the time, microseconds since the epoch.
+        most_waiting: how many entries may wait to be written before calls are denied.
+
+    Raises:
+        LedgerUnavailableError: the folder cannot be written.
+        LedgerVersionError: a newer Pratique wrote it.
+        LedgerCorruptError: its parts do not fit each other.
+    """
+
+    def __init__(self, folder: Path, *, clock: Clock = wall_clock, most_waiting: int = 10_000) -> None:
+        self.path = folder / "ledger.db"
+        self.clock = clock
+        prepare(self.path)
+        self.vault = Vault.at(folder / "vault.key")
+        self._reader = reader_engine(self.path)
+        self._writing = writer_engine(self.path)
+        self.log = self._name()
+        self.writer = Writer(folder / "writers")
+        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, most_waiting)
+
+    async def commit(self, entry: Entry) -> Answer:
+        """Commit an entry and return once it is on disk; see `Sequencer.commit`."""
+        return await self._sequencer.commit(entry)
+
+    def commit_now(self, entry: Entry) -> Answer:
+        """Commit an entry from a thread without an event loop."""
+        return self._sequencer.commit_now(entry)
+
+    def read(self, query: Callable[[Connection], T]) -> T:
+        """Return what `query` finds in one consistent view of the ledger.
+
+        Raises:
+            LedgerUnavailableError: the database cannot be read.
+            LedgerCorruptError: what is stored is no text or JSON any more.
+        """
+        try:
+            with self._reader.connect() as connection, connection.begin():
+                return query(connection)
+        except DatabaseError as problem:
+            raise unavailable(problem, self.path) from problem
+        except (UnicodeDecodeError, orjson.JSONDecodeError) as problem:
+            raise LedgerCorruptError(f"{self.path}: what is stored cannot be read ({problem})") from problem
+
+    async def query(self, query: Callable[[Connection], T]) -> T:
+        """As `read`, in a thread, so that the event loop goes on."""
+        return await anyio.to_thread.run_sync(self.read, query)
+
+    async def know(self, subject: str) -> None:
+        """Make sure that the subject's vault key exists and is in memory."""
+        if self.vault.knows(subject):
+            return
+        await self.commit(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
+        await self.query(lambda connection: self.learn(connection, subject))
+
+    def learn(self, connection: Connection, subject: str) -> bool:
+        """Take the subject's key into memory; return False when there is none (any more)."""
+        if self.vault.knows(subject):
+            return True
+        wrapped = connection.execute(
+            select(t.vault_keys.c.wrapped).where(t.vault_keys.c.subject == subject)
+        ).scalar()
+        if wrapped is None:
+            return False
+        self.vault.learn(subject, wrapped)
+        return True
+
+    def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
+        """Return commitments and ciphertext for an entry; see `Vault.seal`."""
+        return self.vault.seal(subject, about, values)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in force, as the last transaction saw it: a hint to look, never a reason to permit."""
+        return self._sequencer.epoch
+
+    @property
+    def batches(self) -> int:
+        """How many transactions this process has committed."""
+        return self._sequencer.batches
+
+    def close(self) -> None:
+        """Commit what waits, then let go of everything."""
+        self._sequencer.close()
+        self._reader.dispose()
+        self._writing.dispose()
+        self.writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _name(self) -> str:
+        """Return the log's name; give it one when it is new."""
+        try:
+            with self._writing.connect() as connection, immediate(connection):
+                name = connection.execute(select(t.log.c.name)).scalar()
+                if name is None:
+                    if connection.execute(select(t.records.c.seq).limit(1)).first() is not None:
+                        raise LedgerCorruptError(f"{self.path}: records without a log name")
+                    name = f"log_{secrets.token_hex(8)}"
+                    connection.execute(insert(t.log).values(id=1, name=name))
+                return str(name)
+        except (DatabaseError, sqlite3.Error, UnicodeDecodeError) as problem:
+            raise unavailable(problem, self.path) from problem

@@ -1,0 +1,178 @@
+"""What must still be true at the moment of commit. Each guard is looked at inside the transaction.
+
+Rules:
+- A guard reads, it never writes. It returns None, or in one line what is no longer true.
+- Every decision that rests on a state which may change has its guard here; an entry names the ones it needs.
+"""
+
+from typing import NamedTuple, Protocol
+
+from sqlalchemy import Connection, select
+
+from pratique.ledger import tables as t
+
+OPEN = "proposed"
+APPROVED = "approved"
+
+
+class Moment(NamedTuple):
+    """What a guard may look at: the transaction, the epoch in force in it, and its time."""
+
+    connection: Connection
+    epoch: int
+    now_us: int
+
+
+class Guard(Protocol):
+    """One condition on the commit."""
+
+    def refuses(self, moment: Moment) -> str | None:
+        """Return why the entry must not be committed, or None."""
+
+
+class EpochIs(NamedTuple):
+    """The policy that decided is still the one in force."""
+
+    epoch: int
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        if moment.epoch == self.epoch:
+            return None
+        return f"the policy changed from epoch {self.epoch} to {moment.epoch}"
+
+
+class CallIsNew(NamedTuple):
+    """No intent for this very call is in the log: it runs once.
+
+    `rerun`: the tool takes an idempotency key, so an intent whose outcome is unknown does not count.
+    """
+
+    session: str
+    call: str
+    digest: str
+    rerun: bool = False
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        state = moment.connection.execute(
+            select(t.calls.c.state).where(
+                t.calls.c.session == self.session,
+                t.calls.c.call == self.call,
+                t.calls.c.digest == self.digest,
+            )
+        ).scalar()
+        if state is None or (self.rerun and state == "unknown"):
+            return None
+        return f"the call {self.call} has run already ({state})"
+
+
+class CallIsOpen(NamedTuple):
+    """The intent has no outcome yet."""
+
+    intent: int
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        state = moment.connection.execute(
+            select(t.calls.c.state).where(t.calls.c.intent_seq == self.intent)
+        ).scalar()
+        return None if state == "started" else f"intent {self.intent} is {state or 'not there'}"
+
+
+class ApprovalUsable(NamedTuple):
+    """The approval is a yes to this very call, unused, under this policy, and not too old.
+
+    `rerun`: as in `CallIsNew`; the yes was used by a run whose outcome is unknown.
+    """
+
+    ticket: str
+    digest: str
+    card_digest: str
+    epoch: int
+    rerun: bool = False
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        row = moment.connection.execute(
+            select(t.approvals).where(t.approvals.c.ticket == self.ticket)
+        ).one_or_none()
+        if row is None or not (row.state == APPROVED or (self.rerun and row.state == "unknown")):
+            return f"{self.ticket} is {'not there' if row is None else row.state}, not approved"
+        if (row.digest, row.card_digest, row.epoch) != (self.digest, self.card_digest, self.epoch):
+            return f"{self.ticket} was given for another call, card or policy"
+        if moment.now_us >= row.use_until_us:
+            return f"{self.ticket} was not used in time"
+        return None
+
+
+class ApprovalIs(NamedTuple):
+    """The approval is in this state and has this many votes: compare-and-swap for whoever answers it."""
+
+    ticket: str
+    state: str
+    votes: int
+    in_time: bool = True
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        row = moment.connection.execute(
+            select(t.approvals).where(t.approvals.c.ticket == self.ticket)
+        ).one_or_none()
+        if row is None or row.state != self.state:
+            return f"{self.ticket} is {'not there' if row is None else row.state}"
+        if row.votes != self.votes:
+            return f"{self.ticket} was voted on in the meantime"
+        if self.in_time and moment.now_us >= row.wait_until_us:
+            return f"{self.ticket} has waited too long"
+        return None
+
+
+class NotAskedYet(NamedTuple):
+    """No approval waits, or is ready to be used, for this very call."""
+
+    session: str
+    call: str
+    digest: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        ticket = moment.connection.execute(
+            select(t.approvals.c.ticket).where(
+                t.approvals.c.session == self.session,
+                t.approvals.c.call == self.call,
+                t.approvals.c.digest == self.digest,
+                t.approvals.c.state.in_((OPEN, APPROVED)),
+            )
+        ).scalar()
+        return None if ticket is None else f"{ticket} asks this already"
+
+
+class UsesLeft(NamedTuple):
+    """The counted exception has been used fewer than `most` times."""
+
+    rule: str
+    most: int
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        uses = moment.connection.execute(
+            select(t.grant_uses.c.uses).where(t.grant_uses.c.rule == self.rule)
+        ).scalar()
+        return None if (uses or 0) < self.most else f"{self.rule} has been used {uses} of {self.most} times"
+
+
+class SessionIsOpen(NamedTuple):
+    """The session is not closed, and no other process has taken it over (its label may have risen there)."""
+
+    session: str
+    writer: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        row = moment.connection.execute(
+            select(t.sessions.c.closed_us, t.sessions.c.writer).where(t.sessions.c.id == self.session)
+        ).one_or_none()
+        if row is None or row.closed_us:
+            return f"the session {self.session} is closed"
+        return None if row.writer == self.writer else f"the session {self.session} goes on in another process"

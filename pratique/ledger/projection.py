@@ -1,0 +1,234 @@
+"""Record → rows: the state tables as a function of the log.
+
+Rules:
+- The sequencer applies a record's rows in the transaction that appends it, and `rebuild` applies the same
+  function to every stored record. That is why the two cannot differ.
+- A record's type decides which function runs; a type that changes no state has none.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select, update
+
+from pratique.capabilities.labels import join
+from pratique.ledger import tables as t
+from pratique.model import Confidentiality, Integrity, Label
+
+Record = Mapping[str, Any]
+Project = Callable[[Connection, Record], None]
+
+
+def project(connection: Connection, record: Record) -> None:
+    """Bring the state tables up to date with one record."""
+    change = _CHANGES.get(record["type"])
+    if change is not None:
+        change(connection, record)
+
+
+def changes_state(record: Record) -> bool:
+    """Return whether `project` would do anything: the hot path asks first."""
+    if record["type"] == "call.outcome":
+        return "intent" in record or "context" in record
+    return record["type"] in _CHANGES
+
+
+def empty(connection: Connection) -> None:
+    """Delete all state, before it is rebuilt."""
+    for table in t.STATE:
+        connection.execute(delete(table))
+
+
+def _policy_load(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.policies).values(
+            epoch=record["epoch"],
+            digest=record["policy_digest"],
+            applied_by=record["applied_by"],
+            ts_us=record["ts_us"],
+        )
+    )
+
+
+def _session_open(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.sessions).values(
+            id=record["session"],
+            trace_id=record["trace_id"],
+            agent=record["agent"],
+            tenant=record["tenant"],
+            subject=record["subject"],
+            **_columns(Label.model_validate(record["context"])),
+            writer=record["writer"],
+            opened_us=record["ts_us"],
+            closed_us=0,
+        )
+    )
+
+
+def _session_resume(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.sessions).where(t.sessions.c.id == record["session"]).values(writer=record["writer"])
+    )
+
+
+def _session_close(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.sessions).where(t.sessions.c.id == record["session"]).values(closed_us=record["ts_us"])
+    )
+
+
+def _call_intent(connection: Connection, record: Record) -> None:
+    # A tool that takes an idempotency key may run again after an unknown outcome: that intent is replaced.
+    connection.execute(
+        delete(t.calls).where(
+            t.calls.c.session == record["session"],
+            t.calls.c.call == record["call_id"],
+            t.calls.c.digest == record["digest"],
+        )
+    )
+    connection.execute(
+        insert(t.calls).values(
+            session=record["session"],
+            call=record["call_id"],
+            digest=record["digest"],
+            tool=record["tool"],
+            agent=record["agent"],
+            state="started",
+            writer=record["writer"],
+            ticket=record["ticket"],
+            intent_seq=record["seq"],
+            outcome_seq=0,
+        )
+    )
+    if record["ticket"]:
+        _set_approval(connection, record["ticket"], state="started")
+    for rule in record["grants"]:
+        _count_use(connection, rule)
+
+
+def _call_outcome(connection: Connection, record: Record) -> None:
+    if "intent" in record:
+        connection.execute(
+            update(t.calls)
+            .where(t.calls.c.intent_seq == record["intent"])
+            .values(state=record["outcome"], outcome_seq=record["seq"])
+        )
+        if record["ticket"]:
+            state = "unknown" if record["outcome"] == "unknown" else "finished"
+            _set_approval(connection, record["ticket"], state=state)
+    if "context" in record:
+        _raise_context(connection, record["session"], record["context"])
+
+
+def _raise_context(connection: Connection, session: str, context: Mapping[str, Any]) -> None:
+    """Join the session's label with a record's: two processes that serve one session cannot lower it."""
+    row = connection.execute(select(t.sessions).where(t.sessions.c.id == session)).one()
+    joined = join(stored_label(row), Label.model_validate(context))
+    connection.execute(update(t.sessions).where(t.sessions.c.id == session).values(**_columns(joined)))
+
+
+def stored_label(row: Any) -> Label:
+    """Return the label in a row of `sessions`."""
+    return Label(
+        integrity=Integrity(row.integrity),
+        confidentiality=Confidentiality(row.confidentiality),
+        sources=frozenset(orjson.loads(row.sources)),
+    )
+
+
+def _columns(label: Label) -> dict[str, str]:
+    return {
+        "integrity": label.integrity.value,
+        "confidentiality": label.confidentiality.value,
+        "sources": orjson.dumps(sorted(label.sources)).decode(),
+    }
+
+
+def _approval_proposed(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.approvals).values(
+            ticket=record["ticket"],
+            session=record["session"],
+            call=record["call_id"],
+            digest=record["digest"],
+            card_digest=record["card_digest"],
+            epoch=record["epoch"],
+            agent=record["agent"],
+            tool=record["tool"],
+            tier=record["tier"],
+            # Sorted, as in the record: what is rebuilt from its bytes must be the same text.
+            needs=orjson.dumps(record["needs"], option=orjson.OPT_SORT_KEYS).decode(),
+            state="proposed",
+            reason="",
+            decided_by="[]",
+            votes=0,
+            proposed_seq=record["seq"],
+            proposed_us=record["ts_us"],
+            wait_until_us=record["ts_us"] + record["wait_s"] * 1_000_000,
+            use_within_s=record["use_within_s"],
+            use_until_us=0,
+        )
+    )
+
+
+def _approval_vote(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.votes).values(
+            ticket=record["ticket"],
+            voter=record["voter"],
+            vote=record["vote"],
+            reason=record["reason"],
+            ts_us=record["ts_us"],
+        )
+    )
+    connection.execute(
+        update(t.approvals)
+        .where(t.approvals.c.ticket == record["ticket"])
+        .values(votes=t.approvals.c.votes + 1)
+    )
+
+
+def _approval_decided(connection: Connection, record: Record) -> None:
+    within = connection.execute(
+        select(t.approvals.c.use_within_s).where(t.approvals.c.ticket == record["ticket"])
+    ).scalar_one()
+    _set_approval(
+        connection,
+        record["ticket"],
+        state=record["state"],
+        reason=record["reason"],
+        decided_by=orjson.dumps(record["approvers"]).decode(),
+        use_until_us=record["ts_us"] + within * 1_000_000,
+    )
+
+
+def _approval_expired(connection: Connection, record: Record) -> None:
+    _set_approval(connection, record["ticket"], state=record["state"], reason=record["reason"])
+
+
+def _set_approval(connection: Connection, ticket: str, **columns: Any) -> None:
+    connection.execute(update(t.approvals).where(t.approvals.c.ticket == ticket).values(**columns))
+
+
+def _count_use(connection: Connection, rule: str) -> None:
+    raised = connection.execute(
+        update(t.grant_uses).where(t.grant_uses.c.rule == rule).values(uses=t.grant_uses.c.uses + 1)
+    )
+    if raised.rowcount == 0:
+        connection.execute(insert(t.grant_uses).values(rule=rule, uses=1))
+
+
+_CHANGES: Mapping[str, Project] = {
+    "policy.load": _policy_load,
+    "session.open": _session_open,
+    "session.resume": _session_resume,
+    "session.close": _session_close,
+    "call.intent": _call_intent,
+    "call.outcome": _call_outcome,
+    "approval.proposed": _approval_proposed,
+    "approval.vote": _approval_vote,
+    "approval.decided": _approval_decided,
+    "approval.expired": _approval_expired,
+}

@@ -1,0 +1,362 @@
+"""The one thread that writes: many entries, one transaction, one sync (group commit).
+
+Rules:
+- The thread takes whatever waits, commits it as one transaction, and only then answers each caller.
+- The head of the chain is read again in every transaction: other processes may append as well.
+- An entry is guards, records, values: all of them or none. One entry's refusal leaves the others alone.
+- If the transaction fails, every entry in it gets the error. Whether it reached the disk is then unknown to
+  the caller, so the caller must not act; recovery finds what did.
+- The queue is bounded. When it is full the caller is told at once. Nothing is ever dropped.
+"""
+
+import asyncio
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+import orjson
+from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from pratique.audit.record import GENESIS, Draft, Sealed, seal
+from pratique.errors import (
+    CanonicalError,
+    LedgerCorruptError,
+    LedgerFullError,
+    LedgerUnavailableError,
+    PratiqueError,
+)
+from pratique.ledger import tables as t
+from pratique.ledger.database import immediate, savepoint, unavailable
+from pratique.ledger.guards import Guard, Moment
+from pratique.ledger.projection import changes_state, project
+from pratique.ledger.vault import Sealing
+
+LARGEST_BATCH = 1024
+
+_HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
+_APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
+_KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
+
+
+class Entry(NamedTuple):
+    """What is committed together: records, the values they commit to, and what must still be true.
+
+    Attributes:
+        drafts: the records, in order.
+        values: for each draft, what the vault keeps for it, or None.
+        guards: conditions that are looked at inside the transaction.
+        blobs: SHA-256 (hex) → text that a record names.
+        keys: subject → wrapped key, stored unless the subject has one.
+    """
+
+    drafts: tuple[Draft, ...]
+    values: tuple[Sealing | None, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    blobs: tuple[tuple[str, bytes], ...] = ()
+    keys: tuple[tuple[str, bytes], ...] = ()
+
+
+class Receipt(NamedTuple):
+    """The entry is on disk: the number of its last record, that record's time and hash."""
+
+    seq: int
+    ts_us: int
+    leaf: bytes
+
+
+class Refused(NamedTuple):
+    """A guard said no; nothing of the entry was written."""
+
+    guard: Guard
+    why: str
+
+
+Answer = Receipt | Refused
+
+
+class _Item:
+    """An entry on its way, and who waits for it."""
+
+    __slots__ = ("answer", "delivered", "entry", "future", "loop")
+
+    def __init__(self, entry: Entry, loop: asyncio.AbstractEventLoop | None, future: Any) -> None:
+        self.entry, self.loop, self.future = entry, loop, future
+        self.answer: Answer | Exception | None = None  # not valid before `delivered`: the commit may fail
+        self.delivered = False
+
+    def deliver(self) -> None:
+        """Hand the answer to the waiter, in the waiter's own thread."""
+        self.delivered = True
+        if not self.future.done():
+            if isinstance(self.answer, Exception):
+                self.future.set_exception(self.answer)
+            else:
+                self.future.set_result(self.answer)
+
+
+class _Chain:
+    """The head of the chain inside one transaction, and the rows that will be appended to it."""
+
+    def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int) -> None:
+        self.log, self.seq, self.prev, self.ts_us, self.epoch = log, seq, prev, ts_us, epoch
+        self.rows: list[tuple[Any, ...]] = []
+        self.kept: list[tuple[Any, ...]] = []
+
+    def append(self, draft: Draft, values: Sealing | None) -> Sealed:
+        """Seal the draft at the head."""
+        sealed = seal(draft, log=self.log, seq=self.seq + 1, prev=self.prev, ts_us=self.ts_us)
+        where = (draft["type"], draft.get("session", ""), draft.get("call_id", ""))
+        self.rows.append((sealed.seq, *where, sealed.leaf, sealed.body))
+        if values is not None:
+            self.kept.append((sealed.seq, values.subject, values.sealed))
+        self.seq, self.prev = sealed.seq, sealed.leaf
+        return sealed
+
+    def mark(self) -> tuple[Any, ...]:
+        """Return what `restore` needs to take back what is appended from now on."""
+        return self.seq, self.prev, self.epoch, len(self.rows), len(self.kept)
+
+    def restore(self, mark: tuple[Any, ...]) -> None:
+        """Take back what was appended since `mark`."""
+        self.seq, self.prev, self.epoch, rows, kept = mark
+        del self.rows[rows:], self.kept[kept:]
+
+
+class Sequencer:
+    """Owns the writing connection and the thread that uses it.
+
+    Args:
+        engine: the engine of the connection that writes.
+        path: the database file, watched for being replaced.
+        log: the log's name.
+        clock: gives the time, microseconds since the epoch.
+        most_waiting: how many entries may wait.
+    """
+
+    def __init__(
+        self, engine: Engine, path: Path, log: str, clock: Callable[[], int], most_waiting: int = 10_000
+    ) -> None:
+        self._engine, self._path, self._log, self._clock = engine, path, log, clock
+        self._most_waiting = most_waiting
+        self._queue: SimpleQueue[_Item | None] = SimpleQueue()
+        self._connection: Connection | None = None
+        self._inode = _inode(path)
+        self._closed = False
+        self._closing = threading.Lock()
+        self.batches = 0
+        self.epoch = 0  # as last seen in a transaction
+        self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
+        self._thread.start()
+
+    async def commit(self, entry: Entry) -> Answer:
+        """Commit the entry; return once it is on disk, or was refused.
+
+        A cancellation that arrives meanwhile is kept until the caller's next await: whoever commits must
+        learn whether it happened.
+
+        Raises:
+            LedgerFullError: too many entries wait.
+            LedgerUnavailableError: the log cannot be written; whether the entry reached it is unknown.
+            CanonicalError: a draft is not a record.
+        """
+        loop = asyncio.get_running_loop()
+        item = _Item(entry, loop, loop.create_future())
+        self._put(item)
+        try:
+            return await item.future  # type: ignore[no-any-return]  # futures here are of two libraries
+        except asyncio.CancelledError:
+            return await _uncancelled(item, loop)
+
+    def commit_now(self, entry: Entry) -> Answer:
+        """Commit from a thread without an event loop; otherwise as `commit`."""
+        item = _Item(entry, None, Future())
+        self._put(item)
+        return item.future.result()  # type: ignore[no-any-return]  # as above
+
+    def close(self) -> None:
+        """Commit what waits, then let go of the file."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+
+    def _put(self, item: _Item) -> None:
+        if self._queue.qsize() >= self._most_waiting:
+            raise LedgerFullError(f"{self._most_waiting} entries wait for the log: back off, then call again")
+        with self._closing:
+            if self._closed:
+                raise LedgerUnavailableError("the ledger is closed")
+            self._queue.put(item)
+
+    def _work(self) -> None:
+        while True:
+            batch = self._take()
+            if batch:
+                self._commit(batch)
+                _answer(batch)
+            if self._closed and self._queue.empty():
+                break
+        self._disconnect()
+
+    def _take(self) -> list[_Item]:
+        batch = [self._queue.get()]
+        with contextlib.suppress(Empty):
+            while len(batch) < LARGEST_BATCH:
+                batch.append(self._queue.get_nowait())
+        return [item for item in batch if item is not None]
+
+    def _commit(self, batch: list[_Item]) -> None:
+        try:
+            self._same_file()
+            connection = self._connected()
+            with immediate(connection) as driver:
+                chain = self._head(driver)
+                for item in batch:
+                    item.answer = self._apply(connection, driver, chain, item.entry)
+                driver.executemany(_APPEND, chain.rows)
+                driver.executemany(_KEEP, chain.kept)
+            self.batches += 1
+            self.epoch = chain.epoch
+        except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
+            error = problem if isinstance(problem, PratiqueError) else unavailable(problem, self._path)
+            for item in batch:
+                item.answer = error
+            self._disconnect()
+
+    def _apply(
+        self, connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
+    ) -> Answer | Exception:
+        moment = Moment(connection, chain.epoch, chain.ts_us)
+        for guard in entry.guards:
+            why = guard.refuses(moment)
+            if why is not None:
+                return Refused(guard, why)
+        mark = chain.mark()
+        try:
+            if entry.blobs or entry.keys or any(map(changes_state, entry.drafts)):
+                with savepoint(driver):
+                    return _append_with_state(connection, chain, entry)
+            return _append(chain, entry)
+        except CanonicalError as problem:
+            chain.restore(mark)
+            return problem
+        except IntegrityError as problem:
+            chain.restore(mark)
+            return LedgerCorruptError(f"the state does not take this entry: {problem.orig}")
+
+    def _head(self, driver: sqlite3.Connection) -> _Chain:
+        row = driver.execute(_HEAD).fetchone()
+        now = self._clock()
+        if row is None:
+            return _Chain(self._log, 0, GENESIS, now, 0)
+        seq, leaf, body, epoch = row
+        return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0)
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        with contextlib.suppress(SQLAlchemyError):
+            if self._connection is not None:
+                self._connection.invalidate()
+                self._connection.close()
+        self._connection = None
+
+    def _same_file(self) -> None:
+        """Stop when the file was deleted or replaced: SQLite would go on writing to what nobody can read."""
+        if _inode(self._path) != self._inode:
+            raise LedgerUnavailableError(
+                f"{self._path} is no longer the file that was opened; calls are denied"
+            )
+
+
+def _append(chain: _Chain, entry: Entry) -> Receipt:
+    values = entry.values or (None,) * len(entry.drafts)
+    sealed = Sealed(chain.seq, chain.ts_us, chain.prev, b"")
+    for draft, kept in zip(entry.drafts, values, strict=True):
+        sealed = chain.append(draft, kept)
+    return Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
+
+
+def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> Receipt:
+    for digest, body in entry.blobs:
+        _add_missing(connection, t.blobs, digest=digest, body=body)
+    for subject, wrapped in entry.keys:
+        _add_missing(connection, t.vault_keys, subject=subject, wrapped=wrapped)
+    values = entry.values or (None,) * len(entry.drafts)
+    receipt = Receipt(chain.seq, chain.ts_us, chain.prev)
+    for draft, kept in zip(entry.drafts, values, strict=True):
+        sealed = chain.append(draft, kept)
+        project(connection, {**draft, "seq": sealed.seq, "ts_us": sealed.ts_us})
+        if draft["type"] == "policy.load":
+            chain.epoch = draft["epoch"]
+        receipt = Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
+    return receipt
+
+
+def _add_missing(connection: Connection, table: Table, **row: Any) -> None:
+    """Insert the row unless its first column's value is there; the transaction holds the only write lock."""
+    column, value = next(iter(row.items()))
+    if connection.execute(select(table.c[column]).where(table.c[column] == value)).first() is None:
+        connection.execute(insert(table).values(**row))
+
+
+async def _uncancelled(item: _Item, loop: asyncio.AbstractEventLoop) -> Answer:
+    """Wait for the answer although the task was cancelled; its next await gets the cancellation."""
+    while not item.delivered:
+        item.future = loop.create_future()
+        with contextlib.suppress(asyncio.CancelledError):
+            await item.future
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
+        task.cancel()
+    if isinstance(item.answer, Exception):
+        raise item.answer
+    return item.answer  # type: ignore[return-value]  # delivered, so it is not None
+
+
+async def let_cancellation_in() -> None:
+    """Let a cancellation that `commit` kept back arrive now, after the last commit of an operation.
+
+    Otherwise it would arrive in whatever the caller awaits next, outside of the time limit that sent it.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        await asyncio.sleep(0)
+
+
+def _answer(batch: list[_Item]) -> None:
+    """Wake every waiter: one call into each event loop, whatever the size of the batch."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
+    for item in batch:
+        if item.loop is None:
+            item.deliver()
+        else:
+            loops.setdefault(item.loop, []).append(item)
+    for loop, items in loops.items():
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and its waiters with it
+            loop.call_soon_threadsafe(_deliver, items)
+
+
+def _deliver(items: list[_Item]) -> None:
+    for item in items:
+        item.deliver()
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,143 @@
+"""The tables: the log, the vault beside it, and the state that is a view of the log.
+
+Rules:
+- `records` is the history. The state tables (`STATE`) hold nothing that cannot be rebuilt from it.
+- `vault` holds what the records only commit to, encrypted; a row may be erased, a record may not.
+- `blobs` holds texts that records name by their SHA-256 (policies).
+
+An attacker who can modify these tables can hide a pending approval or forge one until `pratique audit verify`
+or `pratique audit rebuild --check` is run; they cannot change `records` unseen by a holder of a head.
+"""
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
+
+metadata = MetaData()
+
+log = Table(
+    "log",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("type", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("leaf", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index("records_by_session", "session", "seq"),
+)
+
+vault = Table(
+    "vault",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("subject", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index("vault_by_subject", "subject"),
+)
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    Column("digest", Text, nullable=False),
+    Column("applied_by", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("trace_id", Text, nullable=False, unique=True),
+    Column("agent", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("integrity", Text, nullable=False),
+    Column("confidentiality", Text, nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("call", Text, primary_key=True),
+    Column("digest", Text, primary_key=True),
+    Column("tool", Text, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("writer", Text, nullable=False),
+    Column("ticket", Text, nullable=False),
+    Column("intent_seq", BigInteger, nullable=False),
+    Column("outcome_seq", BigInteger, nullable=False),
+    Index("calls_by_state", "state"),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("session", Text, nullable=False),
+    Column("call", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("card_digest", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("needs", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    Column("votes", Integer, nullable=False),
+    Column("proposed_seq", BigInteger, nullable=False),
+    Column("proposed_us", BigInteger, nullable=False),
+    Column("wait_until_us", BigInteger, nullable=False),
+    Column("use_within_s", Integer, nullable=False),
+    Column("use_until_us", BigInteger, nullable=False),
+    Index("approvals_by_call", "session", "call", "digest"),
+    Index("approvals_by_state", "state", "proposed_us"),
+)
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("voter", Text, primary_key=True),
+    Column("vote", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+)
+
+grant_uses = Table(
+    "grant_uses",
+    metadata,
+    Column("rule", Text, primary_key=True),
+    Column("uses", Integer, nullable=False),
+)
+
+STATE = (policies, sessions, calls, approvals, votes, grant_uses)
+"""Views of the log: emptied and filled again by `rebuild`."""

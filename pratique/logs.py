@@ -1,0 +1,71 @@
+"""What the program says while it runs: structured lines, without secrets.
+
+Rules:
+- JSON in service, coloured text at a terminal. Always to standard error: standard output is for results.
+- A call's lines carry its trace id and call id.
+- A processor takes secrets out of every line, whoever wrote it. Arguments and results are never logged.
+"""
+
+import logging
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any
+
+import structlog
+
+from pratique.redaction import SECRET_NAMES, redact
+
+Event = MutableMapping[str, Any]
+
+
+class Redactor:
+    """A structlog processor that takes secrets out of every value of a line.
+
+    Args:
+        known: secrets that the host has handed out.
+    """
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self._known = tuple(known)
+
+    def __call__(self, _: Any, __: str, event: Event) -> Event:
+        """Return the line without secrets."""
+        return {key: self._clean(key, value) for key, value in event.items()}
+
+    def _clean(self, key: str, value: Any) -> Any:
+        if SECRET_NAMES.search(key):
+            return "[redacted]"
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return {
+                redact(str(name), self._known): self._clean(str(name), item) for name, item in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._clean("", item) for item in value]
+        # A renderer would write anything else by its repr.
+        return redact(value if isinstance(value, str) else repr(value), self._known)
+
+
+def configure_logs(level: str = "info", form: str = "auto", secrets: Iterable[str] = ()) -> None:
+    """Set up logging for a process.
+
+    Args:
+        level: the least level that is written.
+        form: `json`, `text`, or `auto` (text at a terminal).
+        secrets: values that must not appear.
+    """
+    as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            Redactor(secrets),
+            structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )

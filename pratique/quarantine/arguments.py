@@ -1,0 +1,76 @@
+"""A call's arguments, leaf by leaf, with what each one decides.
+
+Rules:
+- The class that is declared for the longest path covering a leaf speaks for it; what is not declared is
+  content.
+- A reference (`{"$ref": …}`) is one leaf: what it stands for came from outside.
+- Names that the agent made up inside an argument (keys that are no plain word) are text like any other.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pratique.errors import ToolDeclarationError
+from pratique.model import ArgumentClass
+
+REFERENCE = "$ref"
+
+
+class Argument(NamedTuple):
+    """One leaf of the arguments: its path (`recipients[0]`), value, class, and the record type it selects."""
+
+    path: str
+    value: Any
+    wanted: ArgumentClass
+    record_type: str
+
+
+def leaves(arguments: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator[Argument]:
+    """Yield every leaf of the arguments in order, without recursion.
+
+    Args:
+        arguments: name → JSON value.
+        classes: generic path (`recipients[]`, or just `recipients`) → class word, `selector:message`.
+
+    Raises:
+        ToolDeclarationError: a class word is none of `ArgumentClass`.
+    """
+    todo = [(name, name, value) for name, value in list(arguments.items())[::-1]]
+    while todo:
+        path, generic, value = todo.pop()
+        if isinstance(value, dict) and not _is_reference(value):
+            for key in value:
+                if not str(key).replace("-", "_").isidentifier():
+                    yield _argument(f"{path}.{key}#key", generic, str(key), classes)
+            todo.extend(
+                (f"{path}.{key}", f"{generic}.{key}", item) for key, item in list(value.items())[::-1]
+            )
+        elif isinstance(value, list | tuple):
+            todo.extend((f"{path}[{i}]", generic + "[]", value[i]) for i in range(len(value) - 1, -1, -1))
+        else:
+            yield _argument(path, generic, value, classes)
+
+
+def _is_reference(value: Mapping[str, Any]) -> bool:
+    """Whether an object stands for withheld content."""
+    return isinstance(value.get(REFERENCE), str)
+
+
+def _argument(path: str, generic: str, value: Any, classes: Mapping[str, str]) -> Argument:
+    """Attach the declared class to a leaf."""
+    word, _, kind = _declared(generic, classes).partition(":")
+    try:
+        return Argument(path, value, ArgumentClass(word), kind)
+    except ValueError:
+        raise ToolDeclarationError(
+            f"sinks: {generic!r} has the class {word!r}; known are " + ", ".join(ArgumentClass)
+        ) from None
+
+
+def _declared(generic: str, classes: Mapping[str, str]) -> str:
+    """Return the class word of the longest declared path that covers a leaf."""
+    while generic:
+        if generic in classes:
+            return classes[generic]
+        generic = generic[:-2] if generic.endswith("[]") else generic.rpartition(".")[0]
+    return ArgumentClass.CONTENT

@@ -1,0 +1,226 @@
+"""Where did each argument come from? One session's answer, by matching values against all it was shown.
+
+    tracker = Tracker()
+    tracker.saw_request("Pay the bill in bill.txt")
+    tracker.saw_result("c1", "files.read", {"text": "…"}, {"text": "untrusted"})
+    origins = tracker.trace("bank.pay", {"to": "DE89 …"}, {"to": "dest"})
+
+Rules:
+- Trust is matched strictly, taint loosely (`vouched`, `foreign`).
+- The request and vouched values beat taint when a value stands in both; a long id that hostile text also
+  spells is taint.
+- An echo of our own clean argument is not a stranger's text; a write's own result vouches for nothing.
+- Whatever a bound leaves out counts as untrusted.
+- The same inputs in the same order give the same answers: a session is rebuilt by replaying them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pratique.capabilities.fields import Leaf, Shape, full_path
+from pratique.errors import ToolDeclarationError
+from pratique.origin import Origin, OriginKind, Source
+from pratique.quarantine.arguments import leaves
+from pratique.quarantine.confidential import Confidential
+from pratique.quarantine.foreign import Call, Foreign
+from pratique.quarantine.identify import identified
+from pratique.quarantine.limits import Limits
+from pratique.quarantine.needle import written
+from pratique.quarantine.normalise import loose
+from pratique.quarantine.seen import SawRequest, SawResult, Seen
+from pratique.quarantine.taking import Taking, echoes, is_clean
+from pratique.quarantine.tracing import Tracing
+from pratique.quarantine.vouched import Entry, Vouched
+
+_NOTHING = ("", None)
+
+
+class Tracker:
+    """One session's provenance. Not shared between sessions: taint crosses only inside values.
+
+    Args:
+        limits: what it may cost.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._vouched = Vouched(self.limits)
+        self._foreign = Foreign(self.limits)
+        self._confidential = Confidential(self.limits.confidential)
+        self._references: dict[str, Source] = {}
+        self._records = 0
+        self._shapes: dict[tuple[tuple[str, str], ...], Shape] = {}
+        self._shown = False
+        self._lost = False
+
+    @property
+    def exposed(self) -> bool:
+        """Whether the agent was shown text from outside, as far as can be told."""
+        return self._shown or self.saturated
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the bounds no longer cover everything: from then on, everything counts as tainted."""
+        return self._lost or self._foreign.saturated or self._confidential.saturated
+
+    def lose(self) -> None:
+        """Say that something was shown which can no longer be matched: from now on everything is tainted."""
+        self._lost = True
+
+    @property
+    def covers(self) -> str:
+        """What is indexed, in words, and what no longer is."""
+        kept = f"{self._foreign.fields} fields, {self._foreign.text_bytes} bytes from outside"
+        return f"{kept}; what came after that is not covered" if self.saturated else kept
+
+    @classmethod
+    def restore(cls, seen: Iterable[Seen], limits: Limits | None = None) -> "Tracker":
+        """Return the tracker that these inputs, in this order, lead to.
+
+        Args:
+            seen: what the session saw, as `SawRequest` and `SawResult`.
+            limits: the same limits as before.
+        """
+        tracker = cls(limits)
+        for event in seen:
+            tracker.saw(event)
+        return tracker
+
+    def saw(self, event: Seen) -> None:
+        """Take in one recorded input."""
+        if isinstance(event, SawRequest):
+            self._vouched.request(event.text)
+        else:
+            self._result(event, None)
+
+    def saw_request(self, text: str) -> None:
+        """Take in text that the user wrote, and nobody else. What it names is trusted.
+
+        Args:
+            text: the request, or a later turn of it.
+        """
+        self.saw(SawRequest(text=text))
+
+    def saw_result(  # noqa: PLR0913  # the facts of one call, by name
+        self,
+        call_id: str,
+        tool: str,
+        value: Any,
+        fields: Mapping[str, str],
+        *,
+        arguments: Mapping[str, Any] | None = None,
+        classes: Mapping[str, str] | None = None,
+        origins: Sequence[Origin] | None = None,
+        wrote: bool = False,
+        ids: Mapping[str, str] | None = None,
+        references: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take in a call's result: a value, or an error's text (which is untrusted: give no fields).
+
+        Args:
+            call_id: which call.
+            tool: which tool.
+            value: the JSON value.
+            fields: dotted path → label word (see `pratique.capabilities.fields`).
+            arguments: the call's arguments, so that echoes and records looked up by name are known for it.
+            classes: the arguments' classes.
+            origins: what `trace` said of these arguments; left out, they are traced here.
+            wrote: whether the call changed something: its result then vouches for nothing but new ids.
+            ids: generic record path (`messages[]`, `` for the result) → `email:{message_id}`, a name for its
+                source made from the record's own fields.
+            references: full path (`messages[0].body`) → reference, for what was withheld from the agent.
+
+        Raises:
+            ToolDeclarationError: a label or class word is unknown.
+        """
+        event = SawResult(
+            call_id=call_id,
+            tool=tool,
+            value=value,
+            fields=dict(fields),
+            arguments=dict(arguments or {}),
+            classes=dict(classes or {}),
+            wrote=wrote,
+            ids=dict(ids or {}),
+            references=dict(references or {}),
+        )
+        self._result(event, origins)
+
+    def trace(
+        self, tool: str, arguments: Mapping[str, Any], classes: Mapping[str, str], *, thorough: bool = False
+    ) -> tuple[Origin, ...]:
+        """Return where each leaf of the arguments came from, and each atom inside free text.
+
+        Args:
+            tool: the tool that would be called.
+            arguments: name → JSON value.
+            classes: name or generic path → class word; what is not declared is content.
+            thorough: look for spread-out letters as well. Reads the whole session, so only for a card.
+
+        Raises:
+            ToolDeclarationError: a class word is unknown; the message names the tool.
+        """
+        tracing = Tracing(
+            self.limits, self._vouched, self._foreign, self._confidential, self._references, thorough=thorough
+        )
+        try:
+            return tuple(origin for leaf in leaves(arguments, classes) for origin in tracing.of(leaf))
+        except ToolDeclarationError as error:
+            raise ToolDeclarationError(f"{tool}: {error}") from None
+
+    def _result(self, event: SawResult, origins: Sequence[Origin] | None) -> None:
+        """Take in a result: anchor its records, then each of its leaves by its label."""
+        if origins is None:
+            origins = self.trace(event.tool, event.arguments, event.classes) if event.arguments else ()
+        found = list(self._shape(event.fields).leaves(event.value))
+        first = self._records + 1
+        self._records = first + max((leaf.record for leaf in found), default=-1) + 1
+        self._anchor(event, found, first, origins)
+        call = self._foreign.call(Call(event.call_id, event.tool))
+        taking = Taking(event, call, first, echoes(event, origins))
+        names = identified(event.value, event.ids) if event.ids else {}
+        for leaf in found:
+            record = names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), ""))
+            self._leaf(leaf, taking, record)
+
+    def _shape(self, fields: Mapping[str, str]) -> Shape:
+        """Return the compiled declaration; a session uses few of them, again and again."""
+        key = tuple(fields.items())
+        shape = self._shapes.get(key)
+        if shape is None:
+            shape = self._shapes[key] = Shape(fields)
+        return shape
+
+    def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
+        """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
+        clean = all(is_clean(origin, exposed=self.exposed) for origin in origins)
+        said = any(origin.kind is not OriginKind.LITERAL for origin in origins)
+        alone = said and self._records == first + 1
+        if event.wrote or clean:
+            self._vouched.anchor(first)
+        if clean and (event.wrote or alone):
+            for record in range(first + 1, self._records + 1):
+                self._vouched.anchor(record)
+        texts = (
+            (first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str)
+        )
+        self._vouched.anchor_named(texts)
+
+    def _leaf(self, leaf: Leaf, taking: Taking, record_id: str) -> None:
+        """Take in one leaf by its label."""
+        if leaf.value in _NOTHING or isinstance(leaf.value, bool):
+            return
+        text, label = written(leaf.value), leaf.word.label
+        source = taking.source(full_path(leaf.path, leaf.places))
+        reference = taking.event.references.get(source.path)
+        if reference is not None:
+            self._references[reference] = source
+        if leaf.word.confidential:
+            self._confidential.add(loose(text), text, source)
+        if taking.repeats_clean(text):
+            return
+        if taking.vouches(text, label):
+            self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
+        if label.foreign:
+            self._shown = self._shown or reference is None
+            self._foreign.add(taking.call, leaf.path, leaf.places, text, record_id)

@@ -1,0 +1,135 @@
+"""How near untrusted text came to a call, and whether a person should be asked: two rules to choose from.
+
+Rules:
+- `strict`: every write asks, and everything that leaves once text from outside was shown.
+- `provenance`: in a session that text from outside reached, a call that leaves or changes something asks
+  when a
+  sink is tainted or unexplained. The conditions, and what each achieved, are in
+  docs/explanation/quarantine.md.
+- More untrusted text never makes a verdict milder.
+- A verdict is evidence for a policy: the policy decides what taint it lets pass.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from enum import StrEnum
+
+from pratique.model import ArgumentClass, Reason, Taint, Tier, Value
+from pratique.origin import Origin, OriginKind, Part, trusted
+
+_OUTSIDE = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
+
+
+class Rule(StrEnum):
+    """Which calls are held for a person."""
+
+    STRICT = "strict"
+    PROVENANCE = "provenance"
+
+
+class Verdict(Value):
+    """What provenance says of a call.
+
+    Attributes:
+        taint: how near untrusted text came, whatever the call's tier.
+        held: whether the rule would ask a person.
+        leaks: whether a confidential value would leave.
+        outside_plan: whether the host's plan does not hold the tool.
+        reasons: each why, in words.
+    """
+
+    taint: Taint
+    held: bool
+    leaks: bool = False
+    outside_plan: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+def judge(  # what a verdict depends on, by name
+    origins: Sequence[Origin],
+    tier: Tier,
+    *,
+    exposed: bool,
+    tool: str = "",
+    plan: Collection[str] | None = None,
+    rule: Rule = Rule.PROVENANCE,
+    identities: bool = False,
+) -> Verdict:
+    """Return the taint of a call and whether the rule holds it.
+
+    Args:
+        origins: what `Tracker.trace` said.
+        tier: what the call can do to the world.
+        exposed: `Tracker.exposed`.
+        tool: the tool's name, for the plan.
+        plan: the tools that this run may use, as the host said before anything untrusted was read; None for
+            no plan. Reading is never outside it.
+        rule: which rule.
+        identities: let participants of anchored records be destinations (opt-in, see `origin.trusted`).
+    """
+    reached = exposed or any(origin.kind is OriginKind.UNTRUSTED for origin in origins)
+    acts = tier is not Tier.READ
+    sinks = tuple(_sinks(origins, identities=identities)) if reached else ()
+    outside = plan is not None and acts and tool not in plan
+    reasons = (
+        *sinks,
+        *(_strict(tier, reached=reached) if rule is Rule.STRICT else ()),
+        *_plan(tool, outside=outside),
+    )
+    return Verdict(
+        taint=_taint(origins, reached=reached, sink=bool(sinks)),
+        held=acts and (outside or (bool(sinks) if rule is Rule.PROVENANCE else len(reasons) > len(sinks))),
+        leaks=any(origin.part is Part.CONFIDENTIAL for origin in origins),
+        outside_plan=outside,
+        reasons=reasons,
+    )
+
+
+def _taint(origins: Sequence[Origin], *, reached: bool, sink: bool) -> Taint:
+    """Return how near untrusted text came."""
+    if sink:
+        return Taint.SINK
+    if any(origin.kind in _OUTSIDE for origin in origins):
+        return Taint.ARGUMENT
+    return Taint.CONTEXT if reached else Taint.NONE
+
+
+def _sinks(origins: Sequence[Origin], *, identities: bool) -> Iterator[Reason]:
+    """Yield a reason for each value that decides where things go and is tainted or unexplained."""
+    for origin in origins:
+        if _decides(origin) and not trusted(origin, identities=identities):
+            yield Reason(rule="provenance", effect="ask", text=_explain(origin))
+
+
+def _decides(origin: Origin) -> bool:
+    """Whether an origin is of something that decides: a sink, a time, or an atom or secret anywhere."""
+    if origin.part in {Part.ATOM, Part.CONFIDENTIAL}:
+        return True
+    if origin.kind is OriginKind.LITERAL or origin.part is Part.PASSAGE:
+        return False
+    return origin.argument_class is not ArgumentClass.CONTENT
+
+
+def _explain(origin: Origin) -> str:
+    """Return one reason in words."""
+    if origin.part is Part.CONFIDENTIAL and origin.source is not None:
+        return f"{origin.argument} holds a confidential value of {origin.source.id}"
+    what = "" if origin.part is Part.WHOLE else f" holds {origin.value!r}, which"
+    led = ", of a record that text from outside may have led to" if origin.kind in _OF_RECORDS else ""
+    return f"{origin.argument} ({origin.argument_class}){what} {origin.words}{led}"
+
+
+_OF_RECORDS = {OriginKind.RECORD, OriginKind.AUTHORITY, OriginKind.INTERNAL}
+
+
+def _strict(tier: Tier, *, reached: bool) -> Iterator[Reason]:
+    """Yield the strict rule's reason."""
+    if tier in {Tier.WRITE, Tier.IRREVERSIBLE}:
+        yield Reason(rule="strict", effect="ask", text="every write asks")
+    elif tier is Tier.EGRESS and reached:
+        yield Reason(rule="strict", effect="ask", text="something leaves after text from outside was shown")
+
+
+def _plan(tool: str, *, outside: bool) -> Iterator[Reason]:
+    """Yield the reason of a call outside the plan."""
+    if outside:
+        yield Reason(rule="plan", effect="ask", text=f"{tool} is not in the plan of this session")

@@ -1,0 +1,258 @@
+"""One call, top to bottom. Read `Runtime.run` first: it is what Pratique is.
+
+Rules:
+- A call passes every stage in this order, whoever asks and through whichever door.
+- Nothing runs without a `Permit`; a permit comes from stage 4 only, and the run uses it up.
+- A result leaves after its record is on disk. What cannot be recorded is not returned.
+- What a decision rests on is looked at again in the transaction that commits it.
+- From stage 4 on, a record closes the call, whatever happens to the task that runs it.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self, Unpack
+
+import anyio.to_thread
+import orjson
+
+from pratique.approvals.queue import Question, Queue
+from pratique.capabilities.labels import foreign_fields
+from pratique.errors import LedgerUnavailableError
+from pratique.ledger import policies
+from pratique.ledger.door import Ledger
+from pratique.ledger.guards import CallIsNew, EpochIs
+from pratique.ledger.sequencer import Refused
+from pratique.model import (
+    Allow,
+    Answer,
+    Ask,
+    Call,
+    Decision,
+    Outcome,
+    Permit,
+    Request,
+    Result,
+    Status,
+    Unresolved,
+)
+from pratique.sessions.hosting import Hosting, SessionFacts
+from pratique.sessions.session import Session
+from pratique.stages.enforcement import Enforcement
+from pratique.stages.entries import Entries
+from pratique.stages.provenance import declared
+from pratique.stages.recall import recall
+from pratique.stages.release import denied, label_of, pending, ran_before
+from pratique.stages.resolve import resolve
+from pratique.tools.execution import Executor, Interrupted
+from pratique.tools.registry import Registry
+
+MOST_POLICY_CHANGES = 5
+"""How often one call looks at a policy that changes under it before it is given up."""
+
+
+class Runtime:
+    """Runs agents' calls. `pratique.open_runtime` puts it together; use it as an async context manager.
+
+    Args:
+        ledger: where everything is recorded.
+        registry: the tools that there are.
+        executor: what runs them.
+        wait: seconds that a call waits for a person when it does not say.
+        limits: bytes and depth of arguments.
+        shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        registry: Registry,
+        executor: Executor,
+        *,
+        wait: float = 0.0,
+        limits: tuple[int, int] = (256 * 1024, 32),
+        shadow_every: int = 10_000,
+    ) -> None:
+        self.ledger = ledger
+        self.registry = registry
+        self.queue = Queue(ledger)
+        self.enforcement = Enforcement(ledger, shadow_every)
+        self._executor = executor
+        self._entries = Entries(ledger)
+        self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
+        self._permits: dict[object, Permit] = {}
+
+    async def run(self, request: Request) -> Outcome:
+        """Take one request through all stages."""
+        call = self.resolve(request)  # 1 the tool, typed arguments, their labels
+        decision = self.decide(call)  # 2 Allow | Ask | Deny, with all reasons; no I/O
+        if isinstance(decision, Ask):
+            answer = await self.approve(call, decision)  # 3 a person answers; time passes,
+            decision = self.decide(call, answer)  # so decide again: the answer is now a fact
+        permit = await self.commit(call, decision)  # 4 one transaction: recheck, consume, intent
+        if isinstance(permit, Outcome):  # or on record: denied, waiting for a person, run before
+            return permit
+        result = await self.execute(permit)  # 5 the only effect
+        outcome = self.release(permit, result)  # 6 label, quarantine, withhold
+        return await self.close(permit, outcome, result)  # 7 on disk before it leaves
+
+    def resolve(self, request: Request) -> Call | Unresolved:
+        """1. Find the tool and validate the arguments."""
+        provenance = self._hosting.provenance(request.subject.session)
+        return resolve(request, self.registry, provenance, self.enforcement.snapshot.policy)
+
+    def decide(self, call: Call | Unresolved, answer: Answer | None = None) -> Decision:
+        """2. Decide by the policy in force."""
+        return self.enforcement.decide(call, answer)
+
+    async def approve(self, call: Call | Unresolved, ask: Ask) -> Answer:
+        """3. Put the question to people, and wait as long as the request says."""
+        return await self.queue.ask(_resolved(call), ask)
+
+    async def commit(self, call: Call | Unresolved, decision: Decision) -> Permit | Outcome:
+        """4. Make the decision final: a permit, or the recorded outcome of a call that does not run."""
+        for _ in range(MOST_POLICY_CHANGES):
+            if isinstance(decision, Ask):
+                return pending(call, decision)
+            if isinstance(decision, Allow):
+                call = _resolved(call)
+                if not call.capability.changes_the_world:
+                    return self._permit(call, decision, None)
+                done = await self.ledger.commit(self._entries.intent(call, decision))
+                if not isinstance(done, Refused):
+                    return self._permit(call, decision, done.seq)
+            else:
+                done = await self.ledger.commit(self._entries.denial(call, decision))
+                if not isinstance(done, Refused):
+                    return denied(call, decision, done.seq)
+            if isinstance(done.guard, CallIsNew):
+                return await self.recall(call.request) or ran_before(call)
+            stale = isinstance(done.guard, EpochIs)
+            decision = await self._decide_anew(call) if stale else self.enforcement.no(done.why)
+        raise LedgerUnavailableError(f"{call.request.call_id}: the policy keeps changing; call again")
+
+    async def execute(self, permit: Permit) -> Result:
+        """5. Run the tool, once for each permit. A cancellation is recorded before it goes on."""
+        if self._permits.get(permit.key) is not permit:
+            raise KeyError("this permit was not made by stage 4, or was used before")
+        del self._permits[permit.key]
+        tool = self.registry.get(permit.call.capability.name)
+        if tool is None or tool.capability.digest != permit.call.capability.digest:
+            return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
+        try:
+            return await self._executor.run(tool, permit.call)
+        except Interrupted as run:
+            await self.close(permit, self.release(permit, run.result), run.result)
+            raise run.cancellation from None
+
+    def release(self, permit: Permit, result: Result) -> Outcome:
+        """6. Label what comes out, remember it, withhold what must not be shown."""
+        call = permit.call
+        value = orjson.loads(result.value_json)
+        of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
+        fields = foreign_fields(value, of.shape)
+        if result.error and of.shape.foreign:
+            fields = {"error"}
+        outcome = Outcome(
+            call_id=call.request.call_id,
+            tool=call.capability.name,
+            tier=call.capability.tier,
+            status=result.status,
+            value=value,
+            error=result.error,
+            decision=permit.decision.word,
+            reasons=permit.decision.reasons,
+            ticket=permit.decision.ticket,
+            approved_by=permit.decision.approved_by,
+            label=label_of(call, fields),
+        )
+        return self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+
+    async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
+        """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
+        context = self._hosting.show(permit.call.request.subject.session, outcome.label)
+        done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        if not isinstance(done, Refused):
+            return outcome.model_copy(update={"record": done.seq})
+        if isinstance(done.guard, EpochIs):
+            return await self._close_anew(permit, outcome, result)
+        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}")
+
+    async def recall(self, request: Request) -> Outcome | None:
+        """Return what became of this very request, if it was made before; None if it may run."""
+        call = self.resolve(request)
+        return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def answer(self, ticket: str, voter: str, *, approve: bool, reason: str = "") -> Question:
+        """Record a person's answer to a question, by the policy in force; see `Queue.answer`.
+
+        Args:
+            ticket: from a pending outcome.
+            voter: who answers, as the host authenticated them.
+            approve: yes or no.
+            reason: why; a no must have one.
+        """
+
+        def record() -> Question:
+            members = policies.in_force(self.ledger).policy.members
+            return self.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
+
+        return await anyio.to_thread.run_sync(record)
+
+    def session(self, **facts: Unpack[SessionFacts]) -> AbstractAsyncContextManager[Session]:
+        """Open a session that ends with the block; see `SessionFacts`."""
+        return self._hosting.session(**facts)
+
+    async def open_session(self, **facts: Unpack[SessionFacts]) -> Session:
+        """Open a session that outlives this process, unless `Session.aclose` ends it; see `SessionFacts`."""
+        return await self._hosting.open(**facts)
+
+    async def resume_session(self, session: str) -> Session:
+        """Go on with a session that another process, or an earlier run, left open.
+
+        Raises:
+            SessionClosedError: there is no such session, or it has ended.
+        """
+        return await self._hosting.resume(session)
+
+    async def aclose(self) -> None:
+        """Commit what waits and let go of the ledger. Open sessions stay open, for another process."""
+        await anyio.to_thread.run_sync(self.ledger.close)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _permit(self, call: Call, decision: Allow, intent: int | None) -> Permit:
+        key = object()
+        permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
+        return permit
+
+    async def _decide_anew(self, call: Call | Unresolved) -> Decision:
+        """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""
+        await self.enforcement.refresh()
+        decision = self.decide(call)
+        if isinstance(decision, Ask):
+            decision = self.decide(call, await self.approve(call, decision))
+        return decision
+
+    async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
+        """The policy changed while a read ran: its result leaves only if the new one allows it too."""
+        await self.enforcement.refresh()
+        decision = self.decide(permit.call)
+        if isinstance(decision, Allow):
+            return await self.close(permit.model_copy(update={"decision": decision}), outcome, result)
+        why = f"the policy changed while it ran, and the result is withheld: {decision.because}"
+        final = await self.commit(permit.call, self.enforcement.no(why))
+        if isinstance(final, Permit):
+            raise TypeError("a denial became a permit")
+        return final
+
+
+def _resolved(call: Call | Unresolved) -> Call:
+    if isinstance(call, Unresolved):
+        raise TypeError(f"a call that was not resolved can only be denied: {call.problem}")
+    return call

@@ -1,0 +1,275 @@
+"""Sessions as the ledger keeps them: opened, taken over by another process, resumed at a ticket, ended.
+
+Rules:
+- The user, the trusted request and the host's inputs are committed to by a record and kept in the vault.
+- A session that goes on has the label that the ledger has for it, never less.
+- One process at a time writes for a session: whoever resumes it takes it over.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, Protocol, Required, TypedDict, Unpack
+
+from sqlalchemy import Connection
+
+from pratique.audit import drafts
+from pratique.audit.canonical import canonical
+from pratique.audit.record import Draft
+from pratique.capabilities.manifest import DEFAULT_TENANT
+from pratique.errors import LedgerCorruptError, PolicyError, SessionClosedError, UnknownTicketError
+from pratique.ledger import queries
+from pratique.ledger.door import Ledger
+from pratique.ledger.guards import Guard, SessionIsOpen
+from pratique.ledger.projection import stored_label
+from pratique.ledger.sequencer import Answer, Entry, Refused
+from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
+from pratique.sessions.session import Governor, Session
+from pratique.stages.enforcement import Enforcement
+from pratique.stages.memory import remember
+from pratique.stages.provenance import Declared, Provenance, declared
+from pratique.stages.recall import label_from
+from pratique.tools.registry import Registry
+
+LARGEST_INPUTS = 1024 * 1024
+
+
+class Found(NamedTuple):
+    """A session as it was left: who asks, the label of all that it was shown, and which process served it."""
+
+    subject: Subject
+    context: Label
+    writer: str
+
+
+class SessionFacts(TypedDict, total=False):
+    """What a host says about a session when it opens one.
+
+    Attributes:
+        agent: who asks, as the host authenticated it; the policy names it.
+        user: the person it acts for.
+        request: that person's own words: the only text that is trusted.
+        model: model and version that the agent runs on, as the host declares them.
+        inputs: what else an operator should find in the trace; JSON values.
+        trace_id: W3C trace id (32 hex digits), to join an existing trace.
+        plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
+            or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
+    """
+
+    agent: Required[str]
+    user: Required[str]
+    request: str
+    model: str
+    inputs: Mapping[str, Any]
+    trace_id: str
+    plan: str | Sequence[str]
+
+
+class Served(NamedTuple):
+    """A session that this process serves, and what it knows of where values came from."""
+
+    session: Session
+    provenance: Provenance
+
+
+class Host(Governor, Protocol):
+    """What hosting needs of the runtime."""
+
+    enforcement: Enforcement
+    registry: Registry
+
+
+class Hosting:
+    """Opens, resumes and ends sessions, and knows the ones that this process serves.
+
+    Args:
+        host: what runs their calls.
+        ledger: where they are kept.
+        wait: seconds that a call waits for a person when it does not say.
+        limits: bytes and depth of arguments.
+    """
+
+    def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
+        self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
+        self._serving: dict[str, Served] = {}
+
+    @asynccontextmanager
+    async def session(self, **facts: Unpack[SessionFacts]) -> AsyncIterator[Session]:
+        """Open a session and end it when the block ends."""
+        async with await self.open(**facts) as session:
+            yield session
+
+    async def open(self, **facts: Unpack[SessionFacts]) -> Session:
+        """Open a session.
+
+        Raises:
+            CanonicalError: the inputs are not JSON, or too large.
+            LedgerUnavailableError: it cannot be recorded.
+        """
+        snapshot = self._host.enforcement.snapshot
+        subject = _new_subject(facts, snapshot.policy.tenant_of(facts["agent"]) or DEFAULT_TENANT)
+        owner = self._ledger.vault.subject_id(subject.user)
+        await self._ledger.know(owner)
+        draft = drafts.session_open(
+            subject,
+            (snapshot.epoch, snapshot.policy.digest),
+            facts.get("model", ""),
+            vault_subject=owner,
+            writer=self._ledger.writer.id,
+            plan=self._plan(facts.get("plan")),
+        )
+        values = {
+            "user": subject.user.encode(),
+            "request": printable(facts.get("request", "")).encode(),
+            "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
+        }
+        await self._commit(draft, owner, values)
+        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        return self._serve(subject, CLEAN, provenance, resumed=False)
+
+    async def resume(self, session: str) -> Session:
+        """Take a session over from another process, or from an earlier run of this one.
+
+        Raises:
+            SessionClosedError: there is no such session, or it has ended.
+            LedgerCorruptError: its user was erased, or is not the one that was recorded.
+        """
+        while True:
+            found = await self._ledger.query(lambda connection: self._find(connection, session))
+            draft = drafts.session_resume(found.subject, self._ledger.writer.id)
+            # Between finding and taking it over it may have ended, or gone on elsewhere: look again.
+            guard = SessionIsOpen(found.subject.session, found.writer)
+            if not isinstance(await self._commit(draft, guards=(guard,)), Refused):
+                break
+        provenance = await self._ledger.query(
+            lambda connection: remember(connection, self._ledger, found.subject.session, self._declared)
+        )
+        return self._serve(found.subject, found.context, provenance, resumed=True)
+
+    async def reopen(self, session: Session, ticket: str, wait: float) -> Request:
+        """Return the request that a ticket stands for: the same arguments, under the label of that moment.
+
+        Raises:
+            UnknownTicketError: this session asked no such question.
+            LedgerCorruptError: the arguments were erased, or are not the ones that were recorded.
+        """
+        subject = session.subject
+        return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
+
+    async def end(self, session: Session, output: str, final_action: str) -> None:
+        """Record that a session is over, with its final answer; leave it be if it goes on elsewhere."""
+        self._serving.pop(session.id, None)
+        owner = self._ledger.vault.subject_id(session.subject.user)
+        values = {"output": printable(output).encode()}
+        draft = drafts.session_close(session.subject, final_action)
+        guard = SessionIsOpen(session.id, self._ledger.writer.id)
+        await self._commit(draft, owner, values, guards=(guard,))
+
+    def show(self, session: str, label: Label) -> Label | None:
+        """Raise a session's label by what it is shown; return the new one, if it rose."""
+        served = self._serving.get(session)
+        return served.session.context if served is not None and served.session.saw(label) else None
+
+    def provenance(self, session: str) -> Provenance:
+        """Return where a session's values came from; of one that is over, nothing can be explained."""
+        served = self._serving.get(session)
+        return served.provenance if served is not None else Provenance.lost()
+
+    def _declared(self, tool: str) -> Declared | None:
+        found = self._host.registry.get(tool)
+        return None if found is None else declared(found, self._host.enforcement.snapshot.policy)
+
+    def _plan(self, given: str | Sequence[str] | None) -> list[str] | None:
+        """Return the patterns of a plan, given as such or by its name in the policy.
+
+        Raises:
+            PolicyError: the policy has no plan of that name.
+        """
+        if not isinstance(given, str):
+            return None if given is None else list(given)
+        plans = self._host.enforcement.snapshot.policy.file.plans
+        if given not in plans:
+            raise PolicyError("session", [f"plan: the policy in force has no plan {given!r}"])
+        return list(plans[given])
+
+    def _serve(self, subject: Subject, context: Label, provenance: Provenance, *, resumed: bool) -> Session:
+        session = Session(
+            self._host,
+            self,
+            subject,
+            context=context,
+            resumed=resumed,
+            wait=self._wait,
+            limits=self._limits,
+        )
+        self._serving[session.id] = Served(session, provenance)
+        return session
+
+    async def _commit(
+        self,
+        draft: Draft,
+        owner: str = "",
+        values: Mapping[str, bytes] | None = None,
+        *,
+        guards: tuple[Guard, ...] = (),
+    ) -> Answer:
+        kept = self._ledger.seal(owner, queries.about(draft), values) if values else None
+        commitments = kept.commitments if kept else {}
+        return await self._ledger.commit(
+            Entry(drafts=({**draft, **commitments},), values=(kept,), guards=guards)
+        )
+
+    def _find(self, connection: Connection, session: str) -> Found:
+        row = queries.session(connection, session)
+        if row is None or row.closed_us:
+            raise SessionClosedError(f"the session {session!r} is {'not there' if row is None else 'over'}")
+        opening = queries.records_of(connection, row.id)[0]
+        user = self._value(connection, opening, "user").decode()
+        subject = Subject(
+            session=row.id, trace_id=row.trace_id, agent=row.agent, tenant=row.tenant, user=user
+        )
+        return Found(subject, stored_label(row), row.writer)
+
+    def _asked(self, connection: Connection, subject: Subject, ticket: str, wait: float) -> Request:
+        row = queries.approval(connection, ticket)
+        if row is None or row.session != subject.session:
+            raise UnknownTicketError(f"the session {subject.session} asked no question {ticket!r}")
+        proposed = queries.record(connection, row.proposed_seq) or {}
+        return Request(
+            subject=subject,
+            context=label_from(proposed["context"]),
+            call_id=row.call,
+            tool=row.tool,
+            args_json=self._value(connection, proposed, "args"),
+            wait=wait,
+            judged=self._judged(connection, proposed),
+        )
+
+    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged:
+        """Return what provenance said when the question was put: that is what the person was shown."""
+        return self._stored_judgement(connection, proposed) or Judged(taint=Taint(proposed["taint"]))
+
+    def _stored_judgement(self, connection: Connection, proposed: queries.Record) -> Judged | None:
+        owner = queries.subject_of(connection, proposed["seq"])
+        if owner is None or not self._ledger.learn(connection, owner):
+            return None
+        found = queries.values(connection, self._ledger.vault, proposed).get("judged")
+        return Judged.model_validate_json(found.value) if found is not None and found.genuine else None
+
+    def _value(self, connection: Connection, record: queries.Record, field: str) -> bytes:
+        owner = queries.subject_of(connection, record["seq"])
+        if owner is not None and self._ledger.learn(connection, owner):
+            found = queries.values(connection, self._ledger.vault, record).get(field)
+            if found is not None and found.genuine:
+                return found.value
+        raise LedgerCorruptError(f"record {record['seq']}: {field} was erased or is not what was recorded")
+
+
+def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
+    return Subject(
+        session=f"s_{secrets.token_hex(8)}",
+        trace_id=facts.get("trace_id") or secrets.token_hex(16),
+        agent=facts["agent"],
+        tenant=tenant,
+        user=facts["user"],
+    )

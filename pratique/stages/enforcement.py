@@ -1,0 +1,52 @@
+"""Stage 2's memory: the policy in force, and the check that the fast path and plain Casbin agree.
+
+Rules:
+- A new policy is taken with one assignment. A call that was decided by the old one finds out when it commits.
+- One decision in `shadow_every` is made by plain Casbin as well. If they differ, the call is denied.
+"""
+
+import anyio.to_thread
+import structlog
+
+from pratique.capabilities.decide import decide, shadow
+from pratique.capabilities.snapshot import Snapshot
+from pratique.ledger import policies
+from pratique.ledger.door import Ledger
+from pratique.model import Answer, Call, Decision, Deny, Reason, Unresolved
+
+log = structlog.get_logger("pratique")
+
+
+class Enforcement:
+    """Decides by the policy that the ledger says is in force.
+
+    Args:
+        ledger: where policies are applied.
+        shadow_every: one decision in so many is made twice; 0 for none.
+    """
+
+    def __init__(self, ledger: Ledger, shadow_every: int) -> None:
+        self._ledger, self._shadow_every = ledger, shadow_every
+        self._decisions = 0
+        self.snapshot: Snapshot = policies.in_force(ledger)
+
+    def decide(self, call: Call | Unresolved, answer: Answer | None = None) -> Decision:
+        """Return the decision on the call, now. No I/O."""
+        now_us = self._ledger.clock()
+        self._decisions += 1
+        if self._shadow_every and self._decisions % self._shadow_every == 0 and isinstance(call, Call):
+            differs = shadow(self.snapshot, call, now_us)
+            if differs is not None:
+                about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
+                log.error("engine mismatch", because=differs.because, **about)
+                return differs
+        return decide(self.snapshot, call, now_us, answer)
+
+    def no(self, why: str) -> Deny:
+        """Return a denial that rests on something else than a rule."""
+        reason = Reason(rule="", effect="deny", text=why)
+        return Deny(epoch=self.snapshot.epoch, policy=self.snapshot.policy.digest, reasons=(reason,))
+
+    async def refresh(self) -> None:
+        """Take the policy that the ledger has in force."""
+        self.snapshot = await anyio.to_thread.run_sync(policies.in_force, self._ledger)

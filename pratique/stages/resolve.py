@@ -1,0 +1,95 @@
+"""Stage 1: a request becomes a call, or says why it cannot.
+
+Rules:
+- The tool is looked up by its exact name; the arguments are validated from their canonical bytes.
+- A reference is put in place of what was withheld before anything else looks at the arguments.
+- What is wrong with arguments is said by place and kind, never by repeating their text: it goes into the log.
+- The digest covers who asks, for whom, in which session, which declaration, and every byte of the arguments.
+"""
+
+import hashlib
+
+import orjson
+from pydantic import ValidationError
+
+from pratique.audit.canonical import canonical
+from pratique.capabilities.policy import Policy
+from pratique.errors import CanonicalError
+from pratique.model import Call, Request, Unresolved
+from pratique.quarantine.reveal import UnresolvedReferenceError
+from pratique.stages.provenance import Provenance, declared
+from pratique.tools.registry import Registry
+
+MOST_PROBLEMS = 5
+LARGEST_RESOLVED = 8 * 1024 * 1024
+"""Bytes of arguments after references were put in."""
+
+
+def resolve(
+    request: Request, registry: Registry, provenance: Provenance, policy: Policy
+) -> Call | Unresolved:
+    """Return the call that `request` asks for, with typed arguments, their origins and its labels.
+
+    Args:
+        request: as it came in.
+        registry: the tools that there are.
+        provenance: the session's: it resolves references and says where arguments come from.
+        policy: the policy in force, which may say what a tool's fields and arguments are.
+    """
+    tool = registry.get(request.tool)
+    if tool is None:
+        return _unresolved(request, f"there is no tool {request.tool[:100]!r}")
+    if request.problem:
+        return _unresolved(request, f"{request.tool}: {request.problem}")
+    asked = request.args_json
+    try:
+        request = _dereferenced(request, provenance)
+        arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
+    except ValidationError as problem:
+        return _unresolved(request, f"{request.tool}: {_problems(problem)}")
+    except (UnresolvedReferenceError, CanonicalError) as problem:
+        return _unresolved(request, f"{request.tool}: {problem}")
+    judged = request.judged or provenance.judge(tool, declared(tool, policy), asked, policy)
+    return Call(
+        request=request,
+        capability=tool.capability,
+        args=arguments,
+        label=tool.label,
+        judged=judged,
+        digest=_digest(request, tool.capability.digest),
+    )
+
+
+def _dereferenced(request: Request, provenance: Provenance) -> Request:
+    """Return the request with what its references stand for: that is what is shown, approved and run."""
+    value = provenance.resolve(request.args_json)
+    if value is None:
+        return request
+    return request.model_copy(update={"args_json": canonical(value, most_bytes=LARGEST_RESOLVED)})
+
+
+def _unresolved(request: Request, problem: str) -> Unresolved:
+    return Unresolved(request=request, problem=problem, digest=_digest(request, ""))
+
+
+def _digest(request: Request, tool_digest: str) -> str:
+    subject = request.subject
+    about = [
+        "pratique call 1",
+        subject.session,
+        subject.agent,
+        subject.tenant,
+        subject.user,
+        request.call_id,
+        request.tool,
+        tool_digest,
+        request.args_json.decode(),
+    ]
+    return hashlib.sha256(orjson.dumps(about)).hexdigest()
+
+
+def _problems(problem: ValidationError) -> str:
+    found = problem.errors(include_input=False, include_url=False, include_context=False)
+    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
+    more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
+    return "; ".join(line[:200] for line in lines[:MOST_PROBLEMS]) + more

@@ -1,0 +1,275 @@
+"""Declared tools: the decorator, the schema that follows from the type hints, and the table of all of them.
+
+Rules:
+- A tool that is not in the registry cannot be called, by anybody.
+- Arguments are validated strictly from their canonical JSON: no coercion, no unknown names.
+- The digest covers the whole declaration: a tool that changes is another tool to every approval.
+- A tool is called by the runtime only. The decorated name is a declaration, not a function.
+"""
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
+
+from pratique.audit.canonical import canonical
+from pratique.capabilities.fields import Shape
+from pratique.errors import CanonicalError, ToolDeclarationError
+from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
+from pratique.tools.context import ToolContext
+
+NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+LARGEST_SCHEMA = 256 * 1024
+
+Sources = Mapping[str, str] | Sequence[str]
+
+
+class Arguments(BaseModel):
+    """Base of every tool's arguments."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Tool:
+    """A declared tool.
+
+    Args:
+        capability: what it needs and reaches.
+        arguments: the model that its arguments are validated with.
+        function: the body; called with a context and the validated arguments.
+
+    `label` is the least label of what it returns, `shape` says which fields of it come from outside.
+    """
+
+    def __init__(
+        self, capability: Capability, arguments: type[BaseModel], function: Callable[..., Any]
+    ) -> None:
+        self.capability = capability
+        self.arguments = arguments
+        self.function = function
+        self.shape = Shape(capability.sources)
+        self.label = Label(confidentiality=capability.confidentiality)
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.names = tuple(arguments.model_fields)
+
+    def __repr__(self) -> str:
+        return f"<tool {self.capability.name} ({self.capability.tier})>"
+
+
+def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
+    name: str,
+    *,
+    tier: Tier | Literal["read", "egress", "write", "irreversible"],
+    confidentiality: Confidentiality | Literal["public", "internal", "confidential", "restricted"] = (
+        Confidentiality.INTERNAL
+    ),
+    sources: Sources = (),
+    ids: Mapping[str, str] | None = None,
+    sinks: Mapping[str, str] | None = None,
+    hosts: Iterable[str] = (),
+    paths: Mapping[str, Literal["read", "write"]] | None = None,
+    secrets: Iterable[str] = (),
+    runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
+    takes_idempotency_key: bool = False,
+    timeout: float = 30.0,
+    result_limit: int = 1024 * 1024,
+) -> Callable[[Callable[..., Any]], Tool]:
+    """Declare a tool: what it needs, what it reaches, and what of its result comes from outside.
+
+        @tool("mail.send", tier="irreversible", sinks={"to": "dest"}, paths={"outbox": "write"})
+        async def send(ctx: ToolContext, to: list[str], subject: str, body: str) -> dict[str, str]:
+            \"\"\"Send a message.\"\"\"
+
+    Args:
+        name: dotted name.
+        tier: what a call can do to the world.
+        confidentiality: the class of what it returns.
+        sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
+            `meta`. Left out, everything it returns is untrusted.
+        ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
+        sinks: argument → `ArgumentClass`, for arguments that decide where things go; a selector may name its
+            type of record: `selector:message`.
+        hosts: `host` or `host:port` that its HTTP client may reach.
+        paths: file root → `read` or `write`.
+        secrets: names of secrets it may ask for.
+        runs_in: the weakest isolation it may run in.
+        takes_idempotency_key: running it twice with one call id is harmless.
+        timeout: seconds that a run may take.
+        result_limit: bytes of JSON that a result may have.
+
+    Raises:
+        ToolDeclarationError: something of it cannot be registered.
+    """
+
+    def make(function: Callable[..., Any]) -> Tool:
+        arguments = _arguments(name, function)
+        facts = {
+            "name": name,
+            "description": inspect.getdoc(function) or "",
+            "tier": Tier(tier),
+            "confidentiality": Confidentiality(confidentiality),
+            "sources": _sources(sources),
+            "ids": dict(ids or {}),
+            "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
+            "hosts": tuple(hosts),
+            "paths": dict(paths or {}),
+            "secrets": tuple(secrets),
+            "runs_in": Level(runs_in),
+            "takes_idempotency_key": takes_idempotency_key,
+            "timeout": timeout,
+            "result_limit": result_limit,
+            "parameters": arguments.model_json_schema(),
+        }
+        capability = Capability(**facts, digest=_digest(facts))
+        _check(capability)
+        return Tool(capability, arguments, function)
+
+    def declare(function: Callable[..., Any]) -> Tool:
+        try:
+            return make(function)
+        except (CanonicalError, ValueError, NameError) as problem:  # a word that is none, a type that is none
+            raise ToolDeclarationError(f"{name}: {str(problem).splitlines()[0]}") from problem
+
+    return declare
+
+
+class Registry:
+    """Every tool that there is, by name. It does not change after it is made.
+
+    Args:
+        tools: the tools.
+
+    Raises:
+        ToolDeclarationError: two tools have one name.
+    """
+
+    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+        by_name: dict[str, Tool] = {}
+        for item in tools:
+            if item.capability.name in by_name and by_name[item.capability.name] is not item:
+                raise ToolDeclarationError(f"two tools are called {item.capability.name!r}")
+            by_name[item.capability.name] = item
+        self._tools = MappingProxyType(by_name)
+
+    @classmethod
+    def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
+        """Return the tools that the named modules hold at top level.
+
+        Args:
+            names: importable names.
+            folder: where a module may lie that is not installed: the folder of the settings.
+
+        Raises:
+            ToolDeclarationError: a module cannot be imported or holds no tool.
+        """
+        names = tuple(names)
+        if names and folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))  # last: it must not shadow what is installed
+        return cls(found for name in names for found in _tools_of(name))
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool of that name, or None."""
+        return self._tools.get(name)
+
+    def demand(self, name: str) -> Tool:
+        """Return the tool of that name, which was there before: a registry does not change."""
+        return self._tools[name]
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+
+def _tools_of(name: str) -> list[Tool]:
+    try:
+        module = importlib.import_module(name)
+    except ImportError as problem:
+        raise ToolDeclarationError(f"the tool module {name!r} cannot be imported: {problem}") from problem
+    found = [value for value in vars(module).values() if isinstance(value, Tool)]
+    if not found:
+        raise ToolDeclarationError(f"the module {name!r} holds no @tool")
+    return found
+
+
+def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
+    """Build the model of a tool's arguments from its signature, without the context parameter."""
+    signature = inspect.signature(function)
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = list(signature.parameters.values())
+    if not parameters or hints.get(parameters[0].name) is not ToolContext:
+        raise ToolDeclarationError(f"{name}: the first parameter must be a ToolContext")
+    fields: dict[str, Any] = {}
+    for parameter in parameters[1:]:
+        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+            raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
+        if parameter.name.startswith("_"):
+            raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} begins with an underscore")
+        if parameter.name not in hints:
+            raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} has no type")
+        default = ... if parameter.default is parameter.empty else parameter.default
+        fields[parameter.name] = (hints[parameter.name], default)
+    try:
+        return create_model(f"{name}.arguments", __base__=Arguments, **fields)
+    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
+        raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
+
+
+def _sources(sources: Sources) -> dict[str, str]:
+    if isinstance(sources, Mapping):
+        return dict(sources)
+    if isinstance(sources, str):
+        raise ToolDeclarationError(f"sources: {sources!r} is one word; give a list of fields")
+    if not sources:
+        return {}
+    return {**dict.fromkeys(sources, FieldLabel.UNTRUSTED.value), "*": FieldLabel.META.value}
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    plain = {key: _plain(value) for key, value in facts.items()}
+    return hashlib.sha256(canonical(plain, most_bytes=LARGEST_SCHEMA)).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, str) else value
+
+
+def _check(capability: Capability) -> None:
+    name = capability.name
+    if not NAME.fullmatch(name):
+        raise ToolDeclarationError(f"{name!r}: a tool's name is dotted and lower case, like mail.send")
+    _check_sinks(capability)
+    for host in capability.hosts:
+        if not HOST.fullmatch(host):
+            raise ToolDeclarationError(f"{name}: {host!r} is not host or host:port")
+    for root, access in capability.paths.items():
+        if access not in {"read", "write"}:
+            raise ToolDeclarationError(f"{name}: paths[{root!r}] is {access!r}; say read or write")
+    if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
+        raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
+    if not capability.timeout > 0 or capability.result_limit <= 0:
+        raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
+
+
+def _check_sinks(capability: Capability) -> None:
+    known = capability.parameters.get("properties", {})
+    for argument, word in capability.sinks.items():
+        if re.split(r"[.\[]", argument)[0] not in known:
+            raise ToolDeclarationError(f"{capability.name}: the sink {argument!r} is no argument")
+        if word.partition(":")[0] not in list(ArgumentClass):
+            words = ", ".join(ArgumentClass)
+            raise ToolDeclarationError(f"{capability.name}: sinks[{argument!r}] is {word!r}; say {words}")

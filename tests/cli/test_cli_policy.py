@@ -1,0 +1,365 @@
+"""Promise: `pratique policy` answers people and programs, and says what is wrong in one line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pratique.capabilities.policy import Policy
+from pratique.cli.policy import app
+from pratique.ledger import policies
+from pratique.ledger.door import Ledger
+
+TOOLS = """
+import pratique
+
+@pratique.tool("crm.lookup", tier="read")
+def lookup(ctx: pratique.ToolContext, customer: str) -> dict[str, str]: ...
+
+@pratique.tool("billing.refund", tier="irreversible")
+def refund(ctx: pratique.ToolContext, amount: int, currency: str) -> dict[str, str]: ...
+"""
+
+POLICY = """
+[agents.support]
+owner = "ana@acme.example"
+
+[groups]
+leads = ["li@acme.example"]
+
+[constraints]
+small = "amount <= 50 and currency == 'EUR'"
+
+[[allow]]
+id = "reads"
+to = "support"
+tools = ["crm.*"]
+taint = "sink"
+
+[[allow]]
+id = "refunds"
+to = "support"
+tools = ["billing.refund"]
+tier = "irreversible"
+when = "small"
+
+[[ask]]
+id = "writes"
+to = "*"
+tools = ["*"]
+tier = "write"
+approvers = "leads"
+
+[[test]]
+agent = "support"
+tool = "crm.lookup"
+args = { customer = "8821" }
+expect = "allow"
+
+[[test]]
+agent = "support"
+tool = "billing.refund"
+args = { amount = 80, currency = "EUR" }
+expect = "deny"
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with settings, tools and a policy, being the current one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "house_tools.py").write_text(TOOLS)
+    (tmp_path / "pratique.toml").write_text('tools = ["house_tools"]\n')
+    (tmp_path / "policy.toml").write_text(POLICY)
+    return tmp_path
+
+
+@pytest.fixture
+def run(house: Path, monkeypatch: pytest.MonkeyPatch) -> Run:  # noqa: ARG001  # the verbs run in it
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def verb(*words: str, exit_code: int = 0, answer: str | None = None) -> Result:
+        result = CliRunner().invoke(app, list(words), input=answer)
+        assert result.exit_code == exit_code, result.output
+        return result
+
+    return verb
+
+
+def of(result: Result) -> Any:
+    assert result.stderr == ""
+    return json.loads(result.stdout)
+
+
+def change(house: Path, old: str, new: str, file: str = "policy.toml") -> Path:
+    text = (house / "policy.toml").read_text()
+    assert old in text
+    (house / file).write_text(text.replace(old, new))
+    return house / file
+
+
+def lines(result: Result) -> list[str]:
+    return [line.rstrip() for line in result.stdout.splitlines()]
+
+
+# --- check ------------------------------------------------------------------------------------------------
+
+
+def test_check_says_ok_and_hints(run: Run) -> None:
+    found = lines(run("check"))
+    assert found[0] == "policy.toml: hint: refunds: matches in no [[test]]"
+    assert found[-1].startswith("policy.toml: ok (")
+    assert len(found) == 2
+
+
+def test_check_prints_each_problem_on_a_line_with_file_and_key(run: Run, house: Path) -> None:
+    change(house, 'tier = "irreversible"\nwhen = "small"', 'teir = "write"\nwhen = 5')
+    found = lines(run("check", exit_code=1))
+    assert found[0] == "policy.toml: allow[1].when: Input should be a valid string, got '5'"
+    assert found[1] == "policy.toml: allow[1].teir: unknown key"
+    assert len(found) == 2
+
+
+def test_check_counts_a_failing_test_as_a_problem_because_the_policy_would_not_load(
+    run: Run, house: Path
+) -> None:
+    change(house, 'expect = "deny"', 'expect = "ask"')
+    assert "expected ask, got deny" in lines(run("check", exit_code=1))[0]
+
+
+def test_check_takes_several_files_and_gives_json(run: Run, house: Path) -> None:
+    change(house, "[agents.support]", "[agents.support]\nower = 1", file="bad.toml")
+    good, bad = of(run("check", "policy.toml", "bad.toml", "--json", exit_code=1))
+    assert (good["problems"], bad["problems"]) == ([], ["agents.support.ower: unknown key"])
+    assert len(good["digest"]) == 64
+
+
+def test_a_policy_file_cannot_drive_the_terminal(run: Run, house: Path) -> None:
+    change(house, "[agents.support]", '[agents.support]\n"\\u001b[31m\\u202e[bold]x" = 1')
+    found = run("check", exit_code=1).stdout
+    assert "agents.support.⟨U+001B⟩[31m⟨U+202E⟩[bold]x: unknown key" in found
+    assert "\x1b" not in run("check", "--json", exit_code=1).stdout
+    assert "\u202e" not in run("check", "--json", exit_code=1).stdout
+
+
+# --- test -------------------------------------------------------------------------------------------------
+
+
+def test_test_shows_each_row_and_what_is_not_covered(run: Run) -> None:
+    found = lines(run("test"))
+    assert found[-2:] == [
+        "2 of 2 tests pass; they reach 2 of 3 rules",
+        "hint: refunds: matches in no [[test]]",
+    ]
+    assert "allow" in found[1]
+
+
+def test_a_failing_test_is_exit_code_1_and_says_why(run: Run, house: Path) -> None:
+    change(house, 'expect = "deny"', 'expect = "ask"')
+    result = run("test", exit_code=1)
+    assert "FAIL" in result.stdout
+    assert (
+        "test: support calls billing.refund: expected ask, got deny (no rule allows support" in result.stdout
+    )
+    rows = of(run("test", "--json", exit_code=1))["tests"]
+    assert [row["passed"] for row in rows] == [True, False]
+    assert rows[0]["rules"] == ["reads"]
+
+
+# --- explain ----------------------------------------------------------------------------------------------
+
+REFUND = '{"amount": 20, "currency": "EUR"}'
+
+
+def test_explain_names_the_answer_the_matches_and_the_near_misses(run: Run) -> None:
+    found = lines(run("explain", "support", "billing.refund", '{"amount": 80, "currency": "EUR"}'))
+    assert found[0] == "support calls billing.refund (tier irreversible, class internal, taint none)"
+    assert found[2] == "deny"
+    assert "  ask   writes (to *)" in found
+    assert found[-1] == "  allow refunds (to support): small is false"
+
+
+def test_explain_takes_taint_and_moment_and_gives_json(run: Run) -> None:
+    asked = ("explain", "support", "billing.refund", REFUND, "--json")
+    assert of(run(*asked))["word"] == "ask"
+    found = of(run(*asked, "--taint", "sink", "--at", "2026-12-01T06:00Z"))
+    assert (found["word"], found["taint"], found["at"]) == ("deny", "sink", 1_796_104_800_000_000)
+    assert found["nearly"][0]["obstacles"] == ["taint only up to none, this is sink"]
+    assert of(run(*asked, "--at", "2026-12-01T08:00+02:00"))["at"] == 1_796_104_800_000_000
+
+
+def test_explain_says_when_the_tool_would_refuse_the_arguments(run: Run) -> None:
+    result = run("explain", "support", "billing.refund", '{"amount": "20"}')
+    assert "refuses these arguments before any rule is looked at" in result.stderr
+    assert of(run("explain", "support", "billing.refund", REFUND, "--json"))["invalid_arguments"] == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("billing.refnd", "{}"), "there is no tool 'billing.refnd' (declared: billing.refund, crm.lookup)"),
+        (("billing.refund", "{amount}"), "ARGS is not JSON"),
+        (("billing.refund", "[1]"), "ARGS is not a JSON object"),
+        (("billing.refund", '{"amount": NaN}'), "ARGS is not JSON"),
+        (("billing.refund", '{"amount": 99999999999999999}'), "is beyond 2^53 - 1"),
+        (("billing.refund", "{}", "--policy", "gone.toml"), "policy: gone.toml: No such file or directory"),
+        (("billing.refund", "{}", "--config", "gone.toml"), "gone.toml"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_line_and_exit_code_2(
+    run: Run, words: tuple[str, ...], says: str
+) -> None:
+    result = run("explain", "support", *words, exit_code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert says in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+# --- who-can ----------------------------------------------------------------------------------------------
+
+
+def test_who_can_lists_agents_by_taint(run: Run) -> None:
+    rows = [line.split() for line in lines(run("who-can", "*"))]
+    assert rows[0] == ["agent", "tool", "none", "context", "argument", "sink", "rules"]
+    assert rows[1][:6] == ["support", "billing.refund", "ask/deny", "deny", "deny", "deny"]
+    assert rows[2] == ["support", "crm.lookup", "allow", "allow", "allow", "allow", "reads"]
+    assert of(run("who-can", "crm.lookup", "--json"))[0]["words"] == ["allow"]
+
+
+def test_who_can_do_what_is_not_declared_is_an_error(run: Run) -> None:
+    assert "no declared tool matches 'nothing.*'" in run("who-can", "nothing.*", exit_code=2).stderr
+
+
+# --- diff -------------------------------------------------------------------------------------------------
+
+
+def test_diff_names_each_cell_and_counts_directions(run: Run, house: Path) -> None:
+    change(house, 'taint = "sink"', 'taint = "argument"', file="new.toml")
+    result = run("diff", "policy.toml", "new.toml")
+    assert lines(result)[1].split() == [
+        "support", "crm.lookup", "(read)", "sink", "allow", "deny", "tighter", "-reads",
+    ]  # fmt: skip
+    assert lines(result)[-1] == "1 kinds of call change: 1 tighter, 0 looser, 0 other"
+    run("diff", "policy.toml", "new.toml", "--exit-code", exit_code=1)
+    run("diff", "policy.toml", "policy.toml", "--exit-code")
+    found = of(run("diff", "new.toml", "policy.toml", "--json"))
+    assert (found["direction"], found["cells"][0]["before"]) == ("looser", ["deny"])
+
+
+def test_diff_without_files_is_what_apply_would_change(run: Run, house: Path) -> None:
+    assert "looser" in run("diff").stdout
+    assert not (house / ".pratique").exists(), "looking made a ledger"
+    run("apply")
+    assert lines(run("diff")) == ["no difference"]
+    assert of(run("explain", "support", "crm.lookup", "--policy", "in-force", "--json"))["epoch"] == 1
+
+
+# --- apply ------------------------------------------------------------------------------------------------
+
+
+def in_force(house: Path) -> tuple[int, str]:
+    with Ledger(house / ".pratique") as ledger:
+        snapshot = policies.in_force(ledger)
+        return snapshot.epoch, snapshot.policy.text
+
+
+def test_apply_puts_the_file_in_force_and_prints_the_epoch(run: Run, house: Path) -> None:
+    assert lines(run("apply"))[-1].endswith(", epoch 1")
+    assert in_force(house) == (1, POLICY)
+    assert lines(run("apply")) == ["nothing to do: policy.toml is in force (epoch 1)"]
+
+
+def test_apply_does_not_ask_when_nothing_gets_looser(run: Run, house: Path) -> None:
+    run("apply")
+    change(house, 'taint = "sink"', 'taint = "argument"')
+    assert lines(run("apply", "--no-input"))[-1].endswith(", epoch 2")
+
+
+@pytest.mark.parametrize(
+    ("options", "answer", "exit_code", "epoch"),
+    [
+        ((), "n\n", 1, 1),
+        ((), "y\n", 0, 2),
+        ((), "", 1, 1),
+        (("--no-input",), None, 1, 1),
+        (("--yes",), None, 0, 2),
+        (("--yes", "--no-input"), None, 0, 2),
+    ],
+)
+def test_apply_asks_before_anything_gets_looser(
+    run: Run, house: Path, options: tuple[str, ...], answer: str | None, exit_code: int, epoch: int
+) -> None:
+    run("apply")
+    change(house, "amount <= 50", "amount <= 60")
+    run("apply", *options, exit_code=exit_code, answer=answer)
+    assert in_force(house)[0] == epoch
+
+
+def test_apply_refuses_a_policy_that_fails_its_own_tests(run: Run, house: Path) -> None:
+    run("apply")
+    change(house, 'expect = "deny"', 'expect = "ask"')
+    result = run("apply", "--yes", exit_code=2)
+    assert result.stderr.startswith(
+        "error: policy.toml: test: support calls billing.refund: expected ask, got deny"
+    )
+    assert in_force(house) == (1, POLICY)
+
+
+def test_apply_without_tools_to_compare_by_is_not_taken_for_no_change(run: Run, house: Path) -> None:
+    (house / "pratique.toml").write_text("")
+    change(house, POLICY[POLICY.index("[[test]]") :], "")
+    run("apply")
+    change(house, "amount <= 50", "amount <= 60")
+    result = run("apply", "--no-input", exit_code=1)
+    assert "no tools to ask about" in result.stderr
+    assert in_force(house)[0] == 1
+
+
+def test_apply_writes_what_it_showed_even_if_the_file_changes_while_it_asks(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("apply")
+    change(house, "amount <= 50", "amount <= 60")
+    shown = (house / "policy.toml").read_text()
+
+    def confirm(*_: object, **__: object) -> bool:
+        change(house, "amount <= 60", "amount <= 6000000")
+        return True
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    run("apply")
+    assert in_force(house) == (2, shown)
+
+
+def test_apply_is_refused_when_another_policy_was_applied_while_it_asked(
+    run: Run, house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("apply")
+    change(house, "amount <= 50", "amount <= 60")
+
+    def confirm(*_: object, **__: object) -> bool:
+        with Ledger(house / ".pratique") as ledger:
+            policies.apply(ledger, Policy(POLICY.replace("<= 50", "<= 40")), "somebody else", 1)
+        return True
+
+    monkeypatch.setattr("typer.confirm", confirm)
+    result = run("apply", exit_code=2)
+    assert "look at it and apply again" in result.stderr
+    assert in_force(house)[0] == 2
+
+
+# --- help -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["check", "test", "explain", "who-can", "diff", "apply"])
+def test_the_help_of_every_verb_has_an_example_that_runs(verb: str, run: Run) -> None:
+    text = " ".join(run(verb, "--help").stdout.replace("│", " ").split())
+    assert f"pratique policy {verb}" in text
+    assert "--config" in text

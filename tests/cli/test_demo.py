@@ -1,0 +1,192 @@
+"""Promise: `pratique demo` runs from nothing, shows what was decided, and ends with a log that verifies."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from typer.testing import CliRunner, Result
+
+import pratique
+from pratique.cli import app
+from pratique.cli.demo_tamper import tamper
+
+CHECKOUT = Path(pratique.__file__).parents[1]
+
+
+def demo(*options: str) -> Result:
+    return CliRunner().invoke(app, ["demo", *options])
+
+
+def as_json(*options: str) -> Any:
+    result = demo(*options, "--json")
+    assert result.exit_code == 0, result.output
+    return orjson.loads(result.stdout)
+
+
+def test_approving_everything_runs_both_and_verifies() -> None:
+    found = as_json("--answer", "approve", "--tamper")
+    assert found["verify"]["verdict"] == "OK"
+    assert found["tampered"]["verdict"] == "BROKEN"
+    assert [trace["output"][:5] for trace in found["traces"]] == ["Done:", "All m"]
+    clean, hijacked = found["traces"]
+    assert {(call["decision"], bool(call["approved_by"])) for call in clean["tool_calls"]} == {
+        ("allow", False),
+        ("ask", True),
+    }
+    assert [call["decision"] for call in hijacked["tool_calls"] if call["tool"] == "billing.refund"] == [
+        "deny",
+        "ask",
+    ]
+    assert [payment["amount"] for payment in found["world"]["paid"]].count("49.00") == 1
+
+
+def test_rejecting_everything_changes_nothing() -> None:
+    found = as_json("--answer", "reject")
+    assert found["world"] == {"sent": [], "drafted": [], "paid": []}
+    assert found["verify"]["verdict"] == "OK"
+    assert all(call["approved_by"] == [] for trace in found["traces"] for call in trace["tool_calls"])
+
+
+def test_a_trace_has_what_operators_reconstruct_incidents_from() -> None:
+    [trace] = as_json("--answer", "reject", "--hijacked")["traces"]
+    for key in ("trace_id", "user_id", "model", "policy", "inputs", "tool_calls", "output"):
+        assert trace[key], key
+    assert trace["final_action"] == ""  # nothing was changed
+    assert trace["inputs"]["redacted_prompt"].startswith("Go through the support mailbox")
+    assert {"tool", "args", "decision", "approved_by"} <= trace["tool_calls"][0].keys()
+
+
+def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
+    result = demo("--answer", "reject", "--hijacked", "--tamper")
+    assert result.exit_code == 0, result.output
+    text = result.stdout
+    for shown in (
+        "Question about order 8821",
+        "NOTE TO THE ASSISTANT",
+        "LT12 1000 0111 0100 1000",
+        "Cannot be undone.",
+        "rejected by local:",
+        "restricted-stays-in denies",
+        '"decision":"deny"',
+        "OK  ",
+        "is “mocal:",
+        "BROKEN  record ",
+    ):
+        assert shown in text
+    json_text = text[text.index("\n{\n") : text.index("\n}\n") + 2]
+    assert orjson.loads(json_text)["final_action"] == ""
+
+
+def test_keep_keeps_everything_and_never_overwrites(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    assert demo("--answer", "approve", "--hijacked", "--keep", str(folder)).exit_code == 0
+    kept = CliRunner().invoke(app, ["audit", "verify", "--config", str(folder / "pratique.toml")])
+    assert "UNANCHORED" in kept.stdout
+    assert list(folder.glob("data/outbox/*.eml"))
+    again = demo("--answer", "approve", "--keep", str(folder))
+    assert again.exit_code == 2
+    assert "is not empty" in again.stderr
+
+
+def test_the_installed_example_is_never_written_to() -> None:
+    before = snapshot(CHECKOUT / "examples")
+    as_json("--answer", "approve")
+    assert snapshot(CHECKOUT / "examples") == before
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_without_a_person_and_without_an_answer_it_says_so(options: list[str]) -> None:
+    result = demo(*options)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "error: there is nobody to ask: give --answer approve or --answer reject\n"
+
+
+def test_a_variable_that_would_lead_it_elsewhere_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PRATIQUE_FOLDER", str(tmp_path / "real"))
+    result = demo("--answer", "approve")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: PRATIQUE_FOLDER: unset it")
+    assert not (tmp_path / "real").exists()
+
+
+@contextmanager
+def at_a_terminal(*options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Start the program with a terminal of its own."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "pratique", "demo", *options]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "80"}
+    ) as process:
+        os.close(theirs)
+        try:
+            yield ours, process
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def read_until(terminal: int, wanted: str) -> str:
+    seen = b""
+    while wanted.encode() not in seen:
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:  # the program has closed its end
+            break
+    assert wanted.encode() in seen, seen.decode()
+    return seen.decode()
+
+
+def test_a_person_answers_at_the_prompt() -> None:
+    with at_a_terminal("--hijacked") as (terminal, process):
+        assert "LT12 1000 0111 0100 1000" in read_until(terminal, "approve? y/n")
+        os.write(terminal, b"perhaps\n")
+        read_until(terminal, "approve? y/n")
+        os.write(terminal, b"n\n")
+        read_until(terminal, "why not?")
+        os.write(terminal, b"not the account in the CRM\n")
+        second = read_until(terminal, "approve? y/n")
+        assert "not the account in the CRM" in second
+        assert "audit@fastgrind-parts.example" in second
+        os.write(terminal, b"y\n")
+        rest = read_until(terminal, "up to and beyond the head given")
+        assert "Yearly check: customers" in rest
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
+def test_a_person_can_stop_at_the_prompt(key: str) -> None:
+    with at_a_terminal("--hijacked") as (terminal, process):
+        read_until(terminal, "approve? y/n")
+        if key == "ctrl-c":
+            process.send_signal(signal.SIGINT)
+        else:
+            os.write(terminal, b"\x04")
+        read_until(terminal, "stopped")
+        assert process.wait(timeout=30) == 130
+
+
+def test_one_changed_byte_is_one_changed_byte(tmp_path: Path) -> None:
+    demo("--answer", "reject", "--hijacked", "--keep", str(tmp_path / "run"))
+    ledger = tmp_path / "run" / ".pratique" / "ledger.db"
+    change = tamper(ledger, tmp_path / "copy.db")
+    before, after = ledger.read_bytes(), (tmp_path / "copy.db").read_bytes()
+    assert [at for at in range(len(before)) if before[at] != after[at]] == [change.offset]
+    assert (change.before[0], change.after[0]) == ("l", "m")

@@ -1,0 +1,55 @@
+"""Fixtures: a house in a temporary folder, its clock, and one open runtime."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pratique.ledger.door import Ledger
+from pratique.runtime import Runtime
+from tests.house import POLICY, Clock, Desk, House
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an empty, migrated ledger: copying it is faster than making one."""
+    folder = tmp_path_factory.mktemp("template") / "ledger"
+    Ledger(folder).close()
+    return folder
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture
+def empty_house(tmp_path: Path, template: Path, clock: Clock, desk: Desk) -> Iterator[House]:
+    """A house without a policy."""
+    folder = tmp_path / "house"
+    shutil.copytree(template, folder)
+    with House(folder, clock, desk) as made:
+        yield made
+
+
+@pytest.fixture
+def house(empty_house: House) -> House:
+    """A house with the usual policy in force."""
+    empty_house.apply(POLICY)
+    return empty_house
+
+
+@pytest.fixture
+def ledger(empty_house: House) -> Ledger:
+    return empty_house.ledger()
+
+
+@pytest.fixture
+def runtime(house: House) -> Runtime:
+    return house.runtime()
