@@ -82,6 +82,7 @@ class Capability(Value):
         sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
         ids: record in the result → a name for it as a source (`messages[]` → `email:{id}`).
         hosts: `host` or `host:port` that its HTTP client may reach.
+        private: those of them that may be in the own network, or on this machine.
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation it may run in.
@@ -108,6 +109,7 @@ class Capability(Value):
     result_limit: int
     parameters: dict[str, Any]
     digest: str
+    private: tuple[str, ...] = ()
 
     @cached_property
     def changes_the_world(self) -> bool:

@@ -3,7 +3,8 @@
 Rules:
 - A file root is opened with openat2 (`pratique.sandbox.beneath.Root`): no path leads out of it. A root that
   was declared for reading has no way to write.
-- A secret is handed out by name. An HTTP client reaches declared hosts only, and follows no redirect.
+- A secret is handed out by name. An HTTP client reaches declared hosts only (`pratique.tools.hosts`), and
+  follows no redirect.
 - What was not declared raises `UndeclaredError`, which fails the call.
 - Handles are made when they are first used and closed when the call ends.
 """
@@ -17,13 +18,14 @@ from typing import Self
 import httpx2
 from pydantic import SecretStr
 
-from pratique.errors import ToolError
+from pratique.errors import ToolError, UndeclaredError
 from pratique.model import Call, Capability
 from pratique.sandbox.beneath import Entry, Root
+from pratique.tools.hosts import DeclaredHosts, Network
 
 
-class UndeclaredError(ToolError):
-    """The tool asked for something that its declaration does not name. Declare it, or do without."""
+class EffectUnknownError(ToolError):
+    """The tool does not know whether it changed the world: look before you call again."""
 
 
 class Files:
@@ -80,13 +82,18 @@ class World:
     Args:
         roots: name → folder.
         secrets: name → value.
+        network: how names are resolved, and which certificates are believed.
     """
 
     def __init__(
-        self, roots: Mapping[str, Path] | None = None, secrets: Mapping[str, SecretStr] | None = None
+        self,
+        roots: Mapping[str, Path] | None = None,
+        secrets: Mapping[str, SecretStr] | None = None,
+        network: Network | None = None,
     ) -> None:
         self.roots = dict(roots or {})
         self.secrets = dict(secrets or {})
+        self.network = network or Network()
 
     def lacks(self, capability: Capability) -> list[str]:
         """Return what the capability declares and this host does not have, in words."""
@@ -158,7 +165,8 @@ class ToolContext:
             raise UndeclaredError(f"{self._capability.name} declared no host")
         if self._http is None:
             self._http = httpx2.AsyncClient(
-                transport=_DeclaredHosts(self._capability),
+                transport=DeclaredHosts(self._capability, self._world.network),
+                headers={"accept-encoding": "gzip, deflate", "user-agent": "pratique"},
                 timeout=self._capability.timeout,
                 follow_redirects=False,
                 trust_env=False,
@@ -181,27 +189,3 @@ class ToolContext:
         if self._closing is None:
             self._closing = AsyncExitStack()
         return self._closing
-
-
-class _DeclaredHosts(httpx2.AsyncBaseTransport):
-    """Looks at every request on its way out, redirects included."""
-
-    def __init__(self, capability: Capability) -> None:
-        self._name = capability.name
-        self._hosts = frozenset(capability.hosts)
-        self._inner = httpx2.AsyncHTTPTransport()
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        host, port = request.url.host, request.url.port
-        named = (
-            {f"{host}:{port}"} if port is not None else {host, f"{host}:{_DEFAULT_PORT[request.url.scheme]}"}
-        )
-        if not named & self._hosts:
-            raise UndeclaredError(f"{self._name} did not declare the host {request.url.netloc.decode()!r}")
-        return await self._inner.handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-
-_DEFAULT_PORT = {"http": 80, "https": 443}

@@ -9,6 +9,7 @@ Rules:
 """
 
 import hashlib
+import re
 from datetime import datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -16,6 +17,8 @@ from typing import Annotated, NamedTuple
 
 import orjson
 from pydantic import Field
+
+from pratique.errors import ToolError
 
 # RFC 5321's dot-atoms and host names. No quoted local parts, no address literals, no non-ASCII: mail programs
 # disagree about those, and where they disagree an approver cannot know where the mail goes.
@@ -49,6 +52,17 @@ class Composed(NamedTuple):
     file: str
     message_id: str
     content: bytes
+
+
+def sender_of(user: str) -> str:
+    """Return the address in whose name a user writes.
+
+    Raises:
+        ToolError: the user's name is no mail address.
+    """
+    if not re.fullmatch(ADDRESS, user):
+        raise ToolError(f"the user {user!r} has no mail address, so nothing can be written in their name")
+    return user
 
 
 def compose(letter: Letter, *, session: str, call_id: str, now: datetime) -> Composed:

@@ -13,6 +13,7 @@ import inspect
 import re
 import sys
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +28,7 @@ from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabe
 from pratique.tools.context import ToolContext
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
-HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?")
+HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 LARGEST_SCHEMA = 256 * 1024
 
 Sources = Mapping[str, str] | Sequence[str]
@@ -76,6 +77,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
     hosts: Iterable[str] = (),
+    private: Iterable[str] = (),
     paths: Mapping[str, Literal["read", "write"]] | None = None,
     secrets: Iterable[str] = (),
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
@@ -98,7 +100,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
         sinks: argument → `ArgumentClass`, for arguments that decide where things go; a selector may name its
             type of record: `selector:message`.
-        hosts: `host` or `host:port` that its HTTP client may reach.
+        hosts: `host` or `host:port` that its HTTP client may reach, at a public address.
+        private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
         runs_in: the weakest isolation it may run in.
@@ -112,6 +115,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 
     def make(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
+        own = tuple(private)
         facts = {
             "name": name,
             "description": inspect.getdoc(function) or "",
@@ -120,7 +124,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "sources": _sources(sources),
             "ids": dict(ids or {}),
             "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
-            "hosts": tuple(hosts),
+            "hosts": (*hosts, *own),
+            "private": own,
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
             "runs_in": Level(runs_in),
@@ -220,7 +225,10 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[parameter.name] = (hints[parameter.name], default)
     try:
-        return create_model(f"{name}.arguments", __base__=Arguments, **fields)
+        with warnings.catch_warnings():
+            # An argument may be called `json` or `copy`; nobody calls the model's methods of that name.
+            warnings.filterwarnings("ignore", message=".* shadows an attribute in parent")
+            return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
 

@@ -45,6 +45,7 @@ async def test_lists_newest_first_with_pages(run: Any) -> None:
         "id": "inbox/1700000003.M1P1.acme",
         "date": "2023-11-14T22:13:23Z",
         "unread": True,
+        "flags": [],
         "bytes": 88,
         "from": "ana@acme.example",
         "from_name": "",

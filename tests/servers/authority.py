@@ -1,0 +1,55 @@
+"""Certificates that the tests make themselves: an authority, and servers that it vouches for."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+
+class Authority:
+    """Issues certificates into a folder.
+
+    Args:
+        folder: where; `ca.pem` is the authority's own.
+        name: what it calls itself.
+    """
+
+    def __init__(self, folder: Path, name: str = "Tests") -> None:
+        self._folder = folder
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{name} CA")])
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        folder.mkdir(parents=True, exist_ok=True)
+        own = self._issue(self._name, self._key, x509.BasicConstraints(ca=True, path_length=0))
+        self.file = folder / "ca.pem"
+        self.file.write_bytes(own.public_bytes(Encoding.PEM))
+
+    def certificate(self, host: str) -> tuple[Path, Path]:
+        """Return the files of a certificate for a host and of its key."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+        issued = self._issue(subject, key, x509.SubjectAlternativeName([x509.DNSName(host)]))
+        cert_file, key_file = self._folder / f"{host}.pem", self._folder / f"{host}.key"
+        cert_file.write_bytes(issued.public_bytes(Encoding.PEM))
+        key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        key_file.chmod(0o600)
+        return cert_file, key_file
+
+    def _issue(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
+    ) -> x509.Certificate:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))
+            .not_valid_after(now + timedelta(days=1))
+            .add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            .sign(self._key, hashes.SHA256())
+        )
