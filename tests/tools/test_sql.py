@@ -5,8 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
-from pratique.quarantine.fields import Shape
 
+from pratique.capabilities.fields import Shape
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.model import FieldLabel, Status
 from pratique.tools.context import World
