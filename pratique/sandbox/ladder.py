@@ -2,11 +2,14 @@
 
 Rules:
 - A level that nobody asked for is not started, and its libraries are not loaded.
-- At the start, what a dead run left behind is removed; at the end, everything that was started.
+- Before the first run of a level, what a dead run left behind is removed; at the end, all that was started.
 - `inline` is not given here: the runtime's own tools need no sandbox, and nothing foreign may run there.
 """
 
+import asyncio
 from collections.abc import Iterable
+
+import structlog
 
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
@@ -15,6 +18,8 @@ from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
+
+log = structlog.get_logger("pratique")
 
 
 class Ladder:
@@ -35,6 +40,8 @@ class Ladder:
         self._image = image
         self._host = engine
         self._providers: dict[Level, Provider] = {}
+        self._tidied: set[Level] = set()
+        self._tidying = asyncio.Lock()
 
     async def open(self, levels: Iterable[Level] = ()) -> list[str]:
         """Remove what dead runs left, and try the levels that will be needed; return a line for each removal.
@@ -44,7 +51,7 @@ class Ladder:
         """
         told = []
         for level in levels:
-            told += await self.provider(level).reap_orphans()
+            told += await self._tidy(level)
             sandbox = await self.acquire(Spec(level=level, minimum=level))
             await sandbox.aclose()
         return told
@@ -57,6 +64,7 @@ class Ladder:
         """
         if spec.level.rank < spec.minimum.rank:
             raise SandboxUnavailableError(f"the policy demands {spec.minimum}, {spec.level} is asked for")
+        await self._tidy(spec.level)
         return await self.provider(spec.level).acquire(spec)
 
     async def run(
@@ -78,7 +86,9 @@ class Ladder:
         """
         chosen, granted = limits or Limits(), grants or Grants()
         # Only what is fixed when a worker starts is part of what is asked for: one pool serves many limits.
-        fixed = chosen if level is Level.CONTAINER else Limits(disk=chosen.disk)
+        fixed = Limits(disk=chosen.disk)
+        if level is Level.CONTAINER:
+            fixed = Limits(disk=chosen.disk, memory=chosen.memory, pids=chosen.pids)
         spec = Spec(level=level, minimum=minimum or level, network=bool(granted.hosts), limits=fixed)
         sandbox = await self.acquire(spec)
         try:
@@ -100,6 +110,17 @@ class Ladder:
         """End everything that was started. A second call does nothing."""
         while self._providers:
             await self._providers.popitem()[1].aclose()
+
+    async def _tidy(self, level: Level) -> list[str]:
+        """Remove what dead runs left, before the first run of a level; return a line for each."""
+        async with self._tidying:
+            if level in self._tidied:
+                return []
+            told = await self.provider(level).reap_orphans()
+            self._tidied.add(level)
+        for line in told:
+            log.warning("left behind", sandbox=line)
+        return told
 
     def _make(self, level: Level) -> Provider:
         if level is Level.RESTRICTED:

@@ -1,9 +1,7 @@
 """One suite for every level: the providers live as long as the session, each run gets a fresh sandbox."""
 
-import gc
 import os
 import shutil
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -116,15 +114,6 @@ async def containers(engine: Dockerd, image_built: str) -> AsyncIterator[Contain
 @pytest.fixture(scope="session")
 def container(containers: ContainerProvider) -> Place:
     return container_place(containers)
-
-
-@pytest.fixture
-def tidied() -> Iterator[None]:
-    """docker's library leaves the socket of a connection that fails to the garbage collector: collect it."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture(params=PLACES)
