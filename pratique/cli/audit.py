@@ -164,7 +164,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
 
 
 def print_calls(records: list[queries.Record]) -> None:
-    """Print one line a call, never wrapped: how it stands, how near text from outside came, and whose."""
+    """Print one line a call, never wrapped: how it stands, how near foreign text came, and whose."""
     rows: list[tuple[str, ...]] = [
         ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
     ]
