@@ -172,6 +172,7 @@ class Request(Value):
         call_id: the same id with the same arguments is the same call, which never runs twice.
         tool: the name that was asked for.
         args_json: the arguments in canonical JSON, or empty when they have no such form.
+        asked_json: the same with references, where they were replaced by what they stand for.
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
@@ -182,9 +183,15 @@ class Request(Value):
     call_id: str
     tool: str
     args_json: bytes
+    asked_json: bytes = b""
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+
+    @property
+    def as_asked(self) -> "Request":
+        """The request as it came in, to be resolved once more."""
+        return self.model_copy(update={"args_json": self.asked_json or self.args_json, "asked_json": b""})
 
 
 class Call(Value):

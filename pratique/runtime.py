@@ -125,8 +125,10 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            stale = isinstance(done.guard, EpochIs)
-            decision = await self._decide_anew(call) if stale else self.enforcement.no(done.why)
+            if isinstance(done.guard, EpochIs):
+                call, decision = await self._decide_anew(call)
+            else:
+                decision = self.enforcement.no(done.why)
         raise LedgerUnavailableError(f"{call.request.call_id}: the policy keeps changing; call again")
 
     async def execute(self, permit: Permit) -> Result:
@@ -230,20 +232,26 @@ class Runtime:
         permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
         return permit
 
-    async def _decide_anew(self, call: Call | Unresolved) -> Decision:
-        """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""
+    async def _decide_anew(self, call: Call | Unresolved) -> tuple[Call | Unresolved, Decision]:
+        """The policy changed before the decision was final: stages 1 to 3 once more, under the new one.
+
+        Stage 1 as well: a policy says what a tool's fields and arguments are.
+        """
         await self.enforcement.refresh()
+        call = self.resolve(call.request.as_asked)
         decision = self.decide(call)
         if isinstance(decision, Ask):
             decision = self.decide(call, await self.approve(call, decision))
-        return decision
+        return call, decision
 
     async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """The policy changed while a read ran: its result leaves only if the new one allows it too."""
         await self.enforcement.refresh()
-        decision = self.decide(permit.call)
+        call = self.resolve(permit.call.request.as_asked)
+        decision = self.decide(call)
         if isinstance(decision, Allow) and decision.at_least.rank <= result.level.rank:
-            return await self.close(permit.model_copy(update={"decision": decision}), outcome, result)
+            again = permit.model_copy(update={"call": call, "decision": decision})
+            return await self.close(again, self._release_anew(again, outcome, result), result)
         because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
         why = f"the policy changed while it ran, and the result is withheld: {because}"
         final = await self.commit(permit.call, self.enforcement.no(why))

@@ -42,7 +42,6 @@ def resolve(
         return _unresolved(request, f"there is no tool {request.tool[:100]!r}")
     if request.problem:
         return _unresolved(request, f"{request.tool}: {request.problem}")
-    asked = request.args_json
     try:
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
@@ -51,7 +50,9 @@ def resolve(
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
     of = declared(tool, policy)
-    judged = request.judged or provenance.judge(tool, of, asked, request.args_json, policy)
+    judged = request.judged or provenance.judge(
+        tool, of, request.asked_json or request.args_json, request.args_json, policy
+    )
     return Call(
         request=request,
         capability=tool.capability,
@@ -68,7 +69,8 @@ def _dereferenced(request: Request, provenance: Provenance) -> Request:
     value = provenance.withheld.resolve(request.args_json)
     if value is None:
         return request
-    return request.model_copy(update={"args_json": canonical(value, most_bytes=LARGEST_RESOLVED)})
+    resolved = canonical(value, most_bytes=LARGEST_RESOLVED)
+    return request.model_copy(update={"args_json": resolved, "asked_json": request.args_json})
 
 
 def _unresolved(request: Request, problem: str) -> Unresolved:
