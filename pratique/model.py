@@ -77,6 +77,7 @@ class Capability(Value):
         name: dotted name, `mail.send`.
         tier: what the call can do to the world.
         confidentiality: the class of what it returns.
+        clearance: the highest class of value that may leave through its arguments.
         sinks: argument → `ArgumentClass`, for the arguments that decide where things go; a selector may name
             the type of record that it selects (`selector:message`).
         sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
@@ -97,6 +98,7 @@ class Capability(Value):
     description: str
     tier: Tier
     confidentiality: Confidentiality
+    clearance: Confidentiality
     sinks: dict[str, str]
     sources: dict[str, str]
     ids: dict[str, str]
@@ -189,13 +191,15 @@ class Call(Value):
     """A request whose tool is known and whose arguments are valid.
 
     `args` is the validated model, made from the very bytes that were hashed and are shown
-    (`request.args_json`). `digest` identifies what would run, for whom: an approval binds to it.
+    (`request.args_json`). `sinks` says what each decides, by the tool or by the policy. `digest` identifies
+    what would run, for whom: an approval binds to it.
     """
 
     request: Request
     capability: Capability
     args: Any
     label: Label
+    sinks: dict[str, str]
     judged: Judged
     digest: str
 

@@ -16,7 +16,6 @@ import anyio.to_thread
 import orjson
 
 from pratique.approvals.queue import Question, Queue
-from pratique.capabilities.labels import foreign_fields
 from pratique.errors import LedgerUnavailableError
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
@@ -37,9 +36,9 @@ from pratique.model import (
 )
 from pratique.sessions.hosting import Hosting, SessionFacts
 from pratique.sessions.session import Session
+from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
-from pratique.stages.provenance import declared
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before
 from pratique.stages.resolve import resolve
@@ -149,9 +148,6 @@ class Runtime:
         call = permit.call
         value = orjson.loads(result.value_json)
         of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
-        fields = foreign_fields(value, of.shape)
-        if result.error and of.shape.foreign:
-            fields = {"error"}
         outcome = Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -163,9 +159,9 @@ class Runtime:
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
             approved_by=permit.decision.approved_by,
-            label=label_of(call, fields),
         )
-        return self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+        outcome = self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+        return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""

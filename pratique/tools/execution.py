@@ -21,7 +21,7 @@ from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
 from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
-from pratique.model import Call, Capability, Level, Result, Status
+from pratique.model import Call, Capability, Level, Result, Status, clip
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
@@ -93,7 +93,7 @@ class Executor:
         except (ToolError, CanonicalError) as problem:
             unknown = isinstance(problem, OutcomeUnknownError)
             status = _after_interruption(call) if unknown else Status.FAILED
-            return result(status, error=self._without_secrets(str(problem), tool.capability))
+            return result(status, error=clip(self._without_secrets(str(problem), tool.capability)))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 

@@ -73,6 +73,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     confidentiality: Confidentiality | Literal["public", "internal", "confidential", "restricted"] = (
         Confidentiality.INTERNAL
     ),
+    clearance: Confidentiality | Literal["public", "internal", "confidential", "restricted"] = (
+        Confidentiality.INTERNAL
+    ),
     sources: Sources = (),
     ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
@@ -94,7 +97,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     Args:
         name: dotted name.
         tier: what a call can do to the world.
-        confidentiality: the class of what it returns.
+        confidentiality: the class of what it returns. Of a `restricted` result, every value is watched for.
+        clearance: the highest class of value that may leave through its arguments without a question.
         sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
             `meta`. Left out, everything it returns is untrusted.
         ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
@@ -121,6 +125,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "description": inspect.getdoc(function) or "",
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
+            "clearance": Confidentiality(clearance),
             "sources": _sources(sources),
             "ids": dict(ids or {}),
             "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
@@ -216,7 +221,7 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         raise ToolDeclarationError(f"{name}: the first parameter must be a ToolContext")
     fields: dict[str, Any] = {}
     for parameter in parameters[1:]:
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
         if parameter.name.startswith("_"):
             raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} begins with an underscore")

@@ -159,7 +159,7 @@ async def test_a_redirect_is_not_followed(house: House) -> None:
                 return (await ctx.http.get(f"http://127.0.0.1:{port}/", follow_redirects=True)).status_code
 
             assert (await ran(house, get, private=[f"127.0.0.1:{port}"])).value == 302
-            outcome = await ran(house, follow, hosts=[f"127.0.0.1:{port}"])
+            outcome = await ran(house, follow, private=[f"127.0.0.1:{port}"])
             assert "did not declare the host" in outcome.error
             assert (len(asked), len(asked_inside)) == (2, 0)
 
