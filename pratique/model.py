@@ -86,7 +86,7 @@ class Capability(Value):
         private: those of them that may be in the own network, or on this machine.
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
-        runs_in: the weakest isolation it may run in.
+        runs_in: the weakest isolation for the code that it is handed.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
@@ -226,7 +226,7 @@ class Decision(Value):
     """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception.
 
     `grants` are the counted exceptions it draws on, with how often each may be used. `ticket` is the question
-    to people that it rests on, or waits for.
+    to people that it rests on, or waits for. `at_least` is the weakest level that the call may run in.
     """
 
     epoch: int
@@ -234,6 +234,7 @@ class Decision(Value):
     reasons: tuple[Reason, ...]
     grants: tuple[tuple[str, int], ...] = ()
     ticket: str = ""
+    at_least: Level = Level.INLINE
 
     @property
     def word(self) -> str:
@@ -337,13 +338,17 @@ class Permit(Value):
 
 
 class Result(Value):
-    """What a tool's run gave: a JSON value or an error in words, and how long it took."""
+    """What a tool's run gave: a JSON value or an error in words, and how long it took.
+
+    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers.
+    """
 
     status: Status
     value_json: bytes = b"null"
     error: str = ""
     duration_us: int = 0
     level: Level = Level.INLINE
+    sandbox: dict[str, int | str] = Field(default_factory=dict)
 
 
 class Outcome(Value):

@@ -138,7 +138,7 @@ class Runtime:
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
         try:
-            return await self._executor.run(tool, permit.call)
+            return await self._executor.run(tool, permit.call, permit.decision.at_least)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
             raise run.cancellation from None
@@ -211,8 +211,11 @@ class Runtime:
         return await self._hosting.resume(session)
 
     async def aclose(self) -> None:
-        """Commit what waits and let go of the ledger. Open sessions stay open, for another process."""
-        await anyio.to_thread.run_sync(self.ledger.close)
+        """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
+        try:
+            await self._executor.aclose()
+        finally:
+            await anyio.to_thread.run_sync(self.ledger.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -239,9 +242,10 @@ class Runtime:
         """The policy changed while a read ran: its result leaves only if the new one allows it too."""
         await self.enforcement.refresh()
         decision = self.decide(permit.call)
-        if isinstance(decision, Allow):
+        if isinstance(decision, Allow) and decision.at_least.rank <= result.level.rank:
             return await self.close(permit.model_copy(update={"decision": decision}), outcome, result)
-        why = f"the policy changed while it ran, and the result is withheld: {decision.because}"
+        because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
+        why = f"the policy changed while it ran, and the result is withheld: {because}"
         final = await self.commit(permit.call, self.enforcement.no(why))
         if isinstance(final, Permit):
             raise TypeError("a denial became a permit")

@@ -36,6 +36,9 @@ class Settings(BaseSettings):
         arguments_depth: how deeply they may be nested.
         most_waiting: entries that may wait for the log before calls are denied.
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
+        sandbox_warm: workers of a kind that wait for code, once some was run.
+        sandbox_most: workers of a kind that may be at work.
+        sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         log_level, log_format: what is logged to standard error, and how (`auto`: JSON unless at a terminal).
     """
 
@@ -57,6 +60,9 @@ class Settings(BaseSettings):
     arguments_depth: int = Field(default=32, gt=0, le=200)
     most_waiting: int = Field(default=10_000, gt=0)
     shadow_every: int = Field(default=10_000, ge=0)
+    sandbox_warm: int = Field(default=1, ge=0, le=64)
+    sandbox_most: int = Field(default=4, ge=1, le=256)
+    sandbox_image: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
 

@@ -165,7 +165,9 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
 
 def print_calls(records: list[queries.Record]) -> None:
     """Print one line a call, never wrapped: how it stands, how near text from outside came, and whose."""
-    rows: list[tuple[str, ...]] = [("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")]
+    rows: list[tuple[str, ...]] = [
+        ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
+    ]
     for record in records:
         outcome = record.get("outcome") or {"approval.proposed": "asked"}.get(record["type"], "started")
         sources = ", ".join(dict.fromkeys(sources_of(record)))

@@ -108,7 +108,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
-        runs_in: the weakest isolation it may run in.
+        runs_in: the weakest isolation for the code that it is handed, which it runs with `ctx.sandbox`.
         takes_idempotency_key: running it twice with one call id is harmless.
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
@@ -279,6 +279,8 @@ def _check(capability: Capability) -> None:
             raise ToolDeclarationError(f"{name}: paths[{root!r}] is {access!r}; say read or write")
     if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
+    if capability.runs_in is not Level.INLINE and capability.hosts and capability.tier is Tier.READ:
+        raise ToolDeclarationError(f"{name}: its code can send to its hosts, so its tier is at least egress")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
 
