@@ -172,7 +172,7 @@ class Registry:
 
     @classmethod
     def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
-        """Return the tools that the named modules hold at top level.
+        """Return the tools that the named modules hold at top level, by themselves or in tuples.
 
         Args:
             names: importable names.
@@ -206,10 +206,15 @@ def _tools_of(name: str) -> list[Tool]:
         module = importlib.import_module(name)
     except ImportError as problem:
         raise ToolDeclarationError(f"the tool module {name!r} cannot be imported: {problem}") from problem
-    found = [value for value in vars(module).values() if isinstance(value, Tool)]
+    found = [item for value in vars(module).values() for item in _held(value) if isinstance(item, Tool)]
     if not found:
         raise ToolDeclarationError(f"the module {name!r} holds no @tool")
     return found
+
+
+def _held(value: object) -> tuple[object, ...]:
+    """Return what a name stands for; a tuple is what a maker of tools (`imap_tools`) gives."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:

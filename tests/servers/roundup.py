@@ -78,6 +78,7 @@ class Roundup:
             base_url=f"{self.url}rest/data/",
             auth=(person, PASSWORD),
             headers={"X-Requested-With": "rest", "Origin": f"http://127.0.0.1:{self.port}"},
+            timeout=60,
             trust_env=False,
         )
 

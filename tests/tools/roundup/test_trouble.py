@@ -86,11 +86,14 @@ async def test_a_tracker_that_is_not_there_is_said_to_be_unreachable(perform: An
 async def test_a_tracker_that_is_killed_and_comes_back_is_used_again(run: Any, perform: Any) -> None:
     own = Roundup()
     try:
-        issue = own.issue("Printer", os.urandom(150_000).hex())
+        issue = own.issue("Printer", "It burns.")
+        # More than the system holds on the way, which would arrive even when its sender is gone.
+        file = own.attach(issue, "noise", "application/octet-stream", os.urandom(LARGEST - 1000))
         tools = tools_of(own.url)
         with Gate(own.port) as gate:
             gate.after, gate.then = 20_000, own.kill
-            result = await perform(tools_of(f"http://127.0.0.1:{gate.port}/tracker/")["read"], id=issue)
+            way = tools_of(f"http://127.0.0.1:{gate.port}/tracker/")
+            result = await perform(way["attachment"], ticket=issue, id=file)
             assert (result.status, result.error) == ("failed", "the ticket tracker broke off")
         result = await perform(tools["comment"], id=issue, body="x")
         assert (result.status, result.error) == ("failed", "the ticket tracker cannot be reached")
