@@ -27,7 +27,7 @@ from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
-from pratique.settings import PREFIX, Settings
+from pratique.settings import OF_THE_MACHINE, PREFIX, Settings
 
 MODULE = "pratique.examples.support.agent"
 USER = "kim@acme.example"
@@ -105,7 +105,7 @@ def set_the_stage(folder: Path) -> Settings:
     Raises:
         SettingsError: the folder is not empty, or a variable would lead the demo out of it.
     """
-    stray = sorted(name for name in os.environ if name.startswith(PREFIX))
+    stray = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in OF_THE_MACHINE)
     if stray:
         raise SettingsError(f"{', '.join(stray)}: unset it for the demo, which has settings of its own")
     if folder.exists() and any(folder.iterdir()):

@@ -31,7 +31,7 @@ from tests.sandbox.table import Table
 
 # Something that must never be seen inside; set before the first worker starts.
 SECRET = "pratique-test-secret-7d1f"
-os.environ["PRATIQUE_TEST_SECRET"] = SECRET
+os.environ["SANDBOX_TEST_SECRET"] = SECRET
 
 _TABLE = Table(Path(__file__).parents[2] / "docs" / "reference" / "sandbox-cases.md")
 

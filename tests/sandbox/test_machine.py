@@ -19,7 +19,7 @@ import pytest
 from freezegun import freeze_time
 from typer.testing import CliRunner
 
-from pratique.cli import doctor, sandbox
+from pratique.cli import app
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
 from pratique.sandbox import cgroup, interpreter, mark, orphans, staging
@@ -244,7 +244,7 @@ def test_the_kernel_s_landlock_is_known() -> None:
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("tidied")
 def test_doctor_tells_the_truth_as_json_and_for_people() -> None:
-    told = CliRunner().invoke(doctor.app, ["--json"])
+    told = CliRunner().invoke(app, ["doctor", "--json"])
     probes: list[dict[str, Any]] = json.loads(told.stdout)
     levels = [(probe["level"], probe["backend"]) for probe in probes]
     assert levels[:2] == [("inline", "inline"), ("inline", "landlock")]
@@ -252,7 +252,7 @@ def test_doctor_tells_the_truth_as_json_and_for_people() -> None:
     for probe in probes[1:]:
         assert probe["available"] == bool(probe["guarantees"])
         assert probe["available"] or probe["reason"]
-    shown = CliRunner().invoke(doctor.app, [])
+    shown = CliRunner().invoke(app, ["doctor"])
     assert "Sandbox levels" in shown.stdout
 
 
@@ -261,15 +261,17 @@ def test_the_command_runs_and_passes_the_exit_code_on() -> None:
         not_run("bubblewrap is not installed")
     runner = CliRunner()
     done = runner.invoke(
-        sandbox.app, ["run", "--json", "--level", "jail", "--", "sh", "-c", "echo out; exit 5"]
+        app, ["sandbox", "run", "--json", "--level", "jail", "--", "sh", "-c", "echo out; exit 5"]
     )
     assert done.exit_code == 5
     assert json.loads(done.stdout)["stdout"] == "out\n"
-    assert runner.invoke(sandbox.app, ["run", "--level", "inline", "--code", "1"]).exit_code == 126
-    assert runner.invoke(sandbox.app, ["run", "--wall", "0.3", "--code", "while True: pass"]).exit_code == 124
-    assert runner.invoke(sandbox.app, ["run"]).exit_code == 2
+    assert runner.invoke(app, ["sandbox", "run", "--level", "inline", "--code", "1"]).exit_code == 126
+    assert (
+        runner.invoke(app, ["sandbox", "run", "--wall", "0.3", "--code", "while True: pass"]).exit_code == 124
+    )
+    assert runner.invoke(app, ["sandbox", "run"]).exit_code == 2
     done = runner.invoke(
-        sandbox.app, ["run", "--level", "restricted", "--code", "inputs + 1", "--inputs", "41"]
+        app, ["sandbox", "run", "--level", "restricted", "--code", "inputs + 1", "--inputs", "41"]
     )
     assert "42" in done.stdout
 
