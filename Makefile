@@ -45,7 +45,7 @@ $(BIN)/python:
 	$(PYTHON) tools/make_venv.py $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

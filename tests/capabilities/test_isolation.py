@@ -75,8 +75,10 @@ def test_a_floor_is_for_its_tenant() -> None:
         ('id = "a"\nto = "nobody"\ntools = ["x.y"]\nlevel = "jail"', "a.to: no agent or role"),
         ('id = "a"\ntools = ["x.y"]\nlevel = "jail"\nwhen = "b"', "isolation[0].when: unknown key"),
         (
-            'id = "a"\ntools = ["x.y"]\nlevel = "jail"\n'
-            '[[isolation]]\nid = "a"\ntools = ["x.z"]\nlevel = "jail"',
+            (
+                'id = "a"\ntools = ["x.y"]\nlevel = "jail"\n'
+                '[[isolation]]\nid = "a"\ntools = ["x.z"]\nlevel = "jail"'
+            ),
             "a: two rules have this id",
         ),
     ],
