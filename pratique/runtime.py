@@ -114,7 +114,7 @@ class Runtime:
                 return pending(call, decision)
             if isinstance(decision, Allow):
                 call = _resolved(call)
-                if not call.capability.changes_the_world:
+                if not (call.capability.changes_the_world or decision.is_used_up):
                     return self._permit(call, decision, None)
                 done = await self.ledger.commit(self._entries.intent(call, decision))
                 if not isinstance(done, Refused):
@@ -170,9 +170,12 @@ class Runtime:
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
         done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
         if not isinstance(done, Refused):
+            self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
         if isinstance(done.guard, EpochIs):
             return await self._close_anew(permit, outcome, result)
+        if permit.intent is None:
+            return await self._withhold(permit, f"the result is withheld: {done.why}")
         raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}")
 
     async def recall(self, request: Request) -> Outcome | None:
@@ -253,11 +256,24 @@ class Runtime:
             again = permit.model_copy(update={"call": call, "decision": decision})
             return await self.close(again, self._release_anew(again, outcome, result), result)
         because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
-        why = f"the policy changed while it ran, and the result is withheld: {because}"
+        return await self._withhold(
+            permit, f"the policy changed while it ran, and the result is withheld: {because}"
+        )
+
+    async def _withhold(self, permit: Permit, why: str) -> Outcome:
+        """Record that a read ran and that nobody gets its result."""
         final = await self.commit(permit.call, self.enforcement.no(why))
         if isinstance(final, Permit):
             raise TypeError("a denial became a permit")
         return final
+
+    def _release_anew(self, permit: Permit, before: Outcome, result: Result) -> Outcome:
+        """Stage 6 once more: the new policy may say otherwise what comes from outside or is withheld."""
+        outcome = self.release(permit, result)
+        if (outcome.label, outcome.value) != (before.label, before.value):
+            # What the session remembers of this result under the old policy may vouch for what it must not.
+            self._hosting.provenance(permit.call.request.subject.session).tracker.lose()
+        return outcome
 
 
 def _resolved(call: Call | Unresolved) -> Call:

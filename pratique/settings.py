@@ -20,6 +20,8 @@ from pratique.errors import SettingsError
 
 FILE = "pratique.toml"
 PREFIX = "PRATIQUE_"
+OF_THE_MACHINE = frozenset({"PRATIQUE_CGROUP"})
+"""Variables that are no settings: they say what this machine grants (`pratique.sandbox.cgroup`)."""
 
 
 class Settings(BaseSettings):
@@ -146,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
     """Raise for a `PRATIQUE_*` variable that is no setting: a typo must not silently change nothing."""
     for variable in os.environ:
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable not in OF_THE_MACHINE:
             key = variable.removeprefix(PREFIX).split("__")[0].lower()
             if key not in settings.model_fields:
                 raise SettingsError(f"{variable}: unknown setting {key!r}")

@@ -208,4 +208,7 @@ def _sentence(report: Report) -> str:
         return f"{where}{report.problem}"
     if report.verdict is Verdict.UNANCHORED:
         return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
-    return f"{report.records} records, unchanged and in order, up to and beyond the head given"
+    given = report.anchor.seq if report.anchor else 0
+    after = report.records - given
+    fit = f"; the {after} after it fit together, and may have been cut" if after else ""
+    return f"{given} records, unchanged and in order, up to the head given{fit}"

@@ -135,9 +135,11 @@ class Executor:
         if isinstance(problem, SandboxUnavailableError):
             return Status.FAILED, b"null", str(problem)[:LONGEST_ERROR]
         if not isinstance(problem, ToolError | CanonicalError):
-            return Status.FAILED, b"null", f"{capability.name} raised {type(problem).__name__}"
+            # Only a `ToolError` says that nothing happened: of a write that broke, nobody knows.
+            status = _after_interruption(call)
+            return status, b"null", f"{capability.name} raised {type(problem).__name__}"
         # Code that could reach hosts may have told them something before it was stopped.
-        unknown = isinstance(problem, OutcomeUnknownError) or (
+        unknown = isinstance(problem, OutcomeUnknownError | CanonicalError) or (
             isinstance(problem, SandboxStoppedError) and bool(capability.hosts)
         )
         status = _after_interruption(call) if unknown else Status.FAILED

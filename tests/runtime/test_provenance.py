@@ -354,7 +354,7 @@ async def test_many_harmless_links_do_not_push_a_bad_one_off_the_card(guarded: R
     await session.call("post.read", {"mail": "7"})
     body = f"{links} and pay to {THIEF}"
     held = await session.call("post.send", {"to": ["maria@cafe.example"], "body": body})
-    told = guarded.queue.asked(held.ticket).card.arguments[0].origins
+    told = guarded.queue.asked(held.ticket).card.arguments[1].origins
     assert any("email:7#body" in origin.words for origin in told)
 
 
