@@ -77,6 +77,7 @@ class Capability(Value):
         name: dotted name, `mail.send`.
         tier: what the call can do to the world.
         confidentiality: the class of what it returns.
+        clearance: the highest class of value that may leave through its arguments.
         sinks: argument → `ArgumentClass`, for the arguments that decide where things go; a selector may name
             the type of record that it selects (`selector:message`).
         sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
@@ -97,6 +98,7 @@ class Capability(Value):
     description: str
     tier: Tier
     confidentiality: Confidentiality
+    clearance: Confidentiality
     sinks: dict[str, str]
     sources: dict[str, str]
     ids: dict[str, str]
@@ -170,6 +172,7 @@ class Request(Value):
         call_id: the same id with the same arguments is the same call, which never runs twice.
         tool: the name that was asked for.
         args_json: the arguments in canonical JSON, or empty when they have no such form.
+        asked_json: the same with references, where they were replaced by what they stand for.
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
@@ -180,22 +183,30 @@ class Request(Value):
     call_id: str
     tool: str
     args_json: bytes
+    asked_json: bytes = b""
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+
+    @property
+    def as_asked(self) -> "Request":
+        """The request as it came in, to be resolved once more."""
+        return self.model_copy(update={"args_json": self.asked_json or self.args_json, "asked_json": b""})
 
 
 class Call(Value):
     """A request whose tool is known and whose arguments are valid.
 
     `args` is the validated model, made from the very bytes that were hashed and are shown
-    (`request.args_json`). `digest` identifies what would run, for whom: an approval binds to it.
+    (`request.args_json`). `sinks` says what each decides, by the tool or by the policy. `digest` identifies
+    what would run, for whom: an approval binds to it.
     """
 
     request: Request
     capability: Capability
     args: Any
     label: Label
+    sinks: dict[str, str]
     judged: Judged
     digest: str
 

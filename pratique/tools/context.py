@@ -26,10 +26,6 @@ from pratique.tools.hosts import DeclaredHosts, Network
 from pratique.tools.sandboxed import Sandboxed
 
 
-class EffectUnknownError(ToolError):
-    """The tool does not know whether it changed the world: look before you call again."""
-
-
 class Files:
     """A file root as a tool sees it.
 

@@ -4,7 +4,7 @@ Rules:
 - Whatever the body returns must be JSON within the declared size; whatever it raises fails the call.
 - Only `ToolError` carries text to the agent. Any other exception is named by its class: its text may hold
   anything, secrets included.
-- After a time-out, a cancellation or an `EffectUnknownError` nobody knows whether a write took effect: its
+- After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
 - An inline tool does not run where the policy demands a level. Code that a tool was handed runs at the higher
   of the tool's level and the policy's, or the call fails.
@@ -29,10 +29,10 @@ from pratique.errors import (
     SandboxUnavailableError,
     ToolError,
 )
-from pratique.model import Call, Capability, Level, Result, Status
+from pratique.model import Call, Capability, Level, Result, Status, clip
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
-from pratique.tools.context import EffectUnknownError, ToolContext, World
+from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
 from pratique.tools.sandboxed import Sandboxed
 
@@ -137,11 +137,11 @@ class Executor:
         if not isinstance(problem, ToolError | CanonicalError):
             return Status.FAILED, b"null", f"{capability.name} raised {type(problem).__name__}"
         # Code that could reach hosts may have told them something before it was stopped.
-        unknown = isinstance(problem, EffectUnknownError | OutcomeUnknownError) or (
+        unknown = isinstance(problem, OutcomeUnknownError) or (
             isinstance(problem, SandboxStoppedError) and bool(capability.hosts)
         )
         status = _after_interruption(call) if unknown else Status.FAILED
-        return status, b"null", self._without_secrets(str(problem), capability)
+        return status, b"null", clip(self._without_secrets(str(problem), capability))
 
     def _encode(self, value: Any, capability: Capability) -> bytes:
         try:
