@@ -260,7 +260,7 @@ class Runtime:
         return final
 
     def _release_anew(self, permit: Permit, before: Outcome, result: Result) -> Outcome:
-        """Stage 6 once more: the new policy may say otherwise what comes from outside, and what is withheld."""
+        """Stage 6 once more: the new policy may say otherwise what is foreign, and what is withheld."""
         outcome = self.release(permit, result)
         if (outcome.label, outcome.value) != (before.label, before.value):
             # What the session remembers of this result under the old policy may vouch for what it must not.
