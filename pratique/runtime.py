@@ -8,6 +8,8 @@ Rules:
 - From stage 4 on, a record closes the call, whatever happens to the task that runs it.
 """
 
+import asyncio
+import contextlib
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, Unpack
@@ -143,6 +145,8 @@ class Runtime:
             return await self._executor.run(tool, permit.call, permit.decision.at_least)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
 
     def release(self, permit: Permit, result: Result) -> Outcome:
