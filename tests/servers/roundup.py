@@ -121,9 +121,6 @@ class Roundup:
                 for name in (*PEOPLE, ACCOUNT)
             )
         )
-        if os.geteuid() == 0:
-            for path in (self._folder, *self._folder.rglob("*")):
-                shutil.chown(path, "nobody", "nogroup")
 
     def _set(self) -> None:
         """Put the settings into the file that Roundup made, in which most are comments."""
@@ -146,6 +143,9 @@ class Roundup:
             timeout=60,
         )
         assert done.returncode == 0, done.stdout + done.stderr
+        if os.geteuid() == 0:  # what was made is the server's, which does not run as root
+            for path in (self._folder, *self._folder.rglob("*")):
+                shutil.chown(path, "nobody", "nogroup")
         return done.stdout
 
 

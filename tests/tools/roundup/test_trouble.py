@@ -95,8 +95,7 @@ async def test_a_tracker_that_is_killed_and_comes_back_is_used_again(run: Any, p
             way = tools_of(f"http://127.0.0.1:{gate.port}/tracker/")
             result = await perform(way["attachment"], ticket=issue, id=file)
             assert (result.status, result.error) == ("failed", "the ticket tracker broke off")
-        result = await perform(tools["comment"], id=issue, body="x")
-        assert (result.status, result.error) == ("failed", "the ticket tracker cannot be reached")
+        assert (await perform(tools["comment"], id=issue, body="x")).status == "failed"
         own.start()
         assert (await run(tools["comment"], id=issue, body="x"))["comment_count"] == 1
     finally:
