@@ -61,12 +61,12 @@ def open_runtime(
     refuse_old_casbin()
     settings = settings if isinstance(settings, Settings) else Settings.load(settings)
     secrets = settings.secret_values()
+    known = [secret.get_secret_value() for secret in secrets.values()]
     if logs:
-        known = [secret.get_secret_value() for secret in secrets.values()]
-        configure_logs(settings.log_level, settings.log_format, known)
+        configure_logs(settings.log_level, settings.log_format, known, settings.redact, settings.phone_region)
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
-    executor = Executor(world)
+    executor = Executor(world, redaction=settings.redaction(known))
     _demand_all(registry, world, executor)
     ledger = open_ledger(settings, create=True)
     try:

@@ -6,7 +6,8 @@ Rules:
   anything, secrets included.
 - After a time-out, a cancellation or an `EffectUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
-- Declared secrets that come back in a result are taken out of it.
+- Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
+  redacted (`pratique.redaction`).
 """
 
 import asyncio
@@ -20,13 +21,15 @@ from pydantic_core import to_jsonable_python
 from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
-from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
+from pratique.errors import CanonicalError, SandboxUnavailableError, ToolError
 from pratique.model import Call, Capability, Level, Result, Status
+from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.tools.context import EffectUnknownError, ToolContext, World
 from pratique.tools.registry import Tool
 
 LONGEST_ERROR = 1000
+LARGEST_ERROR = 64 * 1024
 SHORTEST_SECRET = 4
 
 
@@ -45,10 +48,18 @@ class Executor:
     Args:
         world: what handles are made of.
         sandboxes: level → where tools of that level run.
+        redaction: what is taken out of errors.
     """
 
-    def __init__(self, world: World, sandboxes: dict[Level, InlineNoIsolation] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        sandboxes: dict[Level, InlineNoIsolation] | None = None,
+        *,
+        redaction: Redaction | None = None,
+    ) -> None:
         self._world = world
+        self._redaction = redaction or Redaction()
         self._sandboxes = sandboxes or {Level.INLINE: InlineNoIsolation()}
 
     def can_run(self, capability: Capability) -> None:
@@ -91,12 +102,9 @@ class Executor:
             seconds = tool.capability.timeout
             return result(_after_interruption(call), error=f"took longer than {seconds:g} s")
         except EffectUnknownError as problem:
-            error = self._without_secrets(str(problem), tool.capability)
-            return result(_after_interruption(call), error=error)
+            return result(_after_interruption(call), error=self._told(problem, tool.capability))
         except (ToolError, CanonicalError) as problem:
-            unknown = isinstance(problem, OutcomeUnknownError)
-            status = _after_interruption(call) if unknown else Status.FAILED
-            return result(status, error=self._without_secrets(str(problem), tool.capability))
+            return result(Status.FAILED, error=self._told(problem, tool.capability))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 
@@ -123,8 +131,10 @@ class Executor:
             return body
         return canonical(_without(secrets, orjson.loads(body)), most_bytes=sys.maxsize)
 
-    def _without_secrets(self, text: str, capability: Capability) -> str:
-        return str(_without(self._secrets_of(capability), text))[:LONGEST_ERROR]
+    def _told(self, problem: Exception, capability: Capability) -> str:
+        """Return an error's text as it may be recorded; cut first, so that a long one costs no more."""
+        text = str(_without(self._secrets_of(capability), str(problem)))[:LARGEST_ERROR]
+        return self._redaction.text(text)[:LONGEST_ERROR]
 
     def _secrets_of(self, capability: Capability) -> dict[str, str]:
         known = {name: self._world.secrets[name].get_secret_value() for name in capability.secrets}

@@ -10,11 +10,7 @@ import pytest
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
 from pratique.errors import ToolError
-<<<<<<< HEAD
-from pratique.model import CLEAN, Call, Request, Status, Subject, Unresolved
-=======
 from pratique.model import CLEAN, Call, Request, Result, Status, Subject, Unresolved
->>>>>>> main
 from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
@@ -73,9 +69,6 @@ def perform(world: World) -> Run:
         **args: Any,
     ) -> Result:
         subject = Subject(session=session, trace_id="t", agent="support", tenant="default", user=user)
-<<<<<<< HEAD
-        result = await executor.run(tool, call_of(tool, args, subject, call_id))
-=======
         return await executor.run(tool, call_of(tool, args, subject, call_id))
 
     return perform
@@ -91,7 +84,6 @@ def run(perform: Run) -> Run:
 
     async def run(tool: Tool, /, **args: Any) -> Any:
         result = await perform(tool, **args)
->>>>>>> main
         if result.status is Status.DONE:
             return orjson.loads(result.value_json)
         assert " raised " not in result.error, result.error
