@@ -1,6 +1,6 @@
 """The decision: plain pycasbin against the snapshot, warm and first of its kind, at 10 to 10,000 rules.
 
-    python benchmarks/decision.py
+    python -m benchmarks.decision
 
 Medians of thread CPU, so that other programs on the machine count little; compare ratios between machines.
 `plain` is pycasbin's own Enforcer with the same model and rows. `first` is the first question of its kind,
@@ -16,6 +16,7 @@ from time import thread_time_ns
 import casbin
 from casbin.model import Model
 
+from benchmarks.table import Row
 from pratique.capabilities.policy import MODEL, Access, Policy, covers, live, tool_match
 from pratique.capabilities.policy import _Rows as Rows
 from pratique.capabilities.snapshot import Snapshot
@@ -132,6 +133,29 @@ def measure(rules: int) -> dict[str, float]:
         "near": near,
         "load": loaded,
     }
+
+
+def rows(*, quick: bool = False) -> list[Row]:
+    """Measure, and return the table's rows."""
+    found = []
+    for rules in SIZES[:-1] if quick else SIZES:
+        of = measure(rules)
+        plain, about = of["plain"], f"{rules:,} rules, plain pycasbin {of['plain']:,.0f} µs"
+        for what, cost, budget in (
+            ("first of its kind", of["first"], FIRST_BUDGET_US),
+            ("warm", of["warm"], WARM_BUDGET_US),
+            ("warm, with a condition", of["condition"], None),
+        ):
+            found.append(
+                Row(
+                    f"decision, {what}",
+                    f"{about}, {plain / cost:,.0f} times as long",
+                    f"{cost:.2f} µs",
+                    "" if budget is None else f"{budget:g} µs",
+                    None if budget is None else cost <= budget,
+                )
+            )
+    return found
 
 
 def main() -> None:

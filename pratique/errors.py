@@ -26,7 +26,8 @@ could not decide or could not record, so the call did not run.
     │   └── NotAnApproverError      this person may not answer this question
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
         ├── UndeclaredError         it asked for something that its declaration does not name
-        └── HostRefusedError        a URL or an address that no tool may use
+        ├── HostRefusedError        a URL or an address that no tool may use
+        └── OutcomeUnknownError     it may or may not have taken effect: the call ends as `unknown`
 """
 
 from collections.abc import Sequence
@@ -136,3 +137,7 @@ class UndeclaredError(ToolError):
 
 class HostRefusedError(ToolError):
     """No tool may use this URL, or may be connected to this address. Look at what the name resolves to."""
+
+
+class OutcomeUnknownError(ToolError):
+    """Raise it when a write was sent and nobody can say whether it took effect. Never repeat it blindly."""

@@ -6,6 +6,8 @@ answer is complete, not a sample. `meaning` says how time and conditions are gon
 Rules:
 - A cell is looked at only when a row that reaches it, or its agent, differs between the two policies.
 - A rule's id, its place, its owner and its reasons change nothing by themselves, so they are no difference.
+- A cell takes its taint as given. What decides how a call comes to its taint (labels of tools, plans) is not
+  in any cell: `relabelled` names it.
 - `tighter`: nothing comes out less strict, in any case. `looser`: nothing comes out stricter. Else `other`,
   which is also the answer when there are too many cases to go through.
 """
@@ -101,9 +103,24 @@ def diff(before: Policy, after: Policy, tools: Iterable[Capability]) -> list[Cel
     return sorted(found, key=lambda cell: (cell.agent, cell.tool, Taint(cell.taint).rank))
 
 
-def direction_of(changes: Iterable[Cell]) -> Direction:
-    """Return the direction of all the cells together."""
-    return _together({cell.direction for cell in changes})
+def relabelled(before: Policy, after: Policy) -> list[str]:
+    """Return the keys that differ among those that decide which taint a call has, or what of it is shown."""
+    was, becomes = dict(_taint_keys(before)), dict(_taint_keys(after))
+    return sorted(key for key in was.keys() | becomes.keys() if was.get(key) != becomes.get(key))
+
+
+def _taint_keys(policy: Policy) -> Iterator[tuple[str, object]]:
+    file = policy.file
+    for name, labels in file.tools.items():
+        yield from ((f"tools.{name}.{key}", value) for key, value in labels if value not in (None, ()))
+    yield from ((f"plans.{name}", frozenset(tools)) for name, tools in file.plans.items())
+    if file.preset is not None and file.preset.identities:
+        yield "preset.identities", True
+
+
+def direction_of(changes: Iterable[Cell], keys: Iterable[str] = ()) -> Direction:
+    """Return the direction of all the cells together; that of a key of `relabelled` is not known."""
+    return _together({cell.direction for cell in changes} | {Direction.OTHER for _ in keys})
 
 
 class _Side:

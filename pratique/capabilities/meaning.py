@@ -17,7 +17,7 @@ from typing import NamedTuple
 from pratique.capabilities.manifest import AskRule, ExceptionRule
 from pratique.capabilities.policy import Policy, Row, live
 
-MOST_CASES = 20_000
+MOST_CASES = 2_500
 """Beyond so many combinations of moments and outcomes, they are not gone through one by one."""
 
 

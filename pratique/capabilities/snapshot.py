@@ -91,7 +91,7 @@ class Snapshot:
         self.policy = policy
         self.epoch = epoch
         self._cache: dict[Access, Residual] = {}
-        self._index = _index(policy.rows)
+        self._index = _index(policy)
         self._reasons = {row.id: _reason(policy, row) for row in policy.rows}
 
     def decide(self, access: Access, arguments: Callable[[], Arguments], now_us: int) -> Decision:
@@ -125,15 +125,11 @@ class Snapshot:
 
     def _entries(self, access: Access) -> Iterator["list[_Entry]"]:
         """Yield, for each name that means this agent and each pattern that matches this tool, their rows."""
-        if not self.policy.knows(access.sub, access.dom):
-            return
         patterns = _patterns(access.tool)
-        for subject in self.policy.subjects[access.sub]:
-            by_tool = self._index.get((access.dom, subject))
-            if by_tool:
-                for pattern in patterns:
-                    if pattern in by_tool:
-                        yield by_tool[pattern]
+        for by_tool in self._index.get((access.sub, access.dom), ()):
+            for pattern in patterns:
+                if pattern in by_tool:
+                    yield by_tool[pattern]
 
     def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
         """Return the decision that these matching rows make: the strictest one, with all reasons."""
@@ -240,12 +236,24 @@ class _Entry(NamedTuple):
     taints: frozenset[str]
 
 
-def _index(rows: tuple[Row, ...]) -> dict[tuple[str, str], dict[str, list[_Entry]]]:
-    index: dict[tuple[str, str], dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+def _index(policy: Policy) -> "dict[tuple[str, str], list[dict[str, list[_Entry]]]]":
+    """Return agent and tenant → for each name that means the agent, pattern → rows.
+
+    Agents that have a name in common share its table. Who is not declared is not in the index.
+    """
+    tables: dict[tuple[str, str], dict[str, list[_Entry]]] = defaultdict(lambda: defaultdict(list))
+    for row in policy.rows:
         words = (_covered(stated, row.kind) for stated in (row.tier, row.label, row.taint))
-        index[row.dom, row.sub][row.tool].append(_Entry(row, *words))
-    return {key: dict(tools) for key, tools in index.items()}
+        tables[row.sub, row.dom][row.tool].append(_Entry(row, *words))
+    plain = {name: dict(by_tool) for name, by_tool in tables.items()}
+    return {
+        (name, agent.tenant): [
+            plain[subject, agent.tenant]
+            for subject in policy.subjects[name]
+            if (subject, agent.tenant) in plain
+        ]
+        for name, agent in policy.file.agents.items()
+    }
 
 
 @lru_cache(maxsize=256)

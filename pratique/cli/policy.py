@@ -7,7 +7,6 @@ Rules:
   not be done.
 """
 
-import getpass
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,9 +16,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import open_ledger
+from pratique.app import local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of
+from pratique.capabilities.diff import Direction, diff, direction_of, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
 from pratique.capabilities.manifest import microseconds
 from pratique.capabilities.policy import Policy
@@ -217,19 +216,21 @@ def diff_command(
 ) -> None:
     """Name every agent, tool and taint level for which two policies answer differently, and which way.
 
-    It is exact for the declared tools: what is not named does not change.
+    It is exact for the declared tools: what is not named does not change. Keys that decide how a call comes
+    to its taint level (labels of tools, plans) are named beside.
 
         pratique policy diff in-force policy.toml
     """
     settings = load_settings(config)
     tools = _tools(settings)
-    changes = diff(_load(settings, before).policy, _load(settings, after).policy, _capabilities(tools))
+    sides = _load(settings, before).policy, _load(settings, after).policy
+    changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
     if as_json:
-        print_json({"direction": direction_of(changes), "cells": changes})
+        print_json({"direction": direction_of(changes, keys), "cells": changes, "relabelled": keys})
     else:
-        show_changes(changes)
+        show_changes(changes, keys)
         say_if_no_tools(tools)
-    if changes and exit_code:
+    if (changes or keys) and exit_code:
         raise typer.Exit(FAILED)
 
 
@@ -257,18 +258,19 @@ def apply(
     failed = [result.line for result in run_tests(policy, registry) if not result.passed]
     if failed:
         raise PolicyError(settings.policy.name, failed)
-    with open_ledger(settings) as ledger:
+    with open_ledger(settings, create=True) as ledger:
         current = policies.in_force(ledger)
         if current.epoch and current.policy.digest == policy.digest:
             say(f"nothing to do: {settings.policy} is in force (epoch {current.epoch})")
             return
         changes = diff(current.policy, policy, _capabilities(registry))
-        show_changes(changes)
+        keys = relabelled(current.policy, policy)
+        show_changes(changes, keys)
         say_if_no_tools(registry)
         # Without tools there is nothing to compare by, which is not the same as no difference.
-        direction = direction_of(changes) if len(registry) else Direction.OTHER
+        direction = direction_of(changes, keys) if len(registry) else Direction.OTHER
         _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
-        epoch = policies.apply(ledger, policy, f"local:{getpass.getuser()}", current.epoch).epoch
+        epoch = policies.apply(ledger, policy, local_login(), current.epoch).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
 
 

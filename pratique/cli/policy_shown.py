@@ -113,7 +113,7 @@ def show_reach(found: list[Reach]) -> None:
     console.print(table)
 
 
-def show_changes(changes: list[Cell]) -> None:
+def show_changes(changes: list[Cell], keys: list[str]) -> None:
     """Print what a change of policy changes."""
     table = _table("agent", "tool", "taint", "before", "after", "", "rules")
     for cell in changes[:MOST_CELLS]:
@@ -130,7 +130,10 @@ def show_changes(changes: list[Cell]) -> None:
     if len(changes) > MOST_CELLS:
         say(f"and {len(changes) - MOST_CELLS} more; --json has them all")
     counts = [f"{sum(cell.direction == way for cell in changes)} {way}" for way in list(Direction)[1:]]
-    say(f"{len(changes)} kinds of call change: {', '.join(counts)}" if changes else "no difference")
+    for key in keys:
+        say(f"{key}: differs, and with it which taint calls have", "yellow")
+    if changes or not keys:
+        say(f"{len(changes)} kinds of call change: {', '.join(counts)}" if changes else "no difference")
 
 
 def say_if_no_tools(tools: Registry) -> None:

@@ -17,7 +17,13 @@ from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
 from pratique.capabilities.manifest import DEFAULT_TENANT
-from pratique.errors import LedgerCorruptError, PolicyError, SessionClosedError, UnknownTicketError
+from pratique.errors import (
+    CanonicalError,
+    LedgerCorruptError,
+    PolicyError,
+    SessionClosedError,
+    UnknownTicketError,
+)
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen
@@ -103,7 +109,7 @@ class Hosting:
         """Open a session.
 
         Raises:
-            CanonicalError: the inputs are not JSON, or too large.
+            CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
             LedgerUnavailableError: it cannot be recorded.
         """
         snapshot = self._host.enforcement.snapshot
@@ -266,6 +272,9 @@ class Hosting:
 
 
 def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
+    for name in (facts["agent"], facts["user"]):
+        if printable(name) != name:
+            raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
         trace_id=facts.get("trace_id") or secrets.token_hex(16),

@@ -24,10 +24,6 @@ from pratique.sandbox.beneath import Entry, Root
 from pratique.tools.hosts import DeclaredHosts, Network
 
 
-class EffectUnknownError(ToolError):
-    """The tool does not know whether it changed the world: look before you call again."""
-
-
 class Files:
     """A file root as a tool sees it.
 

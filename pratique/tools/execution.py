@@ -4,7 +4,7 @@ Rules:
 - Whatever the body returns must be JSON within the declared size; whatever it raises fails the call.
 - Only `ToolError` carries text to the agent. Any other exception is named by its class: its text may hold
   anything, secrets included.
-- After a time-out, a cancellation or an `EffectUnknownError` nobody knows whether a write took effect: its
+- After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
 - Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
   redacted (`pratique.redaction`).
@@ -21,11 +21,11 @@ from pydantic_core import to_jsonable_python
 from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
-from pratique.errors import CanonicalError, SandboxUnavailableError, ToolError
+from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
 from pratique.model import Call, Capability, Level, Result, Status
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
-from pratique.tools.context import EffectUnknownError, ToolContext, World
+from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
 
 LONGEST_ERROR = 1000
@@ -101,10 +101,10 @@ class Executor:
         except TimeoutError:
             seconds = tool.capability.timeout
             return result(_after_interruption(call), error=f"took longer than {seconds:g} s")
-        except EffectUnknownError as problem:
-            return result(_after_interruption(call), error=self._told(problem, tool.capability))
         except (ToolError, CanonicalError) as problem:
-            return result(Status.FAILED, error=self._told(problem, tool.capability))
+            unknown = isinstance(problem, OutcomeUnknownError)
+            status = _after_interruption(call) if unknown else Status.FAILED
+            return result(status, error=self._told(problem, tool.capability))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
 

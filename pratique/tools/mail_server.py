@@ -7,6 +7,7 @@ Rules:
 - STARTTLS that is not offered, or that somebody on the way took out, is an error, never plain text.
 """
 
+import socket
 import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -60,3 +61,16 @@ class MailServer(BaseModel):
             return ssl.create_default_context(cafile=self.ca_file)
         except (OSError, ssl.SSLError) as problem:
             raise ToolDeclarationError(f"ca_file {str(self.ca_file)!r} cannot be used: {problem}") from None
+
+
+def unreachable(problem: OSError, server: MailServer) -> str:
+    """Return why there is no connection, in words that follow the server's name."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return f"shows a certificate that is not accepted: {problem.verify_message}"
+    if isinstance(problem, ssl.SSLError):
+        return "does not speak TLS as agreed"
+    if isinstance(problem, TimeoutError):
+        return f"did not go on within {server.step_seconds:g} s"
+    if isinstance(problem, socket.gaierror):
+        return "has a name that does not resolve"
+    return f"cannot be reached: {problem.strerror or 'the connection broke'}"

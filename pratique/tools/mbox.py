@@ -98,7 +98,7 @@ class Mbox:
 def _split(folder: str, data: bytes) -> Iterator[Letter]:
     """Yield the messages of a file in its order."""
     begins = list(_BEGINS.finditer(data))
-    ends = [match.start() for match in begins[1:]] + [len(data)]
+    ends = [match.start() for match in begins[1:]] + [len(data)] * bool(begins)
     met: Counter[str] = Counter()
     for begin, end in zip(begins, ends, strict=True):
         content = _QUOTED.sub(rb"\1", _without_separator(data[begin.end() : end]))

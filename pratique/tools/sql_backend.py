@@ -41,7 +41,7 @@ class Backend(Protocol):
 
         Raises:
             ToolError: it was refused, failed, or took too long; nothing was changed.
-            EffectUnknownError: the commit was sent and not answered.
+            OutcomeUnknownError: the commit was sent and not answered.
         """
 
 

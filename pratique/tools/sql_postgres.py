@@ -20,8 +20,7 @@ import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.types.string import TextLoader
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
+from pratique.errors import OutcomeUnknownError, ToolError
 from pratique.tools.sql_backend import Parameters
 from pratique.tools.sql_rows import LARGEST_ROW, TOO_LARGE, Gathering, Limits, Plain, Rows, refused
 
@@ -175,7 +174,7 @@ async def _commit(connection: _Connection, seconds: float) -> None:
         async with asyncio.timeout(seconds):
             await connection.commit()
     except (psycopg.OperationalError, TimeoutError):
-        raise EffectUnknownError("the commit was sent and not answered") from None
+        raise OutcomeUnknownError("the commit was sent and not answered") from None
 
 
 @contextmanager

@@ -18,8 +18,7 @@ from urllib.parse import quote
 
 import anyio.to_thread
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
+from pratique.errors import OutcomeUnknownError, ToolError
 from pratique.tools.sql_backend import Parameters, numbered
 from pratique.tools.sql_rows import Gathering, Limits, Plain, Rows, refused
 from pratique.tools.sql_sqlite_rights import CHANGING, LIMITS, READING, authorizer
@@ -105,7 +104,7 @@ def _commit(connection: sqlite3.Connection) -> None:
         connection.execute("COMMIT")
     except sqlite3.Error as problem:
         busy = problem.sqlite_errorcode == sqlite3.SQLITE_BUSY
-        raise (ToolError if busy else EffectUnknownError)(f"the commit failed: {problem}") from None
+        raise (ToolError if busy else OutcomeUnknownError)(f"the commit failed: {problem}") from None
 
 
 @contextmanager

@@ -20,7 +20,16 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pratique.errors import ToolError
 from pratique.tools.context import Files
 from pratique.tools.files_refusal import in_words
-from pratique.tools.tickets_store import Change, Comment, Opening, Ticket, TicketId
+from pratique.tools.tickets_store import (
+    Change,
+    Comment,
+    Listing,
+    Opening,
+    State,
+    Ticket,
+    TicketId,
+    Unreadable,
+)
 
 LARGEST_FILE = 4 * 1024 * 1024
 
@@ -39,11 +48,18 @@ class LocalTickets:
     def __init__(self, files: Files) -> None:
         self._files = files
 
-    def ids(self) -> list[str]:
-        """Return the names of all folders that can be a ticket's id, sorted."""
+    def page(self, state: State | None, limit: int, after: str | None) -> Listing:
+        """Return tickets by id; one that cannot be read is of any state."""
         with in_words("the ticket store"):
             entries = self._files.list()
-        return [entry.path for entry in entries if entry.kind == "folder" and _is_id(entry.path)]
+        ids = [entry.path for entry in entries if entry.kind == "folder" and _is_id(entry.path)]
+        lines = (self._line(identity) for identity in ids if after is None or identity > after)
+        wanted = (
+            line for line in lines if state is None or not isinstance(line, Ticket) or line.state == state
+        )
+        shown = [line for line, _ in zip(wanted, range(limit), strict=False)]
+        more = len(shown) == limit and shown[-1].id != ids[-1]
+        return Listing(len(ids), shown, shown[-1].id if more else None)
 
     def ticket(self, identity: str) -> Ticket:
         """Return a ticket as it stands: its beginning and all of its events."""
@@ -70,6 +86,12 @@ class LocalTickets:
             change = change.model_copy(update={"time": max(before) + timedelta(microseconds=1)})
         self._write_once(identity, "changes", key, change)
         return self.ticket(identity)
+
+    def _line(self, identity: str) -> Ticket | Unreadable:
+        try:
+            return self.ticket(identity)
+        except ToolError as problem:
+            return Unreadable(identity, str(problem))
 
     def _opening(self, identity: str) -> Opening:
         if not _is_id(identity):

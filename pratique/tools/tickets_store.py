@@ -1,11 +1,12 @@
 """What the ticket tools need of a tracker: the port, and the values that cross it.
 
 Rules:
-- Another tracker implements `TicketStore` and declares its own tools with its own hosts and secrets.
+- Another tracker implements `TicketStore`, and makes its tools of it with its own hosts and secrets.
+- A store may leave out comments in the middle of a long ticket, and says how many.
 - A write is named by the call that makes it: the first one under a key stands, a repeat changes nothing.
 """
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -50,18 +51,47 @@ class Opening(_Stored):
     assignee: Assignee | None = None
 
 
+class Attachment(_Stored):
+    """A file that somebody put to a ticket: what it is called, not what is in it."""
+
+    id: str
+    name: str
+    type: str
+
+
 class Ticket(Opening):
-    """A ticket as it stands, with what was said in it, oldest first."""
+    """A ticket as it stands, with what was said in it, oldest first; `omitted` comments are left out."""
 
     updated: AwareDatetime
     comments: tuple[Comment, ...]
+    omitted: int = 0
+    attachments: tuple[Attachment, ...] = ()
+
+
+class Unreadable(NamedTuple):
+    """A ticket that cannot be read, and why."""
+
+    id: str
+    problem: str
+
+
+class Listing(NamedTuple):
+    """Some tickets by id, comments left out; `total` counts all that there are, whatever their state."""
+
+    total: int
+    tickets: list[Ticket | Unreadable]
+    next: str | None
 
 
 class TicketStore(Protocol):
     """Reads and writes tickets. What it returns is on disk, or at the tracker, already."""
 
-    def ids(self) -> list[str]:
-        """Return every ticket's id, sorted."""
+    def page(self, state: State | None, limit: int, after: str | None) -> Listing:
+        """Return tickets of one state or all, those whose id comes after `after`.
+
+        Raises:
+            ToolError: the store cannot be read.
+        """
 
     def ticket(self, identity: str) -> Ticket:
         """Return a ticket as it stands.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import anyio.to_thread
 import httpx2
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError, ToolContext
+from pratique.errors import OutcomeUnknownError, ToolError
+from pratique.tools.context import ToolContext
 from pratique.tools.web_text import ContentType, read_content_type, readable
 
 LARGEST_PAGE = 4 * 1024 * 1024
@@ -50,7 +50,7 @@ async def exchange(ctx: ToolContext, asked: Exchange) -> dict[str, Any]:
 
     Raises:
         ToolError: there is no answer that could be read; what was asked for did not happen.
-        EffectUnknownError: a write was sent, and what became of it is not known.
+        OutcomeUnknownError: a write was sent, and what became of it is not known.
     """
     try:
         async with asyncio.timeout(asked.seconds):
@@ -160,7 +160,7 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 def _failure(asked: Exchange) -> type[ToolError]:
     """Return the error for a request that was sent and never answered."""
-    return EffectUnknownError if asked.writes else ToolError
+    return OutcomeUnknownError if asked.writes else ToolError
 
 
 def _words(problem: Exception) -> str:

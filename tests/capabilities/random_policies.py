@@ -37,7 +37,7 @@ def toml(sections: Mapping[str, Any]) -> str:
         if isinstance(content, Sequence):
             for entry in content:
                 lines += [f"[[{section}]]", *_pairs(entry)]
-        elif section in {"agents", "roles"}:
+        elif section in {"agents", "roles", "tools"}:
             for name, entry in content.items():
                 lines += [f"[{section}.{json.dumps(name)}]", *_pairs(entry)]
         else:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pratique.capabilities import diff as diffs
 from pratique.capabilities import meaning
-from pratique.capabilities.diff import Cell, Direction, diff, direction_of
+from pratique.capabilities.diff import Cell, Direction, diff, direction_of, relabelled
 from pratique.capabilities.manifest import ExceptionRule, microseconds
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.selftest import access_for
@@ -272,6 +272,31 @@ def test_an_agent_that_comes_goes_or_changes_roles_is_named() -> None:
     assert [cell.line for cell in diff(with_ana, roleless, [TOOL])] == [
         "ana calls mail.send (taint none): allow → deny (tighter; -a)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "keys"),
+    [
+        ({}, {"tools": {"mail.send": {"sinks": {"to": "dest"}}}}, ["tools.mail.send.sinks"]),
+        ({}, {"tools": {"mail.send": {"sources": {}}}}, ["tools.mail.send.sources"]),
+        ({"tools": {"mail.send": {"withhold": ["body"]}}}, {}, ["tools.mail.send.withhold"]),
+        (
+            {"tools": {"mail.send": {"sources": {"*": "untrusted"}}}},
+            {"tools": {"mail.send": {"sources": {"*": "authority"}}}},
+            ["tools.mail.send.sources"],
+        ),
+        ({"plans": {"p": ["mail.*"]}}, {"plans": {"p": ["*"]}}, ["plans.p"]),
+        ({"plans": {"p": ["a.b", "c.d"]}}, {"plans": {"p": ["c.d", "a.b"]}}, []),
+        ({}, {"preset": {"name": "strict", "approvers": "few", "identities": True}}, ["preset.identities"]),
+        ({"tools": {"mail.send": {}}}, {"allow": [ALLOW]}, []),
+    ],
+)
+def test_what_decides_how_a_call_comes_to_its_taint_is_named_by_its_key(
+    before: dict[str, Any], after: dict[str, Any], keys: list[str]
+) -> None:
+    found = relabelled(policy_of(sections(**before)), policy_of(sections(**after)))
+    assert found == keys
+    assert direction_of([], found) is (Direction.OTHER if keys else Direction.SAME)
 
 
 def test_the_direction_of_many_cells_is_other_unless_all_agree() -> None:

@@ -298,8 +298,18 @@ def test_apply_asks_before_anything_gets_looser(
 ) -> None:
     run("apply")
     change(house, "amount <= 50", "amount <= 60")
-    run("apply", *options, exit_code=exit_code, answer=answer)
+    result = run("apply", *options, exit_code=exit_code, answer=answer)
+    assert ("Put it in force?" in result.output) is not bool(options)
     assert in_force(house)[0] == epoch
+
+
+def test_apply_asks_when_a_tool_is_labelled_anew_though_no_rule_changes(run: Run, house: Path) -> None:
+    run("apply")
+    change(house, POLICY, POLICY + '\n[tools."crm.lookup"]\nsources = { "*" = "authority" }\n')
+    assert "tools.crm.lookup.sources: differs" in run("diff").stdout
+    run("diff", "--exit-code", exit_code=1)
+    run("apply", "--no-input", exit_code=1)
+    assert in_force(house)[0] == 1
 
 
 def test_apply_refuses_a_policy_that_fails_its_own_tests(run: Run, house: Path) -> None:

@@ -18,7 +18,7 @@ class Liar:
     """Answers by script, on a port of this machine, without encryption.
 
     Args:
-        greeting: what it says first; nothing, if empty.
+        greeting: what it says first; nothing, if empty. If it is IMAP's, each command begins with a tag.
         answers: word of a command → what to answer; `{tag}` stands for the command's tag. A function gets the
             whole line. None ends the conversation. `*` answers every other command.
         forever: repeated without end after an answer in which `{forever}` stands.
@@ -29,6 +29,7 @@ class Liar:
         self, greeting: bytes, answers: dict[str, Answer | None], forever: bytes = b"", drip: bytes = b""
     ) -> None:
         self._greeting, self._answers, self._forever = greeting, answers, forever
+        self._tagged = greeting.startswith(b"* ")
         self._drip, self._ended = drip, threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
@@ -78,7 +79,7 @@ class Liar:
     def _answer(self, client: socket.socket, line: bytes) -> bool:
         """Answer a command, and return whether the conversation goes on."""
         tag, _, command = line.strip().partition(b" ")
-        words = command.decode("latin-1").upper().split() or [tag.decode("latin-1").upper()]
+        words = (command if self._tagged else line).decode("latin-1").upper().split() or [""]
         known = [key for key in (" ".join(words[:2]), words[0], "*") if key in self._answers]
         answer = self._answers[known[0]] if known else b"{tag} BAD what?\r\n"
         if answer is None:

@@ -136,7 +136,7 @@ async def test_a_declared_host_is_reached_and_no_other(house: House) -> None:
         async def get(ctx: ToolContext) -> str:
             return (await ctx.http.get(f"http://127.0.0.1:{port}/x")).text
 
-        assert (await ran(house, get, hosts=[f"127.0.0.1:{port}"])).value == "ok"
+        assert (await ran(house, get, private=[f"127.0.0.1:{port}"])).value == "ok"
         assert len(asked) == 1
         for hosts in (["127.0.0.1"], [f"127.0.0.2:{port}"], [f"localhost:{port}"], ["api.example"]):
             outcome = await ran(house, get, hosts=hosts)
@@ -158,8 +158,8 @@ async def test_a_redirect_is_not_followed(house: House) -> None:
             async def follow(ctx: ToolContext) -> int:
                 return (await ctx.http.get(f"http://127.0.0.1:{port}/", follow_redirects=True)).status_code
 
-            assert (await ran(house, get, hosts=[f"127.0.0.1:{port}"])).value == 302
-            outcome = await ran(house, follow, hosts=[f"127.0.0.1:{port}"])
+            assert (await ran(house, get, private=[f"127.0.0.1:{port}"])).value == 302
+            outcome = await ran(house, follow, private=[f"127.0.0.1:{port}"])
             assert "did not declare the host" in outcome.error
             assert (len(asked), len(asked_inside)) == (2, 0)
 
@@ -193,7 +193,7 @@ async def test_the_environment_does_not_choose_a_proxy(house: House, monkeypatch
         async def get(ctx: ToolContext) -> str:
             return (await ctx.http.get(f"http://127.0.0.1:{port}/")).text
 
-        assert (await ran(house, get, hosts=[f"127.0.0.1:{port}"])).value == "ok"
+        assert (await ran(house, get, private=[f"127.0.0.1:{port}"])).value == "ok"
         assert (len(through), len(asked)) == (0, 1)
 
 

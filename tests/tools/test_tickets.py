@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from pratique.errors import ToolError
 from pratique.sandbox.beneath import Root
 from pratique.tools.context import Files, World
-from pratique.tools.tickets import MOST_COMMENTS, comment_on_ticket, list_tickets, read_ticket, update_ticket
+from pratique.tools.tickets import comment_on_ticket, list_tickets, read_ticket, update_ticket
 from pratique.tools.tickets_local import LocalTickets
 from pratique.tools.tickets_store import Change, Comment
+from pratique.tools.tickets_tools import MOST_COMMENTS
 
 BEGAN = {
     "id": "T-1",
@@ -59,6 +60,7 @@ async def test_lists_and_reads(run: Any) -> None:
         "comment_count": 0,
         "messages": [{"author": "ana@acme.example", "time": "2026-11-20T10:00:00Z", "body": "It burns."}],
         "omitted": 0,
+        "attachments": [],
     }
 
 

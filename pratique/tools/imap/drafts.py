@@ -22,7 +22,7 @@ def keep(connection: Connection, folder: str, draft: Composed) -> str | None:
 
     Raises:
         ToolError: it cannot be written.
-        EffectUnknownError: nobody knows whether it was.
+        OutcomeUnknownError: nobody knows whether it was.
     """
     opened = _open(connection, folder)
     there = connection.search(["HEADER", "Message-ID", draft.message_id])

@@ -7,16 +7,13 @@ Rules:
 
 import imaplib
 import re
-import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from imapclient.exceptions import CapabilityError, LoginError
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
-from pratique.tools.mail_server import MailServer
+from pratique.errors import OutcomeUnknownError, ToolError
+from pratique.tools.mail_server import MailServer, unreachable
 
 _CODES = re.compile(
     r"\[(ALERT|ALREADYEXISTS|AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|CANNOT|CLIENTBUG|CONTACTADMIN|CORRUPTION"
@@ -48,25 +45,14 @@ def may_have_happened() -> Iterator[None]:
     """Around what changes something: when the connection breaks here, nobody knows whether it changed.
 
     Raises:
-        EffectUnknownError: the connection broke.
+        OutcomeUnknownError: the connection broke.
     """
     try:
         yield
     except (OSError, imaplib.IMAP4.abort):
-        raise EffectUnknownError("the connection broke before the mail server answered; look first") from None
-
-
-def unreachable(problem: OSError, server: MailServer) -> str:
-    """Return why there is no connection, to follow the server's name."""
-    if isinstance(problem, ssl.SSLCertVerificationError):
-        return f"shows a certificate that is not accepted: {problem.verify_message}"
-    if isinstance(problem, ssl.SSLError):
-        return "does not speak TLS as agreed"
-    if isinstance(problem, TimeoutError):
-        return f"did not go on within {server.step_seconds:g} s"
-    if isinstance(problem, socket.gaierror):
-        return "has a name that does not resolve"
-    return f"cannot be reached: {problem.strerror or 'the connection broke'}"
+        raise OutcomeUnknownError(
+            "the connection broke before the mail server answered; look first"
+        ) from None
 
 
 def _refusal(problem: imaplib.IMAP4.error) -> str:
