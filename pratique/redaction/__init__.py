@@ -68,13 +68,25 @@ class Redaction:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {self.text(str(key)): self.value(item) for key, item in value.items()}
+            return _apart((self.text(str(key)), self.value(item)) for key, item in value.items())
         if isinstance(value, list | tuple):
             return [self.value(item) for item in value]
         if isinstance(value, int | float) and abs(value) >= _LONG_NUMBER:
             shown = self.text(str(value))
             return value if shown == str(value) else shown
         return value
+
+
+def _apart(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a mapping in which keys that became equal are numbered."""
+    result: dict[str, Any] = {}
+    for key, item in items:
+        free, number = key, 1
+        while free in result:
+            number += 1
+            free = f"{key} ({number})"
+        result[free] = item
+    return result
 
 
 def redact(

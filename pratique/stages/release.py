@@ -2,8 +2,10 @@
 
 Rules:
 - The names of result fields may come from outside as well. A label names only so many of them, and only so
-  much of each, that it fits into a record.
+  much of each, that it fits into a record; and it is redacted, because a record is in clear.
 """
+
+from functools import lru_cache
 
 from pratique.capabilities.labels import join
 from pratique.model import (
@@ -16,6 +18,7 @@ from pratique.model import (
     Status,
     Unresolved,
 )
+from pratique.redaction import KINDS, redact
 
 LONGEST_FIELD = 80
 """Bytes of a field's path that a source id names."""
@@ -56,7 +59,9 @@ def label_of(call: Call, fields: set[str]) -> Label:
     )
 
 
+@lru_cache(maxsize=4096)
 def _short(field: str) -> str:
+    field = redact(field, kinds=KINDS)
     body = field.encode()
     return field if len(body) <= LONGEST_FIELD else body[:LONGEST_FIELD].decode(errors="ignore") + "…"
 
