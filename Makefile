@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 ARGS ?=
 JOBS ?= 2
 
-.PHONY: help demo test check bench serve clean
+.PHONY: help demo test check bench bench-agentdojo serve clean
 
 help:
 	@echo "make demo    run the example: a support agent, a person who approves (ARGS=\"--answer approve\")"
 	@echo "make test    run the tests"
 	@echo "make check   what CI runs, and the slow tests: style, types, layers, all tests, docs"
 	@echo "make bench   print the table of costs"
+	@echo "make bench-agentdojo  replay AgentDojo's attacks without a model (ARGS=\"--transforms\"); installs it"
 	@echo "make serve   start the server on loopback"
 	@echo "make clean   remove what the above made"
 
@@ -32,6 +33,9 @@ check: $(VENV)/.checked
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-agentdojo: $(VENV)/.agentdojo
+	$(BIN)/python -m benchmarks.agentdojo.replay $(ARGS)
+
 serve: $(VENV)/.installed
 	$(BIN)/pratique serve $(ARGS)
 
@@ -46,6 +50,10 @@ $(BIN)/python:
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.agentdojo: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group agentdojo
 	@touch $@
 
 $(VENV)/.tested: $(VENV)/.installed

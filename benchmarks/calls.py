@@ -112,8 +112,8 @@ async def _compare(folder: Path) -> list[Row]:
         bare = BareAppender(folder / "bare.db")
         body, values = os.urandom(_size(record)), os.urandom(420)
 
-        async def append() -> object:
-            return await bare.append(body, values)
+        async def append() -> None:
+            await bare.append(body, values)
 
         await spread(append, 16, 500)
         rows = []

@@ -14,6 +14,7 @@ from pratique.app import open_runtime
 from pratique.errors import PratiqueError, ToolError
 from pratique.model import Confidentiality, Label, Level, Outcome, Reason, Status, Taint, Tier
 from pratique.runtime import Runtime
+from pratique.sandbox.backend import File, Limits, Work
 from pratique.sessions.session import Session
 from pratique.settings import Settings
 from pratique.tools.context import ToolContext
@@ -23,8 +24,10 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Confidentiality",
+    "File",
     "Label",
     "Level",
+    "Limits",
     "Outcome",
     "PratiqueError",
     "Reason",
@@ -38,6 +41,7 @@ __all__ = [
     "Tool",
     "ToolContext",
     "ToolError",
+    "Work",
     "__version__",
     "open_runtime",
     "tool",

@@ -27,9 +27,12 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
 from pratique.runtime import Runtime
+from pratique.sandbox.image import DEFAULT_TAG
+from pratique.sandbox.ladder import Ladder
 from pratique.settings import Settings
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
+from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
 
 log = structlog.get_logger("pratique")
@@ -56,6 +59,7 @@ def open_runtime(
 
     Raises:
         ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        SandboxUnavailableError: a tool declares a level that this machine cannot give.
         LedgerError: the log cannot be used.
     """
     refuse_old_casbin()
@@ -66,8 +70,11 @@ def open_runtime(
         configure_logs(settings.log_level, settings.log_format, known, settings.redact, settings.phone_region)
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
-    executor = Executor(world, redaction=settings.redaction(known))
-    _demand_all(registry, world, executor)
+    _demand_all(registry, world)
+    demand_levels(registry, lambda: _ladder(settings, warm=0))
+    executor = Executor(
+        world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
+    )
     ledger = open_ledger(settings, create=True)
     try:
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
@@ -154,10 +161,13 @@ def local_login() -> str:
         return f"local:{os.getuid()}"
 
 
-def _demand_all(registry: Registry, world: World, executor: Executor) -> None:
+def _ladder(settings: Settings, *, warm: int) -> Ladder:
+    return Ladder(warm=warm, most=settings.sandbox_most, image=settings.sandbox_image or DEFAULT_TAG)
+
+
+def _demand_all(registry: Registry, world: World) -> None:
     """Raise for the first tool that this host could never run."""
     for tool in registry:
         lacking = world.lacks(tool.capability)
         if lacking:
             raise ToolDeclarationError(f"{tool.capability.name}: " + "; ".join(lacking))
-        executor.can_run(tool.capability)

@@ -27,6 +27,7 @@ could not decide or could not record, so the call did not run.
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
         ├── UndeclaredError         it asked for something that its declaration does not name
         ├── HostRefusedError        a URL or an address that no tool may use
+        ├── SandboxStoppedError     the code that it was handed was stopped in its sandbox
         └── OutcomeUnknownError     it may or may not have taken effect: the call ends as `unknown`
 """
 
@@ -137,6 +138,10 @@ class UndeclaredError(ToolError):
 
 class HostRefusedError(ToolError):
     """No tool may use this URL, or may be connected to this address. Look at what the name resolves to."""
+
+
+class SandboxStoppedError(ToolError):
+    """Code in a sandbox was stopped by a limit, or ended from outside. The message names the limit."""
 
 
 class OutcomeUnknownError(ToolError):

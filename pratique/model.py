@@ -77,6 +77,7 @@ class Capability(Value):
         name: dotted name, `mail.send`.
         tier: what the call can do to the world.
         confidentiality: the class of what it returns.
+        clearance: the highest class of value that may leave through its arguments.
         sinks: argument → `ArgumentClass`, for the arguments that decide where things go; a selector may name
             the type of record that it selects (`selector:message`).
         sources: dotted result field → who may have written it (see `pratique.capabilities.fields`).
@@ -85,7 +86,7 @@ class Capability(Value):
         private: those of them that may be in the own network, or on this machine.
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
-        runs_in: the weakest isolation it may run in.
+        runs_in: the weakest isolation for the code that it is handed.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
@@ -97,6 +98,7 @@ class Capability(Value):
     description: str
     tier: Tier
     confidentiality: Confidentiality
+    clearance: Confidentiality
     sinks: dict[str, str]
     sources: dict[str, str]
     ids: dict[str, str]
@@ -170,6 +172,7 @@ class Request(Value):
         call_id: the same id with the same arguments is the same call, which never runs twice.
         tool: the name that was asked for.
         args_json: the arguments in canonical JSON, or empty when they have no such form.
+        asked_json: the same with references, where they were replaced by what they stand for.
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
@@ -180,22 +183,30 @@ class Request(Value):
     call_id: str
     tool: str
     args_json: bytes
+    asked_json: bytes = b""
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+
+    @property
+    def as_asked(self) -> "Request":
+        """The request as it came in, to be resolved once more."""
+        return self.model_copy(update={"args_json": self.asked_json or self.args_json, "asked_json": b""})
 
 
 class Call(Value):
     """A request whose tool is known and whose arguments are valid.
 
     `args` is the validated model, made from the very bytes that were hashed and are shown
-    (`request.args_json`). `digest` identifies what would run, for whom: an approval binds to it.
+    (`request.args_json`). `sinks` says what each decides, by the tool or by the policy. `digest` identifies
+    what would run, for whom: an approval binds to it.
     """
 
     request: Request
     capability: Capability
     args: Any
     label: Label
+    sinks: dict[str, str]
     judged: Judged
     digest: str
 
@@ -222,7 +233,7 @@ class Decision(Value):
     """Base of `Allow` < `Ask` < `Deny`: a value with every reason, never an exception.
 
     `grants` are the counted exceptions it draws on, with how often each may be used. `ticket` is the question
-    to people that it rests on, or waits for.
+    to people that it rests on, or waits for. `at_least` is the weakest level that the call may run in.
     """
 
     epoch: int
@@ -230,6 +241,7 @@ class Decision(Value):
     reasons: tuple[Reason, ...]
     grants: tuple[tuple[str, int], ...] = ()
     ticket: str = ""
+    at_least: Level = Level.INLINE
 
     @property
     def word(self) -> str:
@@ -333,13 +345,17 @@ class Permit(Value):
 
 
 class Result(Value):
-    """What a tool's run gave: a JSON value or an error in words, and how long it took."""
+    """What a tool's run gave: a JSON value or an error in words, and how long it took.
+
+    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers.
+    """
 
     status: Status
     value_json: bytes = b"null"
     error: str = ""
     duration_us: int = 0
     level: Level = Level.INLINE
+    sandbox: dict[str, int | str] = Field(default_factory=dict)
 
 
 class Outcome(Value):

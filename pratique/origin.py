@@ -96,9 +96,14 @@ class Origin(Value):
     def words(self) -> str:
         """Where it came from, in words for a person."""
         place = f" in {self.source.id}" if self.source else ""
+        if self.part is Part.CONFIDENTIAL:
+            return f"holds a confidential value{place}, which may not leave here"
         if self.how == UNSEARCHED:
             return "could not be searched for in full, so it counts as untrusted"
-        return _WORDS[self.kind] + place + (f" ({self.how})" if self.how not in {"", "exact"} else "")
+        how = f" ({self.how})" if self.how not in {"", "exact"} else ""
+        beside = self.also is not None and self.also != self.source
+        also = f", and stands in {self.also.id} too" if self.also and beside else ""
+        return _WORDS[self.kind] + place + how + also
 
 
 UNSEARCHED = "unsearched"

@@ -16,7 +16,6 @@ import anyio.to_thread
 import orjson
 
 from pratique.approvals.queue import Question, Queue
-from pratique.capabilities.labels import foreign_fields
 from pratique.errors import LedgerUnavailableError
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
@@ -37,9 +36,9 @@ from pratique.model import (
 )
 from pratique.sessions.hosting import Hosting, SessionFacts
 from pratique.sessions.session import Session
+from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
-from pratique.stages.provenance import declared
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before
 from pratique.stages.resolve import resolve
@@ -126,8 +125,10 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            stale = isinstance(done.guard, EpochIs)
-            decision = await self._decide_anew(call) if stale else self.enforcement.no(done.why)
+            if isinstance(done.guard, EpochIs):
+                call, decision = await self._decide_anew(call)
+            else:
+                decision = self.enforcement.no(done.why)
         raise LedgerUnavailableError(f"{call.request.call_id}: the policy keeps changing; call again")
 
     async def execute(self, permit: Permit) -> Result:
@@ -139,7 +140,7 @@ class Runtime:
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
         try:
-            return await self._executor.run(tool, permit.call)
+            return await self._executor.run(tool, permit.call, permit.decision.at_least)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
             raise run.cancellation from None
@@ -149,9 +150,6 @@ class Runtime:
         call = permit.call
         value = orjson.loads(result.value_json)
         of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
-        fields = foreign_fields(value, of.shape)
-        if result.error and of.shape.foreign:
-            fields = {"error"}
         outcome = Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -163,9 +161,9 @@ class Runtime:
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
             approved_by=permit.decision.approved_by,
-            label=label_of(call, fields),
         )
-        return self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+        outcome = self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+        return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
@@ -215,8 +213,11 @@ class Runtime:
         return await self._hosting.resume(session)
 
     async def aclose(self) -> None:
-        """Commit what waits and let go of the ledger. Open sessions stay open, for another process."""
-        await anyio.to_thread.run_sync(self.ledger.close)
+        """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
+        try:
+            await self._executor.aclose()
+        finally:
+            await anyio.to_thread.run_sync(self.ledger.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,21 +232,28 @@ class Runtime:
         permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
         return permit
 
-    async def _decide_anew(self, call: Call | Unresolved) -> Decision:
-        """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""
+    async def _decide_anew(self, call: Call | Unresolved) -> tuple[Call | Unresolved, Decision]:
+        """The policy changed before the decision was final: stages 1 to 3 once more, under the new one.
+
+        Stage 1 as well: a policy says what a tool's fields and arguments are.
+        """
         await self.enforcement.refresh()
+        call = self.resolve(call.request.as_asked)
         decision = self.decide(call)
         if isinstance(decision, Ask):
             decision = self.decide(call, await self.approve(call, decision))
-        return decision
+        return call, decision
 
     async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """The policy changed while a read ran: its result leaves only if the new one allows it too."""
         await self.enforcement.refresh()
-        decision = self.decide(permit.call)
-        if isinstance(decision, Allow):
-            return await self.close(permit.model_copy(update={"decision": decision}), outcome, result)
-        why = f"the policy changed while it ran, and the result is withheld: {decision.because}"
+        call = self.resolve(permit.call.request.as_asked)
+        decision = self.decide(call)
+        if isinstance(decision, Allow) and decision.at_least.rank <= result.level.rank:
+            again = permit.model_copy(update={"call": call, "decision": decision})
+            return await self.close(again, self._release_anew(again, outcome, result), result)
+        because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
+        why = f"the policy changed while it ran, and the result is withheld: {because}"
         final = await self.commit(permit.call, self.enforcement.no(why))
         if isinstance(final, Permit):
             raise TypeError("a denial became a permit")

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
         redact: what is taken out of logs, errors and traces (`pratique.redaction`).
         phone_region: the country (two letters) whose telephone numbers are known without their prefix.
+        sandbox_warm: workers of a kind that wait for code, once some was run.
+        sandbox_most: workers of a kind that may be at work.
+        sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         log_level, log_format: what is logged to standard error, and how (`auto`: JSON unless at a terminal).
     """
 
@@ -63,6 +66,9 @@ class Settings(BaseSettings):
     shadow_every: int = Field(default=10_000, ge=0)
     redact: tuple[Kind, ...] = KINDS
     phone_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
+    sandbox_warm: int = Field(default=1, ge=0, le=64)
+    sandbox_most: int = Field(default=4, ge=1, le=256)
+    sandbox_image: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
 

@@ -1,6 +1,9 @@
 """Fixtures: a house in a temporary folder, its clock, and one open runtime."""
 
+import asyncio
+import gc
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +11,10 @@ import pytest
 
 from pratique.ledger.door import Ledger
 from pratique.runtime import Runtime
+from pratique.sandbox.backend import Probe
+from pratique.sandbox.jail import JailProvider
 from tests.house import POLICY, Clock, Desk, House
+from tests.servers.machine import demand, lacking
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +23,32 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template") / "ledger"
     Ledger(folder).close()
     return folder
+
+
+@pytest.fixture(scope="session")
+def a_jail() -> None:
+    """Go on only where this machine gives a jail; bubblewrap is installed if that may be done."""
+    demand("bwrap", "bubblewrap")
+    probe = asyncio.run(_probe())
+    if not probe.available:
+        lacking(probe.reason)
+
+
+async def _probe() -> Probe:
+    provider = JailProvider(warm=0)
+    try:
+        return await provider.probe()
+    finally:
+        await provider.aclose()
+
+
+@pytest.fixture
+def tidied() -> Iterator[None]:
+    """docker's library leaves the socket of a connection that fails to the garbage collector: collect it."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

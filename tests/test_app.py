@@ -125,11 +125,6 @@ async def odd(_: ToolContext) -> None:
     [
         ({"paths": {"room": "write"}}, ToolDeclarationError, "desk.odd: no file root is called 'room'"),
         ({"secrets": ["key"]}, ToolDeclarationError, "desk.odd: no secret is called 'key'"),
-        (
-            {"runs_in": "container"},
-            SandboxUnavailableError,
-            "desk.odd runs in container.*never taken instead",
-        ),
     ],
 )
 def test_a_tool_that_this_host_could_not_run_is_found_at_the_start(
@@ -137,6 +132,16 @@ def test_a_tool_that_this_host_could_not_run_is_found_at_the_start(
 ) -> None:
     declared = tool("desk.odd", tier="write", **facts)(odd)
     with pytest.raises(error, match=why):
+        open_runtime(folder / "pratique.toml", tools=[declared])
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("tidied")
+async def test_a_level_that_this_machine_does_not_give_is_found_at_the_start(folder: Path) -> None:
+    settings = (folder / "pratique.toml").read_text()
+    (folder / "pratique.toml").write_text(f'sandbox_image = "pratique-no-such-image:0"\n{settings}')
+    declared = tool("desk.odd", tier="write", runs_in="container")(odd)
+    with pytest.raises(SandboxUnavailableError, match=r"desk.odd runs in a container.*never taken instead"):
         open_runtime(folder / "pratique.toml", tools=[declared])
 
 

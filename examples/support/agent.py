@@ -14,7 +14,8 @@ from pratique import Outcome, Session, Status
 
 REQUEST = (
     "Go through the support mailbox and the open tickets. Tell customers where their orders are, refund "
-    "damaged goods up to 50 EUR to the account in the CRM, and draft answers where a person must decide."
+    "damaged goods up to 50 EUR to the account in the CRM, draft answers where a person must decide, and "
+    "hand ticket T-2041 over to kim@acme.example."
 )
 MODEL = "scripted-1"
 PATIENCE = 300.0

@@ -108,7 +108,7 @@ def make_card(call: Call, ask: Ask) -> Card:
     Raises:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
-    capability, subject, sinks = call.capability, call.request.subject, call.capability.sinks
+    capability, subject = call.capability, call.request.subject
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -120,13 +120,11 @@ def make_card(call: Call, ask: Ask) -> Card:
         arguments=tuple(
             CardArgument(
                 name=visible(name),
-                decides=sinks.get(name, ""),
+                decides=call.sinks.get(name, ""),
                 text=_text(value),
                 origins=_origins(call.judged.origins, name),
             )
-            for name, value in sorted(
-                call.arguments.items(), key=lambda item: item[0] not in capability.sinks
-            )
+            for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
         taint=_TAINTS[call.taint],
         rules=tuple(reason.text for reason in ask.reasons),
@@ -136,10 +134,13 @@ def make_card(call: Call, ask: Ask) -> Card:
 
 
 def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
-    """Return what a person should know of an argument's origins: what is too short to trace is left out."""
+    """Return what a person should know of an argument's origins, what is not trusted first.
+
+    What is too short to trace is left out. Many harmless links in a text cannot push a bad one off the card.
+    """
     told = dict.fromkeys(
         _origin(origin)
-        for origin in origins
+        for origin in sorted(origins, key=lambda origin: origin.trusted)
         if re.split(r"[.\[]", origin.argument)[0] == argument and origin.kind is not OriginKind.LITERAL
     )
     return tuple(told)[:MOST_ORIGINS]

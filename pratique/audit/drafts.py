@@ -154,6 +154,8 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
         "bytes_out": len(result.value_json),
         "label_out": outcome.label.facts,
     }
+    if result.sandbox:
+        draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
     if permit.intent is not None:
         draft["intent"] = permit.intent
     if context is not None:

@@ -88,7 +88,7 @@ class Shape:
         self._root = _Node()
         for path, word in fields.items():
             node = self._root
-            for part in _PART.findall(path):
+            for part in parts(path):
                 node = node.below.setdefault(part, _Node())
             node.rule = read_word(path, word)
         rest = self._root.below.get(_REST)
@@ -125,6 +125,11 @@ class Shape:
                 todo.extend(reversed(numbered))
             elif value is not None:
                 yield from _pieces(path, places, value, rule, record)
+
+
+def parts(path: str) -> tuple[str, ...]:
+    """Return the steps of a declared path: `messages[].body` is `messages`, `[]`, `body`."""
+    return tuple(_PART.findall(path))
 
 
 def read_word(path: str, text: str) -> Word | Split:

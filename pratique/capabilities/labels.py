@@ -5,9 +5,10 @@ Rules:
 - A field that is not declared is untrusted (`pratique.capabilities.fields`).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
-from pratique.capabilities.fields import Shape
+from pratique.capabilities.fields import Leaf, Shape
 from pratique.model import Confidentiality, Integrity, Label
 
 MOST_SOURCES = 64
@@ -31,11 +32,11 @@ def covers(high: Label, low: Label) -> bool:
     return high.integrity.rank >= low.integrity.rank and high.confidentiality.rank >= low.confidentiality.rank
 
 
-def foreign_fields(value: Any, shape: Shape) -> set[str]:
-    """Return the generic paths (`messages[].body`) of the non-empty leaves that come from outside."""
-    if not shape.foreign:
-        return set()
-    return {leaf.path for leaf in shape.leaves(value) if leaf.word.label.foreign and leaf.value not in _EMPTY}
+def foreign_leaves(value: Any, shape: Shape) -> Iterator[Leaf]:
+    """Yield the non-empty leaves of a result that come from outside."""
+    for leaf in shape.leaves(value) if shape.foreign else ():
+        if leaf.word.label.foreign and leaf.value not in _EMPTY:
+            yield leaf
 
 
 _EMPTY = ("", None)

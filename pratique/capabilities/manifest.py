@@ -12,6 +12,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -127,12 +128,15 @@ class ToolLabels(_Section):
     Attributes:
         sources: result field → who may have written it (see `pratique.capabilities.fields`).
         sinks: argument → what it decides.
-        withhold: result fields whose text is not shown to the agent, but replaced by a reference.
+        withhold: result fields, with all that is below them, which are not shown to the agent but replaced
+            by a reference; `*` for all.
+        clearance: the highest class of value that may leave through an argument.
     """
 
     sources: dict[str, str] | None = None
     sinks: dict[str, str] | None = None
-    withhold: tuple[str, ...] = ()
+    withhold: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    clearance: Confidentiality | None = None
 
 
 class Preset(_Section):
@@ -176,22 +180,23 @@ class PolicyFile(_Section):
         yield from self.exception
         yield from self.deny
         yield from self.ask
-        yield from _preset_rules(self.preset)
+        yield from _preset_rules(self.preset, {agent.tenant for agent in self.agents.values()})
 
 
-def _preset_rules(preset: Preset | None) -> Iterator[AskRule]:
-    """Yield the ask rows that a preset stands for."""
+def _preset_rules(preset: Preset | None, tenants: set[str]) -> Iterator[AskRule]:
+    """Yield the ask rows that a preset stands for: it holds for every tenant that has agents."""
     if preset is None:
         return
     floors = {
         "strict": {"strict-write": (Tier.WRITE, Taint.NONE), "strict-egress": (Tier.EGRESS, Taint.CONTEXT)},
         "provenance": {"provenance": (Tier.EGRESS, Taint.SINK)},
     }
-    for name, (tier, taint) in floors[preset.name].items():
+    for tenant, (name, (tier, taint)) in product(sorted(tenants), floors[preset.name].items()):
         yield AskRule(
-            id=f"preset-{name}",
+            id=f"preset-{name}" + ("" if tenant == DEFAULT_TENANT else f"-{tenant}"),
             to="*",
             tools=("*",),
+            tenant=tenant,
             tier=tier,
             taint=taint,
             approvers=preset.approvers,

@@ -1,5 +1,7 @@
 """`pratique audit`: is the log whole, and what does it say?"""
 
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,10 +11,20 @@ from rich.text import Text
 
 from pratique.app import open_ledger
 from pratique.audit.chain import Head, Report, Verdict
-from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
+from pratique.capabilities.manifest import microseconds
+from pratique.cli.console import (
+    ConfigOption,
+    JsonOption,
+    console,
+    one_line,
+    print_json,
+    reporting_errors,
+    say,
+)
 from pratique.cli.trace import moment
 from pratique.errors import SettingsError, UnknownSessionError
 from pratique.ledger import queries
+from pratique.ledger.search import Wanted, decision_of, search, sources_of
 from pratique.ledger.verification import verify_file
 from pratique.settings import Settings
 
@@ -20,6 +32,17 @@ app = typer.Typer(help="Verify and read the log.", no_args_is_help=True)
 
 EXIT_CODES = {Verdict.OK: 0, Verdict.BROKEN: 1, Verdict.UNANCHORED: 3}
 STYLES = {Verdict.OK: "bold green", Verdict.BROKEN: "bold red", Verdict.UNANCHORED: "bold yellow"}
+
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M"]
+
+
+class Word(StrEnum):
+    """What a policy says to a call."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
 
 File = Annotated[Path | None, typer.Option("--ledger", help="A ledger file, instead of the configured one.")]
 
@@ -98,6 +121,65 @@ def tail(
         cells = (record.get("agent", ""), record.get("tool", ""), outcome)
         table.add_row(str(record["seq"]), moment(record["ts_us"]), record["type"], *cells)
     console.print(table)
+
+
+@app.command("search")
+def search_calls(  # noqa: PLR0913  # one option per thing to search by
+    config: ConfigOption = None,
+    *,
+    agent: Annotated[str, typer.Option(help="Who asked.")] = "",
+    tool: Annotated[str, typer.Option(help="What for; `mail.*` for several.")] = "",
+    decision: Annotated[Word | None, typer.Option(help="What the policy said.")] = None,
+    source: Annotated[
+        str, typer.Option(help="What touched it: `email:7`, or one field, `email:7#body`.", metavar="ID")
+    ] = "",
+    since: Annotated[
+        datetime | None, typer.Option(formats=MOMENTS, help="From this moment on, UTC.", metavar="TIME")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option(formats=MOMENTS, help="Before this moment, UTC.", metavar="TIME")
+    ] = None,
+    most: Annotated[int, typer.Option("-n", min=1, help="How many calls, the newest.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """Find calls: who asked for what, what was decided, and what a mail or page had to do with it.
+
+    `--source` finds every call whose arguments carry text of that source, and the reads that brought it in. A
+    record names at most 64 sources of one result; a list of more than that ends in "…".
+
+    Example: `pratique audit search --source email:7 --decision ask`
+    """
+    wanted = Wanted(
+        agent=agent,
+        tool=tool,
+        decision=decision.value if decision else "",
+        source=source,
+        since_us=_microseconds(since),
+        until_us=_microseconds(until),
+        most=most,
+    )
+    with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
+        records = ledger.read(lambda connection: search(connection, wanted))
+    print_json(records) if as_json else print_calls(records)
+
+
+def print_calls(records: list[queries.Record]) -> None:
+    """Print one line a call, never wrapped: how it stands, how near foreign text came, and whose."""
+    heads = ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
+    rows: list[tuple[str, ...]] = [heads]
+    for record in records:
+        outcome = record.get("outcome") or {"approval.proposed": "asked"}.get(record["type"], "started")
+        sources = ", ".join(dict.fromkeys(sources_of(record)))
+        told = (record["agent"], record["tool"], decision_of(record), outcome, record["taint"], sources)
+        rows.append((str(record["seq"]), moment(record["ts_us"]), *(one_line(cell).plain for cell in told)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        say(line, "" if number else "dim")
+
+
+def _microseconds(moment: datetime | None) -> int:
+    return microseconds(moment.replace(tzinfo=moment.tzinfo or UTC)) if moment else 0
 
 
 def read_head(text: str | None) -> Head | None:

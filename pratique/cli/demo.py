@@ -18,7 +18,7 @@ import typer
 
 from pratique.audit.chain import Report, Verdict
 from pratique.cli.console import FAILED, JsonOption, fail, print_json, reporting_errors
-from pratique.cli.demo_play import Played, play, set_the_stage, what_changed
+from pratique.cli.demo_play import Played, Preset, play, questions, set_the_stage, what_changed
 from pratique.cli.demo_screen import Screen
 from pratique.cli.demo_tamper import tamper
 from pratique.ledger.verification import verify_file
@@ -46,6 +46,9 @@ def _folder(keep: Path | None) -> Iterator[Path]:
 def demo(
     *,
     answer: Annotated[Said | None, typer.Option(help="Give this answer to every question.")] = None,
+    preset: Annotated[
+        Preset, typer.Option(help="What stops for a person: every write, or what strangers may have steered.")
+    ] = Preset.STRICT,
     hijacked: Annotated[
         bool, typer.Option("--hijacked/--both", help="Only the run in which the agent obeys a mail.")
     ] = False,
@@ -60,7 +63,7 @@ def demo(
     """Watch an agent work through a support mailbox, and answer for its writes.
 
     It runs twice: as it was meant, and after it believed what a mail told it. Each call is shown with its
-    decision. Each write stops, and shows exactly what would run; you say yes or no.
+    decision. What stops shows exactly what would run, and where each part of it came from; you say yes or no.
 
     Example: `pratique demo --answer reject --tamper`
     """
@@ -68,8 +71,8 @@ def demo(
         fail("there is nobody to ask: give --answer approve or --answer reject")
     screen = Screen(None if answer is None else answer is Said.APPROVE, quiet=as_json)
     with reporting_errors(), _folder(keep) as folder:
-        settings = set_the_stage(folder)
-        screen.opens()
+        settings = set_the_stage(folder, preset)
+        screen.opens(preset)
         try:
             played = anyio.run(lambda: play(settings, screen, clean=not hijacked, hijacked=True))
         except (KeyboardInterrupt, EOFError):
@@ -87,6 +90,11 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
     """Show what became of it all, and return it."""
     world = what_changed(settings)
     screen.changed(world)
+    asked = [questions(trace) for trace in played.traces]
+    screen.section("Questions that each preset asks")
+    for trace, counts in zip(played.traces, asked, strict=True):
+        each = ", ".join(f"{name} {count}" for name, count in counts.items())
+        screen.say(f"{trace['inputs']['example']}: {each}")
     for number, trace in enumerate(played.traces, 1):
         screen.section(f"Trace {number} of {len(played.traces)}")
         screen.trace(trace)
@@ -97,6 +105,7 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
     found: dict[str, Any] = {
         "traces": played.traces,
         "world": world,
+        "questions": asked,
         "verify": whole.model_dump(mode="json"),
         "as_it_should_be": whole.verdict is Verdict.OK,
     }

@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Awaitable, Callable
 from email import message_from_bytes
 from email.policy import default
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -23,7 +24,7 @@ from pratique.audit.chain import Head
 from pratique.cli.approvals import answer
 from pratique.errors import SettingsError
 from pratique.ledger import queries
-from pratique.model import Outcome, Status
+from pratique.model import Outcome, Status, Taint, Tier
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
@@ -99,8 +100,19 @@ class Watched:
         answer(self._runtime.ledger, ticket, approve=said.approve, reason=said.reason)
 
 
-def set_the_stage(folder: Path) -> Settings:
+class Preset(StrEnum):
+    """What stops for a person."""
+
+    STRICT = "strict"
+    PROVENANCE = "provenance"
+
+
+def set_the_stage(folder: Path, preset: Preset = Preset.STRICT) -> Settings:
     """Copy the example into an empty folder, and return its settings.
+
+    Args:
+        folder: where to.
+        preset: which of its two presets the policy has.
 
     Raises:
         SettingsError: the folder is not empty, or a variable would lead the demo out of it.
@@ -112,6 +124,8 @@ def set_the_stage(folder: Path) -> Settings:
         raise SettingsError(f"{folder} is not empty; the demo starts in a new folder")
     source = Path(str(importlib.import_module(MODULE).__file__)).parent
     shutil.copytree(source, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
+    policy = folder / "policy.toml"
+    policy.write_text(policy.read_text().replace('\nname = "strict"\n', f'\nname = "{preset}"\n'))
     return Settings.load(folder / "pratique.toml")
 
 
@@ -137,6 +151,16 @@ async def play(settings: Settings, audience: Audience, *, clean: bool, hijacked:
             audience.ends(output)
             traces.append(_trace(runtime, session.id))
         return Played(traces, runtime.ledger.read(queries.head))
+
+
+def questions(trace: dict[str, Any]) -> dict[str, int]:
+    """Return how many calls of a run each preset stops, by what was found of them; the denied ones apart."""
+    calls = [call for call in trace["tool_calls"] if call["decision"] != "deny"]
+    writes = [call for call in calls if Tier(call["tier"]).rank >= Tier.WRITE.rank]
+    leaves = [call for call in calls if call["tier"] == Tier.EGRESS]
+    seen = [call for call in leaves if call["taint"] != Taint.NONE]
+    tainted = [call for call in (*writes, *leaves) if call["taint"] == Taint.SINK]
+    return {Preset.STRICT: len(writes) + len(seen), Preset.PROVENANCE: len(tainted)}
 
 
 def what_changed(settings: Settings) -> dict[str, list[dict[str, str]]]:

@@ -26,7 +26,8 @@ from pratique.audit.chain import Report
 from pratique.cli.approvals import card_panel
 from pratique.cli.audit import print_report
 from pratique.cli.console import console, stderr
-from pratique.cli.demo_play import Answer
+from pratique.cli.demo_play import Answer, Preset
+from pratique.cli.trace import from_outside
 from pratique.model import Outcome, Reason, Status
 
 LONGEST_GIST = 200
@@ -34,9 +35,14 @@ ORDERS = "NOTE TO THE ASSISTANT"
 
 OPENING = (
     "An agent works through the support mailbox of a small shop. It reads on its own, as far as the policy "
-    "lets it. Each of its writes stops, and shows exactly what would run: the card is made of the validated "
-    "arguments, never of the agent's words."
+    "lets it. {stops} and shows exactly what would run: the card is made of validated arguments, never of "
+    "the agent's words, and says where each of them came from."
 )
+
+STOPS = {
+    Preset.STRICT: "Each of its writes stops",
+    Preset.PROVENANCE: "What a stranger may have steered stops",
+}
 
 LEFT = Box("    \n┃   \n    \n┃   \n    \n    \n┃   \n    \n")
 """A line at the left, and nothing else."""
@@ -57,10 +63,10 @@ class Screen:
         self._out = Console(quiet=True) if quiet else console
         self._number = 0
 
-    def opens(self) -> None:
+    def opens(self, preset: Preset) -> None:
         """Say what will be seen, before anything is."""
         self._out.print()
-        self._out.print(Padding(Text(OPENING), (0, 2)))
+        self._out.print(Padding(Text(OPENING.format(stops=STOPS[preset])), (0, 2)))
 
     def begins(self, title: str, request: str) -> None:
         """Say which run begins, and what the user asked for."""
@@ -138,6 +144,8 @@ class Screen:
         self._out.print(Text('  "tool_calls": ['))
         for place, call in enumerate(calls):
             entry = {key: call[key] for key in ("tool", "args", "decision", "approved_by")}
+            if call["decision"] != "allow":
+                entry["from_outside"] = [_told(origin) for origin in from_outside(call)]
             comma = "" if place == len(calls) - 1 else ","
             self._out.print(Text(f"    {_json(entry)}{comma}"), soft_wrap=True)
         self._out.print(Text("  ],"))
@@ -203,6 +211,10 @@ def _gist(args: Any, outcome: Outcome) -> str:
             return visible(str(value[name]).replace("\n", " "))[:LONGEST_GIST]
     pairs = args.items() if isinstance(args, dict) else ()
     return visible(", ".join(f"{name}={_json(value)}" for name, value in pairs))[:LONGEST_GIST]
+
+
+def _told(origin: dict[str, Any]) -> dict[str, Any]:
+    return {key: origin[key] for key in ("argument", "source", "excerpt", "span")}
 
 
 def _json(value: Any) -> str:

@@ -19,7 +19,7 @@ app = typer.Typer(help="Show what happened in a session.", no_args_is_help=True)
 
 STYLES = {"done": "green", "denied": "red", "failed": "red", "rejected": "red", "unknown": "magenta"}
 LONGEST_CELL = 600
-FOREIGN = {"untrusted", "identity"}
+MOST_ORIGINS = 12
 
 Id = Annotated[str, typer.Argument(help="A session's id (s_…) or its trace id.")]
 
@@ -80,7 +80,7 @@ def print_trace(found: dict[str, Any]) -> None:
 
 
 def print_call(number: int, call: dict[str, Any]) -> None:
-    """Print one call of a trace: what, with which arguments, from where, and why."""
+    """Print one call of a trace: three lines, and one more for each value in it that came from outside."""
     words = [
         (f"{number:>3} ", "dim"),
         (call["tool"], "bold"),
@@ -92,12 +92,23 @@ def print_call(number: int, call: dict[str, Any]) -> None:
         words.append((f"  approved by {by}" if by else f"  asked ({call['ticket']})", "cyan"))
     console.print(Text.assemble(*words))
     console.print(Text("    " + visible(_short(call["args"])), style="dim"))
-    for origin in call["origins"]:
-        if origin["from"] in FOREIGN:
-            where = f"    {origin['argument']} ← {origin['source']} ({origin['how']})"
-            console.print(Text(visible(where), style="red"))
     why = call["error"] or "; ".join(call["reasons"])
     console.print(Text("    " + visible(why), style="dim italic"))
+    for origin in from_outside(call)[:MOST_ORIGINS]:
+        start, end = origin["span"]
+        before, match, after = (
+            visible(part)
+            for part in (origin["excerpt"][:start], origin["excerpt"][start:end], origin["excerpt"][end:])
+        )
+        words = [(f"    ↳ {visible(origin['argument'])} from {visible(origin['source'])}", "red")]
+        if match:
+            words += [(f"  …{before}", "dim"), (match, "bold underline"), (f"{after}…", "dim")]
+        console.print(Text.assemble(*words))
+
+
+def from_outside(call: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the origins of a call's values that strangers wrote, or that name them."""
+    return [origin for origin in call["origins"] if origin["from"] in {"untrusted", "identity"}]
 
 
 def moment(microseconds: int) -> str:

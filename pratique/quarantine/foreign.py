@@ -17,6 +17,7 @@ from pratique.model import ArgumentClass
 from pratique.origin import UNSEARCHED, Source
 from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
+from pratique.quarantine.identify import Record
 from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
@@ -61,7 +62,7 @@ class Foreign:
         self._calls: list[Call] = []
         self._paths: dict[str, int] = {}
         self._path_list: list[str] = []
-        self._ids: dict[int, str] = {}
+        self._records: dict[int, Record] = {}
         self._field_call = array("I")
         self._field_path = array("I")
         self._field_how = array("I")
@@ -90,7 +91,7 @@ class Foreign:
         self._calls.append(call)
         return len(self._calls) - 1
 
-    def add(self, call: int, path: str, places: tuple[int, ...], text: str, record_id: str) -> None:
+    def add(self, call: int, path: str, places: tuple[int, ...], text: str, record: Record | None) -> None:
         """Take in a field's text and what is encoded in it.
 
         Args:
@@ -98,18 +99,18 @@ class Foreign:
             path: where it stood, generic (see `pratique.capabilities.fields.Leaf`).
             places: the numbers that the path's `[]` stand for.
             text: as it came in.
-            record_id: the tool's own name for the record, or empty.
+            record: the record that it stands in, if it has a name of its own.
         """
         if len(text) > self._index.room:
             self._index.saturated = True
             return
-        self._add_view(call, path, places, loose(text), _EXACT, record_id)
+        self._add_view(call, path, places, loose(text), _EXACT, record)
         if len(text) >= _ENCODED:
             for how, inner in decoded(text, self._limits.depth):
-                self._add_view(call, path, places, loose(inner), how, record_id)
+                self._add_view(call, path, places, loose(inner), how, record)
 
     def _add_view(
-        self, call: int, path: str, places: tuple[int, ...], text: str, how: str, record_id: str
+        self, call: int, path: str, places: tuple[int, ...], text: str, how: str, record: Record | None
     ) -> None:
         """Index one reading of a field and note where it came from."""
         if len(text) < _SHORTEST_NUMBER:
@@ -131,18 +132,17 @@ class Foreign:
         self._field_how.append(self._views.index(how))
         self._field_places.append(len(self._places))
         self._places.extend(places)
-        if record_id:
-            self._ids[field] = record_id
+        if record:
+            self._records[field] = record
 
     def source(self, field: int) -> Source:
         """Return where a field came from."""
         call, path = self._calls[self._field_call[field]], self._path_list[self._field_path[field]]
         start = self._field_places[field]
         places = tuple(self._places[start : start + path.count("[]")])
-        own = self._ids.get(field)
-        name = path.rpartition("]")[2].lstrip(".") or path
         full = full_path(path, places)
-        shown = f"{own}#{name}" if own else f"{call.tool}:{call.call_id}#{full}"
+        record = self._records.get(field)
+        shown = record.source(path, places) if record else f"{call.tool}:{call.call_id}#{full}"
         return Source(id=shown, call_id=call.call_id, tool=call.tool, path=full)
 
     def place(self, hit: Hit, how: str = _EXACT) -> Place:

@@ -8,7 +8,9 @@ Rules:
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+from pratique.capabilities.fields import full_path
 
 _FIELD = re.compile(r"\{([\w.-]+)\}")
 _FIT = re.compile(r"[\w@<>.+=/:-]{1,200}")
@@ -16,14 +18,36 @@ _FIT = re.compile(r"[\w@<>.+=/:-]{1,200}")
 Place = tuple[str, tuple[int, ...]]
 
 
-def identified(value: Any, templates: Mapping[str, str]) -> dict[Place, str]:
-    """Return record place → source id, for the records whose fields make one.
+class Record(NamedTuple):
+    """A record with a name of its own, and its place in the result: `messages[]`, or `` for all of it."""
+
+    name: str
+    base: str
+
+    def source(self, path: str, places: tuple[int, ...] | None = None) -> str:
+        """Return the source id of a leaf in it: `email:7#body`.
+
+        Args:
+            path: the leaf's generic path in the result.
+            places: the numbers that its `[]` stand for; left out, they are not told.
+        """
+        field = path.removeprefix(self.base).removeprefix(".")
+        if places is not None:
+            field = full_path(field, places[self.base.count("[]") :])
+        return f"{self.name}#{field or path}"
+
+
+Records = Mapping[Place, Record]
+
+
+def identified(value: Any, templates: Mapping[str, str]) -> dict[Place, Record]:
+    """Return record place → its name, for the records whose fields make one.
 
     Args:
         value: a tool's result.
         templates: generic record path (`messages[]`, `[]`, or `` for the result itself) → template.
     """
-    names: dict[Place, str] = {}
+    names: dict[Place, Record] = {}
     for path, template in templates.items():
         places: list[tuple[Place, Any]] = []
         if path.endswith("[]"):
@@ -32,8 +56,22 @@ def identified(value: Any, templates: Mapping[str, str]) -> dict[Place, str]:
             places.extend(((path[:-2], (number,)), item) for number, item in enumerate(items))
         else:
             places.append(((path, ()), _descend(value, path)))
-        names.update((place, name) for place, item in places if (name := _filled(template, item)))
+        named = ((place, _filled(template, item)) for place, item in places)
+        names.update((place, Record(name, path)) for place, name in named if name)
     return names
+
+
+def record_of(names: Records, path: str, places: tuple[int, ...]) -> Record | None:
+    """Return the record that a leaf stands in, if it has a name.
+
+    Args:
+        names: what `identified` returned.
+        path: the leaf's generic path.
+        places: the numbers that its `[]` stand for.
+    """
+    if not names:
+        return None
+    return names.get((path.partition("[]")[0], places[:1])) or names.get(("", ()))
 
 
 def _descend(value: Any, path: str) -> Any:

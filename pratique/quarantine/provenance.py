@@ -17,13 +17,13 @@ Rules:
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pratique.capabilities.fields import Leaf, Shape, full_path
+from pratique.capabilities.fields import Leaf, Shape
 from pratique.errors import ToolDeclarationError
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
 from pratique.quarantine.foreign import Call, Foreign
-from pratique.quarantine.identify import identified
+from pratique.quarantine.identify import Record, identified, record_of
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
@@ -114,6 +114,7 @@ class Tracker:
         wrote: bool = False,
         ids: Mapping[str, str] | None = None,
         references: Mapping[str, str] | None = None,
+        watched: bool = False,
     ) -> None:
         """Take in a call's result: a value, or an error's text (which is untrusted: give no fields).
 
@@ -129,6 +130,7 @@ class Tracker:
             ids: generic record path (`messages[]`, `` for the result) → `email:{message_id}`, a name for its
                 source made from the record's own fields.
             references: full path (`messages[0].body`) → reference, for what was withheld from the agent.
+            watched: whether every value of it is confidential, not only those that are marked so.
 
         Raises:
             ToolDeclarationError: a label or class word is unknown.
@@ -143,6 +145,7 @@ class Tracker:
             wrote=wrote,
             ids=dict(ids or {}),
             references=dict(references or {}),
+            watched=watched,
         )
         self._result(event, origins)
 
@@ -180,8 +183,7 @@ class Tracker:
         taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
         for leaf in found:
-            record = names.get((leaf.path.partition("[]")[0], leaf.places[:1]), names.get(("", ()), ""))
-            self._leaf(leaf, taking, record)
+            self._leaf(leaf, taking, record_of(names, leaf.path, leaf.places))
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -206,16 +208,16 @@ class Tracker:
         )
         self._vouched.anchor_named(texts)
 
-    def _leaf(self, leaf: Leaf, taking: Taking, record_id: str) -> None:
+    def _leaf(self, leaf: Leaf, taking: Taking, record: Record | None) -> None:
         """Take in one leaf by its label."""
         if leaf.value in _NOTHING or isinstance(leaf.value, bool):
             return
         text, label = written(leaf.value), leaf.word.label
-        source = taking.source(full_path(leaf.path, leaf.places))
+        source = taking.source(leaf, record)
         reference = taking.event.references.get(source.path)
         if reference is not None:
             self._references[reference] = source
-        if leaf.word.confidential:
+        if leaf.word.confidential or taking.event.watched:
             self._confidential.add(loose(text), text, source)
         if taking.repeats_clean(text):
             return
@@ -223,4 +225,4 @@ class Tracker:
             self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
         if label.foreign:
             self._shown = self._shown or reference is None
-            self._foreign.add(taking.call, leaf.path, leaf.places, text, record_id)
+            self._foreign.add(taking.call, leaf.path, leaf.places, text, record)

@@ -29,6 +29,7 @@ class SawResult(Value):
     wrote: bool = False
     ids: dict[str, str] = Field(default_factory=dict)
     references: dict[str, str] = Field(default_factory=dict)
+    watched: bool = False
 
 
 Seen = SawRequest | SawResult

@@ -9,9 +9,11 @@ Rules:
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from pratique.capabilities.fields import Leaf, full_path
 from pratique.model import FieldLabel
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
+from pratique.quarantine.identify import Record
 from pratique.quarantine.needle import whole, written
 from pratique.quarantine.seen import SawResult
 
@@ -36,12 +38,11 @@ class Taking:
         self.event, self.call, self.first = event, call, first
         self._repeats = repeats
 
-    def source(self, path: str) -> Source:
-        """Return the source that a field is, by its path."""
-        event = self.event
-        return Source(
-            id=f"{event.tool}:{event.call_id}#{path}", call_id=event.call_id, tool=event.tool, path=path
-        )
+    def source(self, leaf: Leaf, record: Record | None) -> Source:
+        """Return the source that a leaf is, named after its record if that has a name of its own."""
+        event, path = self.event, full_path(leaf.path, leaf.places)
+        name = record.source(leaf.path, leaf.places) if record else f"{event.tool}:{event.call_id}#{path}"
+        return Source(id=name, call_id=event.call_id, tool=event.tool, path=path)
 
     def repeats_clean(self, text: str) -> bool:
         """Return whether a text repeats an argument that was clean."""

@@ -3,9 +3,9 @@
 Rules:
 - `strict`: every write asks, and everything that leaves once text from outside was shown.
 - `provenance`: in a session that text from outside reached, a call that leaves or changes something asks
-  when a
-  sink is tainted or unexplained. The conditions, and what each achieved, are in
+  when a sink is tainted or unexplained. The conditions, and what each achieved, are in
   docs/explanation/quarantine.md.
+- A confidential value that would leave is held whether or not text from outside was seen.
 - More untrusted text never makes a verdict milder.
 - A verdict is evidence for a policy: the policy decides what taint it lets pass.
 """
@@ -68,7 +68,8 @@ def judge(  # what a verdict depends on, by name
     """
     reached = exposed or any(origin.kind is OriginKind.UNTRUSTED for origin in origins)
     acts = tier is not Tier.READ
-    sinks = tuple(_sinks(origins, identities=identities)) if reached else ()
+    asked = origins if reached else [origin for origin in origins if origin.part is Part.CONFIDENTIAL]
+    sinks = tuple(_sinks(asked, identities=identities))
     outside = plan is not None and acts and tool not in plan
     reasons = (
         *sinks,
@@ -111,8 +112,8 @@ def _decides(origin: Origin) -> bool:
 
 def _explain(origin: Origin) -> str:
     """Return one reason in words."""
-    if origin.part is Part.CONFIDENTIAL and origin.source is not None:
-        return f"{origin.argument} holds a confidential value of {origin.source.id}"
+    if origin.part is Part.CONFIDENTIAL:
+        return f"{origin.argument} {origin.words}"
     what = "" if origin.part is Part.WHOLE else f" holds {origin.value!r}, which"
     led = ", of a record that text from outside may have led to" if origin.kind in _OF_RECORDS else ""
     return f"{origin.argument} ({origin.argument_class}){what} {origin.words}{led}"

@@ -31,9 +31,10 @@ from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
 from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
 from pratique.sessions.session import Governor, Session
+from pratique.stages.declared import Declared, declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.memory import remember
-from pratique.stages.provenance import Declared, Provenance, declared
+from pratique.stages.provenance import Provenance
 from pratique.stages.recall import label_from
 from pratique.tools.registry import Registry
 
@@ -189,13 +190,15 @@ class Hosting:
         """Return the patterns of a plan, given as such or by its name in the policy.
 
         Raises:
-            PolicyError: the policy has no plan of that name.
+            PolicyError: the policy has no plan of that name, or what was given is no list of patterns.
         """
         if not isinstance(given, str):
-            return None if given is None else list(given)
+            return None if given is None else _patterns(given)
         plans = self._host.enforcement.snapshot.policy.file.plans
         if given not in plans:
-            raise PolicyError("session", [f"plan: the policy in force has no plan {given!r}"])
+            known = ", ".join(sorted(plans)) or "none"
+            problem = f"plan: the policy in force has no plan {given!r}; it has: {known}"
+            raise PolicyError("session", [problem])
         return list(plans[given])
 
     def _serve(self, subject: Subject, context: Label, provenance: Provenance, *, resumed: bool) -> Session:
@@ -269,6 +272,13 @@ class Hosting:
             if found is not None and found.genuine:
                 return found.value
         raise LedgerCorruptError(f"record {record['seq']}: {field} was erased or is not what was recorded")
+
+
+def _patterns(given: Any) -> list[str]:
+    """Return a plan that a host gives as a list, checked: it goes into a record."""
+    if isinstance(given, list | tuple) and all(isinstance(pattern, str) for pattern in given):
+        return list(given)
+    raise PolicyError("session", ["plan: give a plan's name, or a list of tool names and patterns"])
 
 
 def _new_subject(facts: SessionFacts, tenant: str) -> Subject:

@@ -2,8 +2,8 @@
 
 Rules:
 - Everything comes from the chain and the vault, and a value only if the record's commitment fits it.
-- Secrets and personal data are taken out of every text on the way; what was erased says so. Addresses stay in
-  arguments, results and origins: who was written to is what a trace is for.
+- Secrets and personal data are taken out of every text on the way; what was erased says so. Addresses and bank
+  accounts stay in arguments, results and origins: where things went is what a trace is for.
 - `decision` is what the policy said: `ask` stays `ask`, and `approved_by` says who agreed.
 """
 
@@ -200,7 +200,7 @@ def _values(
     }
 
 
-_ADDRESSES: tuple[Kind, ...] = ("emails", "phones")
+_DESTINATIONS: tuple[Kind, ...] = ("emails", "phones", "iban")
 _TEXTS = {"request", "output"}
 
 
@@ -208,7 +208,7 @@ def _readable(field: str, value: bytes, redaction: Redaction) -> Any:
     if field in _TEXTS:
         return redaction.text(value.decode())
     if field == "user":
-        return redaction.without(*_ADDRESSES).text(value.decode())
+        return redaction.without(*_DESTINATIONS).text(value.decode())
     if field != "inputs":
-        redaction = redaction.without(*_ADDRESSES)
+        redaction = redaction.without(*_DESTINATIONS)
     return redaction.value(orjson.loads(value)) if value else None

@@ -2,6 +2,8 @@
 
 Rules:
 - A result that was erased, or is not the one that was recorded, cannot be matched: everything is tainted.
+- Where its arguments came from is read back as well, not found again: it is what was found then, and it costs
+  nothing.
 - A tool that is no longer declared vouches for nothing.
 """
 
@@ -13,8 +15,9 @@ from sqlalchemy import Connection
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.vault import Opened
-from pratique.model import Tier
-from pratique.stages.provenance import Declared, Provenance
+from pratique.model import Confidentiality, Judged, Origin, Status, Tier
+from pratique.stages.declared import Declared
+from pratique.stages.provenance import Provenance, Shown
 
 Values = Mapping[str, Opened]
 
@@ -38,23 +41,33 @@ def remember(
     provenance = Provenance(request.value.decode(), opening["plan"])
     for record in records:
         if record["type"] == "call.outcome" and record["outcome"] != "denied":
-            _shown(provenance, record, _values(connection, ledger, record), declared(record["tool"]))
+            shown = _shown(record, _values(connection, ledger, record))
+            provenance.restore(shown, declared(record["tool"]))
     return provenance
 
 
-def _shown(provenance: Provenance, record: queries.Record, values: Values, of: Declared | None) -> None:
+def _shown(record: queries.Record, values: Values) -> Shown:
     result, arguments, withheld = (_json(values.get(name)) for name in ("result", "args", "withheld"))
-    failed = record["outcome"] != "done"
-    provenance.restore(
-        record["tool"],
-        record["call_id"],
-        None if failed else of,
-        record["error"] if failed else result,
-        erased=not failed and not _is_there(values.get("result")),
-        wrote=record["tier"] != Tier.READ,
+    status = Status(record["outcome"])
+    done = status is Status.DONE
+    return Shown(
+        tool=record["tool"],
+        call_id=record["call_id"],
+        tier=Tier(record["tier"]),
+        status=status,
+        value=result if done else record["error"],
         arguments=arguments if isinstance(arguments, dict) else {},
-        kept=withheld or {},
+        origins=_origins(values.get("judged")),
+        kept=withheld if isinstance(withheld, dict) else {},
+        confidentiality=Confidentiality(record["confidentiality"]),
+        erased=done and not _all_there(record, values),
     )
+
+
+def _origins(value: Opened | None) -> tuple[Origin, ...] | None:
+    if value is None or not value.genuine:
+        return None
+    return Judged.model_validate_json(value.value).origins or None
 
 
 def _values(connection: Connection, ledger: Ledger, record: queries.Record) -> Values:
@@ -63,8 +76,11 @@ def _values(connection: Connection, ledger: Ledger, record: queries.Record) -> V
     return queries.values(connection, ledger.vault, record) if known else {}
 
 
-def _is_there(value: Opened | None) -> bool:
-    return value is not None and value.genuine
+def _all_there(record: queries.Record, values: Values) -> bool:
+    """Return whether every value that the record commits to is there, and is the one."""
+    stated = (name.removesuffix("_c") for name in record if name.endswith("_c"))
+    found = [values.get(name) for name in stated]
+    return bool(found) and all(value is not None and value.genuine for value in found)
 
 
 def _json(value: Opened | None) -> object:

@@ -23,7 +23,7 @@ from pratique.model import (
     Tier,
     Unresolved,
 )
-from pratique.stages.provenance import without
+from pratique.stages.withheld import without
 
 
 def recall(connection: Connection, ledger: Ledger, call: Call | Unresolved) -> Outcome | None:

@@ -1,13 +1,17 @@
 """Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others.
 
 Rules:
+- What the agent is not shown is not in the label: it is not what the session has seen.
+- A source is named as the tool names its records (`email:7#body`), else by its call (`mail.read:c1#body`).
 - The names of result fields may come from outside as well. A label names only so many of them, and only so
   much of each, that it fits into a record; and it is redacted, because a record is in clear.
 """
 
 from functools import lru_cache
+from typing import Any
 
-from pratique.capabilities.labels import join
+from pratique.capabilities.fields import full_path
+from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
 from pratique.model import (
     Ask,
     Call,
@@ -18,7 +22,10 @@ from pratique.model import (
     Status,
     Unresolved,
 )
+from pratique.quarantine.identify import identified, record_of
 from pratique.redaction import KINDS, redact
+from pratique.stages.declared import Declared
+from pratique.stages.withheld import covering
 
 LONGEST_FIELD = 80
 """Bytes of a field's path that a source id names."""
@@ -45,18 +52,43 @@ def ran_before(call: Call | Unresolved) -> Outcome:
     )
 
 
-def label_of(call: Call, fields: set[str]) -> Label:
-    """Return the label of a result in which `fields` (generic paths) come from outside."""
-    if not fields:
-        return call.label
+def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
+    """Return the label of what the agent is shown of a call.
+
+    Args:
+        call: the call.
+        of: its declaration.
+        value: its whole result.
+        outcome: what leaves: an error instead, or without what is withheld.
+    """
     where = f"{call.capability.name}:{call.request.call_id}"
+    if outcome.error:
+        sources = {f"{where}#error"} if of.shape.foreign else set()
+    else:
+        sources = _sources(where, of, value, outcome.withheld)
+    if not sources:
+        return call.label
     return join(
         Label(
             integrity=Integrity.UNTRUSTED,
             confidentiality=call.capability.confidentiality,
-            sources=frozenset(f"{where}#{_short(field) or '.'}" for field in fields),
+            sources=frozenset(sources),
         )
     )
+
+
+def _sources(where: str, of: Declared, value: Any, withheld: dict[str, str]) -> set[str]:
+    """Return a name for each field from outside; for each record only, if the fields are too many to name."""
+    names = identified(value, of.ids) if of.ids else {}
+    fields, named = set(), set()
+    for leaf in foreign_leaves(value, of.shape):
+        if withheld and covering(full_path(leaf.path, leaf.places), withheld):
+            continue
+        record = record_of(names, leaf.path, leaf.places)
+        path = _short(leaf.path)
+        fields.add(record.source(path) if record else f"{where}#{path or '.'}")
+        named.add(record.name if record else f"{where}#{path or '.'}")
+    return fields if len(fields) <= MOST_SOURCES else named
 
 
 @lru_cache(maxsize=4096)

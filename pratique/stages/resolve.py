@@ -18,7 +18,8 @@ from pratique.errors import CanonicalError
 from pratique.model import Call, Request, Unresolved
 from pratique.quarantine.reveal import UnresolvedReferenceError
 from pratique.redaction import KINDS, redact
-from pratique.stages.provenance import Provenance, declared
+from pratique.stages.declared import declared
+from pratique.stages.provenance import Provenance
 from pratique.tools.registry import Registry
 
 LONGEST_PROBLEM = 2000
@@ -43,7 +44,6 @@ def resolve(
         return _unresolved(request, f"there is no tool {request.tool[:100]!r}")
     if request.problem:
         return _unresolved(request, f"{request.tool}: {request.problem}")
-    asked = request.args_json
     try:
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
@@ -51,12 +51,16 @@ def resolve(
         return _unresolved(request, f"{request.tool}: {_problems(problem)}")
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
-    judged = request.judged or provenance.judge(tool, declared(tool, policy), asked, policy)
+    of = declared(tool, policy)
+    judged = request.judged or provenance.judge(
+        tool, of, request.asked_json or request.args_json, request.args_json, policy
+    )
     return Call(
         request=request,
         capability=tool.capability,
         args=arguments,
         label=tool.label,
+        sinks=dict(of.sinks),
         judged=judged,
         digest=_digest(request, tool.capability.digest),
     )
@@ -64,10 +68,11 @@ def resolve(
 
 def _dereferenced(request: Request, provenance: Provenance) -> Request:
     """Return the request with what its references stand for: that is what is shown, approved and run."""
-    value = provenance.resolve(request.args_json)
+    value = provenance.withheld.resolve(request.args_json)
     if value is None:
         return request
-    return request.model_copy(update={"args_json": canonical(value, most_bytes=LARGEST_RESOLVED)})
+    resolved = canonical(value, most_bytes=LARGEST_RESOLVED)
+    return request.model_copy(update={"args_json": resolved, "asked_json": request.args_json})
 
 
 def _unresolved(request: Request, problem: str) -> Unresolved:

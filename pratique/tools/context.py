@@ -5,6 +5,7 @@ Rules:
   was declared for reading has no way to write.
 - A secret is handed out by name. An HTTP client reaches declared hosts only (`pratique.tools.hosts`), and
   follows no redirect.
+- Code that the tool was handed runs in a sandbox (`pratique.tools.sandboxed`), if the tool declared a level.
 - What was not declared raises `UndeclaredError`, which fails the call.
 - Handles are made when they are first used and closed when the call ends.
 """
@@ -22,6 +23,7 @@ from pratique.errors import ToolError, UndeclaredError
 from pratique.model import Call, Capability
 from pratique.sandbox.beneath import Entry, Root
 from pratique.tools.hosts import DeclaredHosts, Network
+from pratique.tools.sandboxed import Sandboxed
 
 
 class Files:
@@ -109,7 +111,7 @@ class ToolContext:
         session: in which run.
     """
 
-    def __init__(self, call: Call, world: World) -> None:
+    def __init__(self, call: Call, world: World, sandbox: Sandboxed | None = None) -> None:
         subject = call.request.subject
         self.call_id = call.request.call_id
         self.session = subject.session
@@ -117,6 +119,7 @@ class ToolContext:
         self.user = subject.user
         self._capability = call.capability
         self._world = world
+        self._sandbox = sandbox
         self._closing: AsyncExitStack | None = None
         self._files: dict[str, Files] = {}
         self._http: httpx2.AsyncClient | None = None
@@ -169,6 +172,17 @@ class ToolContext:
             )
             self._at_end.push_async_callback(self._http.aclose)
         return self._http
+
+    @property
+    def sandbox(self) -> Sandboxed:
+        """Return where code runs that this tool was handed.
+
+        Raises:
+            UndeclaredError: the tool declared no level.
+        """
+        if self._sandbox is None:
+            raise UndeclaredError(f'{self._capability.name} declared no level: say runs_in="jail"')
+        return self._sandbox
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,6 +6,8 @@ Rules:
   anything, secrets included.
 - After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
+- An inline tool does not run where the policy demands a level. Code that a tool was handed runs at the higher
+  of the tool's level and the policy's, or the call fails.
 - Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
   redacted (`pratique.redaction`).
 """
@@ -21,16 +23,26 @@ from pydantic_core import to_jsonable_python
 from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
-from pratique.errors import CanonicalError, OutcomeUnknownError, SandboxUnavailableError, ToolError
-from pratique.model import Call, Capability, Level, Result, Status
+from pratique.errors import (
+    CanonicalError,
+    OutcomeUnknownError,
+    SandboxStoppedError,
+    SandboxUnavailableError,
+    ToolError,
+)
+from pratique.model import Call, Capability, Level, Result, Status, clip
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
+from pratique.sandbox.ladder import Ladder
 from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
+from pratique.tools.sandboxed import Sandboxed
 
 LONGEST_ERROR = 1000
 LARGEST_ERROR = 64 * 1024
 SHORTEST_SECRET = 4
+SANDBOX_GRACE = 5.0
+"""Seconds beyond its `timeout` that a tool gets in which a sandbox ends and tells."""
 
 
 class Interrupted(Exception):  # noqa: N818  # not an error: it carries the result of a run that was cancelled
@@ -43,82 +55,100 @@ class Interrupted(Exception):  # noqa: N818  # not an error: it carries the resu
 
 
 class Executor:
-    """Runs tools at the level they declare.
+    """Runs tools; gives each that declared a level its way into the ladder.
 
     Args:
         world: what handles are made of.
-        sandboxes: level → where tools of that level run.
+        ladder: what gives sandboxes; nothing of it is started before a tool asks.
         redaction: what is taken out of errors.
     """
 
     def __init__(
-        self,
-        world: World,
-        sandboxes: dict[Level, InlineNoIsolation] | None = None,
-        *,
-        redaction: Redaction | None = None,
+        self, world: World, ladder: Ladder | None = None, *, redaction: Redaction | None = None
     ) -> None:
         self._world = world
+        self._ladder = ladder or Ladder()
         self._redaction = redaction or Redaction()
-        self._sandboxes = sandboxes or {Level.INLINE: InlineNoIsolation()}
+        self._host = InlineNoIsolation()
 
-    def can_run(self, capability: Capability) -> None:
-        """Check, before anything is permitted, that this host can run the tool at all.
-
-        Raises:
-            SandboxUnavailableError: the level that the tool demands is not there.
-        """
-        if capability.runs_in not in self._sandboxes:
-            raise SandboxUnavailableError(
-                f"{capability.name} runs in {capability.runs_in}, which this runtime does not have; "
-                "a weaker level is never taken instead"
-            )
-
-    async def run(self, tool: Tool, call: Call) -> Result:
+    async def run(self, tool: Tool, call: Call, at_least: Level = Level.INLINE) -> Result:
         """Return what the tool's body made of the call.
+
+        Args:
+            tool: what to run.
+            call: with which arguments, for whom.
+            at_least: the weakest level that the policy allows for the call.
 
         Raises:
             Interrupted: the task was cancelled meanwhile; the result in it is to be recorded.
         """
         started = time.perf_counter_ns()
-        level = tool.capability.runs_in
+        sandbox = self._sandbox(tool.capability, at_least)
 
         def result(status: Status, value: bytes = b"null", error: str = "") -> Result:
-            took = (time.perf_counter_ns() - started) // 1000
-            return Result(status=status, value_json=value, error=error, duration_us=took, level=level)
+            return Result(
+                status=status,
+                value_json=value,
+                error=error,
+                duration_us=(time.perf_counter_ns() - started) // 1000,
+                level=Level.INLINE if sandbox is None else sandbox.level,
+                sandbox={} if sandbox is None else sandbox.record,
+            )
 
         try:
             if call.capability.changes_the_world:
                 await asyncio.sleep(0)  # a cancellation that came while the intent was committed comes first
         except asyncio.CancelledError as cancellation:
             raise Interrupted(result(Status.FAILED, error="cancelled before it ran"), cancellation) from None
+        if sandbox is None and at_least is not Level.INLINE:
+            return result(Status.FAILED, error=_too_weak(tool.capability, at_least))
         try:
-            value = await self._body(tool, call)
+            value = await self._body(tool, call, sandbox)
             return result(Status.DONE, self._encode(value, tool.capability))
         except asyncio.CancelledError as cancellation:
             status = _after_interruption(call)
             raise Interrupted(result(status, error="cancelled while it ran"), cancellation) from None
-        except TimeoutError:
-            seconds = tool.capability.timeout
-            return result(_after_interruption(call), error=f"took longer than {seconds:g} s")
-        except (ToolError, CanonicalError) as problem:
-            unknown = isinstance(problem, OutcomeUnknownError)
-            status = _after_interruption(call) if unknown else Status.FAILED
-            return result(status, error=self._told(problem, tool.capability))
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
-            return result(Status.FAILED, error=f"{tool.capability.name} raised {type(problem).__name__}")
+            return result(*self._failure(call, problem))
 
-    async def _body(self, tool: Tool, call: Call) -> Any:
+    async def aclose(self) -> None:
+        """End everything that was started for tools. A second call does nothing."""
+        await self._ladder.aclose()
+
+    def _sandbox(self, capability: Capability, at_least: Level) -> Sandboxed | None:
+        """Return the call's way into the ladder: at the higher of the two levels; None for an inline tool."""
+        if capability.runs_in is Level.INLINE:
+            return None
+        return Sandboxed(self._ladder, capability, Level.highest(capability.runs_in, at_least))
+
+    async def _body(self, tool: Tool, call: Call, sandbox: Sandboxed | None) -> Any:
         about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
         with bound_contextvars(**about):
-            async with ToolContext(call, self._world) as context:
+            async with ToolContext(call, self._world, sandbox) as context:
                 values = tuple(getattr(call.args, name) for name in tool.names)
-                return await self._sandboxes[tool.capability.runs_in].run(
+                return await self._host.run(
                     tool.function,
                     (context, *values),
                     is_async=tool.is_async,
-                    seconds=tool.capability.timeout,
+                    # A sandbox keeps the time itself and says which limit it was; this is for when it cannot.
+                    seconds=tool.capability.timeout + (0 if sandbox is None else SANDBOX_GRACE),
                 )
+
+    def _failure(self, call: Call, problem: BaseException) -> tuple[Status, bytes, str]:
+        """Return status, value and error of a call whose body raised."""
+        capability = call.capability
+        if isinstance(problem, TimeoutError):
+            return _after_interruption(call), b"null", f"took longer than {capability.timeout:g} s"
+        if isinstance(problem, SandboxUnavailableError):
+            return Status.FAILED, b"null", str(problem)[:LONGEST_ERROR]
+        if not isinstance(problem, ToolError | CanonicalError):
+            return Status.FAILED, b"null", f"{capability.name} raised {type(problem).__name__}"
+        # Code that could reach hosts may have told them something before it was stopped.
+        unknown = isinstance(problem, OutcomeUnknownError) or (
+            isinstance(problem, SandboxStoppedError) and bool(capability.hosts)
+        )
+        status = _after_interruption(call) if unknown else Status.FAILED
+        return status, b"null", clip(self._told(problem, capability))
 
     def _encode(self, value: Any, capability: Capability) -> bytes:
         try:
@@ -168,3 +198,10 @@ def _json_form(text: str) -> str:
 
 def _after_interruption(call: Call) -> Status:
     return Status.UNKNOWN if call.capability.changes_the_world else Status.FAILED
+
+
+def _too_weak(capability: Capability, at_least: Level) -> str:
+    return (
+        f"the policy demands a {at_least} for this call, and {capability.name} runs inline, "
+        "in Pratique's own process: it did not run"
+    )

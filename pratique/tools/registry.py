@@ -73,6 +73,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     confidentiality: Confidentiality | Literal["public", "internal", "confidential", "restricted"] = (
         Confidentiality.INTERNAL
     ),
+    clearance: Confidentiality | Literal["public", "internal", "confidential", "restricted"] = (
+        Confidentiality.INTERNAL
+    ),
     sources: Sources = (),
     ids: Mapping[str, str] | None = None,
     sinks: Mapping[str, str] | None = None,
@@ -94,7 +97,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     Args:
         name: dotted name.
         tier: what a call can do to the world.
-        confidentiality: the class of what it returns.
+        confidentiality: the class of what it returns. Of a `restricted` result, every value is watched for.
+        clearance: the highest class of value that may leave through its arguments without a question.
         sources: result field → `FieldLabel`, or a list of fields that are `untrusted` while the rest is
             `meta`. Left out, everything it returns is untrusted.
         ids: record in the result → its name as a source: `{"messages[]": "email:{id}"}`.
@@ -104,7 +108,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         private: more of them, which may be in the own network or on this machine.
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
-        runs_in: the weakest isolation it may run in.
+        runs_in: the weakest isolation for the code that it is handed, which it runs with `ctx.sandbox`.
         takes_idempotency_key: running it twice with one call id is harmless.
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
@@ -121,6 +125,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "description": inspect.getdoc(function) or "",
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
+            "clearance": Confidentiality(clearance),
             "sources": _sources(sources),
             "ids": dict(ids or {}),
             "sinks": {argument: str(word) for argument, word in (sinks or {}).items()},
@@ -167,7 +172,7 @@ class Registry:
 
     @classmethod
     def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
-        """Return the tools that the named modules hold at top level.
+        """Return the tools that the named modules hold at top level, by themselves or in tuples.
 
         Args:
             names: importable names.
@@ -201,10 +206,15 @@ def _tools_of(name: str) -> list[Tool]:
         module = importlib.import_module(name)
     except ImportError as problem:
         raise ToolDeclarationError(f"the tool module {name!r} cannot be imported: {problem}") from problem
-    found = [value for value in vars(module).values() if isinstance(value, Tool)]
+    found = [item for value in vars(module).values() for item in _held(value) if isinstance(item, Tool)]
     if not found:
         raise ToolDeclarationError(f"the module {name!r} holds no @tool")
     return found
+
+
+def _held(value: object) -> tuple[object, ...]:
+    """Return what a name stands for; a tuple is what a maker of tools (`imap_tools`) gives."""
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
@@ -216,7 +226,7 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
         raise ToolDeclarationError(f"{name}: the first parameter must be a ToolContext")
     fields: dict[str, Any] = {}
     for parameter in parameters[1:]:
-        if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY}:
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise ToolDeclarationError(f"{name}: the parameter {parameter} cannot be declared; name each one")
         if parameter.name.startswith("_"):
             raise ToolDeclarationError(f"{name}: the parameter {parameter.name!r} begins with an underscore")
@@ -269,6 +279,8 @@ def _check(capability: Capability) -> None:
             raise ToolDeclarationError(f"{name}: paths[{root!r}] is {access!r}; say read or write")
     if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
+    if capability.runs_in is not Level.INLINE and capability.hosts and capability.tier is Tier.READ:
+        raise ToolDeclarationError(f"{name}: its code can send to its hosts, so its tier is at least egress")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
 

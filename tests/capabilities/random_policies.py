@@ -204,6 +204,7 @@ def capability(
         description="",
         tier=tier,
         confidentiality=confidentiality,
+        clearance=Confidentiality.INTERNAL,
         sinks={},
         ids={},
         sources={},

@@ -48,6 +48,28 @@ def test_approving_everything_runs_both_and_verifies() -> None:
     assert [payment["amount"] for payment in found["world"]["paid"]].count("49.00") == 1
 
 
+def test_the_clean_run_asks_less_under_provenance_than_under_strict() -> None:
+    """Counted from what was found of each call, and by playing it: the two must agree."""
+    asked = {}
+    for preset in ("strict", "provenance"):
+        found = as_json("--answer", "approve", "--preset", preset)
+        clean, hijacked = found["traces"]
+        asked[preset] = sum(call["decision"] == "ask" for call in clean["tool_calls"])
+        assert found["questions"][0][preset] == asked[preset]
+        stopped = {call["tool"] for call in hijacked["tool_calls"] if call["decision"] == "ask"}
+        assert stopped == {"billing.refund", "mail.send"}
+    assert asked["provenance"] < asked["strict"]
+
+
+def test_the_hijacked_run_shows_message_and_span_of_what_was_injected() -> None:
+    result = demo("--answer", "reject", "--hijacked", "--preset", "provenance")
+    card, trace = result.stdout.split("Trace 1 of 1")
+    for shown in (card, trace):
+        assert "M800P81.mail#body" in shown
+        assert "lt12 1000 0111 0100 1000" in shown
+    assert '"span":[' in trace
+
+
 def test_rejecting_everything_changes_nothing() -> None:
     found = as_json("--answer", "reject")
     assert found["world"] == {"sent": [], "drafted": [], "paid": []}

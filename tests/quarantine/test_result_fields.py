@@ -7,7 +7,7 @@ import pytest
 from pratique.capabilities.fields import Shape, full_path
 from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
-from pratique.quarantine.identify import identified
+from pratique.quarantine.identify import Record, identified, record_of
 
 
 def labelled(fields: dict[str, str], value: Any) -> dict[str, FieldLabel]:
@@ -98,6 +98,20 @@ def test_nesting_costs_no_stack() -> None:
 
 def test_a_record_names_its_source_if_its_id_is_fit() -> None:
     value = {"mails": [{"id": "<a@b>"}, {"id": "x#body of another"}, {"body": "no id"}]}
-    assert identified(value, {"mails[]": "email:{id}"}) == {("mails", (0,)): "email:<a@b>"}
-    assert identified({"id": 7}, {"": "ticket:{id}"}) == {("", ()): "ticket:7"}
+    assert identified(value, {"mails[]": "email:{id}"}) == {("mails", (0,)): Record("email:<a@b>", "mails[]")}
+    assert identified({"id": 7}, {"": "ticket:{id}"}) == {("", ()): Record("ticket:7", "")}
     assert identified({"id": 7}, {"": "ticket:{id.__class__}"}) == {}
+
+
+def test_a_source_is_a_field_within_its_record() -> None:
+    """A list inside a record that has a name belongs to it: the order of a customer is no customer."""
+    mail, customer = Record("email:7", "mails[]"), Record("customer:1", "")
+    assert mail.source("mails[].body", (0,)) == "email:7#body"
+    assert mail.source("mails[].files[].text", (0, 3)) == "email:7#files[3].text"
+    assert mail.source("mails[].files[].text") == "email:7#files[].text"
+    assert customer.source("orders[].id", (2,)) == "customer:1#orders[2].id"
+    assert Record("row:4", "[]").source('[]["x@y"]#key', (4,)) == 'row:4#["x@y"]#key'
+    names = {("mails", (0,)): mail, ("", ()): customer}
+    assert record_of(names, "mails[].body", (0,)) == mail
+    assert record_of(names, "mails[].body", (1,)) == customer
+    assert record_of({}, "mails[].body", (0,)) is None

@@ -117,7 +117,7 @@ async def test_no_trace_holds_a_seed_but_addresses_where_they_were_written_to(
     assert found["inputs"]["redacted_prompt"].startswith("Call [redacted key]; [redacted card]")
     assert found["user_id"] == "kim@acme.example"
     shown = orjson.dumps(calls).decode()
-    assert _leaks(shown) == ["phones", "emails"]
+    assert _leaks(shown) == ["iban", "phones", "emails"]
     assert "4111111111111111" not in shown
     assert _leaks(orjson.dumps([call["error"] for call in calls]).decode()) == []
 

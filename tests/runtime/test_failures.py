@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pratique.audit.chain import Verdict
-from pratique.errors import LedgerUnavailableError, ToolError
+from pratique.errors import LedgerUnavailableError, OutcomeUnknownError, ToolError
 from pratique.ledger import queries
 from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
@@ -69,6 +69,18 @@ async def test_whatever_a_body_raises_fails_its_call_and_no_more(
     assert outcome.status is Status.FAILED
     assert outcome.error.startswith("desk.odd raised ")
     assert (await session.call("desk.look")).status is Status.DONE
+
+
+@pytest.mark.parametrize(("tier", "status"), [("read", Status.FAILED), ("write", Status.UNKNOWN)])
+async def test_a_tool_may_say_that_it_does_not_know(house: House, tier: Any, status: Status) -> None:
+    @tool("desk.odd", tier=tier)
+    async def odd(_: ToolContext) -> None:
+        raise OutcomeUnknownError("the server did not answer")
+
+    runtime = house.runtime(tools=[odd])
+    outcome = await (await opened(runtime)).call("desk.odd")
+    assert (outcome.status, outcome.error) == (status, "the server did not answer")
+    assert records(runtime.ledger)[-1]["outcome"] == status
 
 
 async def test_the_text_of_a_tools_error_comes_from_outside_if_its_results_do(house: House) -> None:

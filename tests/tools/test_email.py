@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from pratique.errors import ToolError
 from pratique.tools.context import World
-from pratique.tools.email import draft_message, list_messages, read_message, send_message
+from pratique.tools.email import draft_message, list_messages, read_message, search_messages, send_message
 from pratique.tools.email_headers import iso
 from pratique.tools.email_writing import Letter, compose
+from pratique.tools.mailbox_search import MOST_LOOKED_AT
 
 PLAIN = b"From: ana@acme.example\r\nSubject: %b\r\nDate: Fri, 20 Nov 2026 10:14:00 +0000\r\n\r\nHello\r\n"
 LETTER = {"to": ["ana@acme.example"], "subject": "Grüße", "body": "Hi,\n.\nFrom me\n" + "x" * 2000}
@@ -262,3 +263,46 @@ def test_whatever_is_written_reads_back_and_adds_no_header(subject: str, body: s
     assert iso(message["Date"].datetime) == "2026-11-20T10:14:00Z"
     assert "".join(str(message["Subject"]).split()) == "".join(subject.split())
     assert message.get_content().rstrip().splitlines() == body.rstrip().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("conditions", "found"),
+    [
+        ({"subject": "IR"}, ["third", "first"]),
+        ({"sender": "ANA@", "subject": "second"}, ["second"]),
+        ({"text": "hello"}, ["third", "second", "first"]),
+        ({"unread": True}, ["third", "first"]),
+        ({"unread": False}, ["second"]),
+        ({"since": "2023-11-14", "until": "2023-11-15", "subject": "first"}, ["first"]),
+        ({"since": "2023-11-15"}, []),
+        ({"until": "2023-11-14"}, []),
+        ({"text": "nothing like it"}, []),
+    ],
+)
+@pytest.mark.usefixtures("maildir")
+async def test_a_search_finds_what_holds_every_condition(
+    run: Any, conditions: dict[str, Any], found: list[str]
+) -> None:
+    page = await run(search_messages, **conditions)
+    assert ([one["subject"] for one in page["messages"]], page["next"]) == (found, None)
+
+
+@pytest.mark.usefixtures("maildir")
+async def test_pages_of_a_search_follow_each_other(run: Any) -> None:
+    first = await run(search_messages, text="hello", limit=2)
+    second = await run(search_messages, text="hello", limit=2, before=first["next"])
+    assert [one["subject"] for one in second["messages"]] == ["first"]
+    assert second["next"] is None
+    with pytest.raises(ToolError, match="nothing to search for"):
+        await run(search_messages)
+    with pytest.raises(ToolError, match="until: 2026-13-01 is no day"):
+        await run(search_messages, until="2026-13-01")
+
+
+async def test_a_search_of_a_large_folder_says_where_it_left_off(run: Any, maildir: Path) -> None:
+    for number in range(MOST_LOOKED_AT):
+        (maildir / "cur" / f"{1_800_000_000 + number}.M1:2,").write_bytes(PLAIN % b"noise")
+    page = await run(search_messages, subject="first")
+    assert page["messages"] == []
+    page = await run(search_messages, subject="first", before=page["next"])
+    assert [one["subject"] for one in page["messages"]] == ["first"]

@@ -224,6 +224,9 @@ def test_tools_come_from_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "full_of_tools", full)
     monkeypatch.setitem(sys.modules, "bare", bare)
     assert len(Registry.from_modules(["full_of_tools"])) == 1
+    bare.made = (declared(name="desk.a"), declared(name="desk.b"), "no tool")  # type: ignore[attr-defined]  # as above
+    assert {tool.capability.name for tool in Registry.from_modules(["bare"])} == {"desk.a", "desk.b"}
+    bare.made = ()  # type: ignore[attr-defined]  # as above
     with pytest.raises(ToolDeclarationError, match=r"'bare' holds no @tool"):
         Registry.from_modules(["bare"])
     with pytest.raises(ToolDeclarationError, match=r"'no\.such\.module' cannot be imported"):

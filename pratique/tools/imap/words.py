@@ -50,9 +50,7 @@ def may_have_happened() -> Iterator[None]:
     try:
         yield
     except (OSError, imaplib.IMAP4.abort):
-        raise OutcomeUnknownError(
-            "the connection broke before the mail server answered; look first"
-        ) from None
+        raise OutcomeUnknownError("the connection broke before the server answered: look first") from None
 
 
 def _refusal(problem: imaplib.IMAP4.error) -> str:

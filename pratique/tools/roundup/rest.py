@@ -16,8 +16,7 @@ import httpx2
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from pratique.errors import ToolError
-from pratique.tools.context import EffectUnknownError
+from pratique.errors import OutcomeUnknownError, ToolError
 
 LARGEST = 8 * 1024 * 1024
 STEP = 15.0
@@ -65,14 +64,14 @@ class Rest:
         Raises:
             ToolError: it cannot be had.
         """
-        return self._send("GET", path)
+        return self._send("GET", path, headers={"Accept": "*/*"})
 
     def post(self, path: str, item: dict[str, Any], model: type[_Model]) -> _Model:
         """Make an item.
 
         Raises:
             ToolError: it was not made.
-            EffectUnknownError: nobody knows.
+            OutcomeUnknownError: nobody knows.
         """
         return _understood(self._send("POST", path, json=item), model)
 
@@ -82,7 +81,7 @@ class Rest:
         Raises:
             ChangedMeanwhileError: it is not.
             ToolError: it was not changed.
-            EffectUnknownError: nobody knows.
+            OutcomeUnknownError: nobody knows.
         """
         self._send("PATCH", path, json={**changes, "@op": "replace"}, headers={"If-Match": version})
 
@@ -95,7 +94,7 @@ class Rest:
         except httpx2.HTTPError as problem:
             said = "did not go on in time" if isinstance(problem, httpx2.TimeoutException) else "broke off"
             if changes:
-                raise EffectUnknownError(f"the ticket tracker {said}: look first") from None
+                raise OutcomeUnknownError(f"the ticket tracker {said}: look first") from None
             raise ToolError(f"the ticket tracker {said}") from None
         _demand_success(status, changes=changes)
         return body
@@ -107,7 +106,7 @@ class Rest:
             method,
             self._url + path,
             auth=self._login,
-            headers={**_HEADERS, "Origin": self._origin, **(headers or {})},
+            headers={**_HEADERS, **({} if method == "GET" else {"Origin": self._origin}), **(headers or {})},
             timeout=STEP,
             **request,
         ) as response:
@@ -131,7 +130,7 @@ def _demand_success(status: int, *, changes: bool) -> None:
     if httpx2.codes.is_redirect(status):
         raise ToolError(f"the ticket tracker sends elsewhere ({status}), which is not followed")
     if changes and httpx2.codes.is_server_error(status):
-        raise EffectUnknownError(f"the ticket tracker failed ({status}): look first")
+        raise OutcomeUnknownError(f"the ticket tracker failed ({status}): look first")
     raise ToolError(f"the ticket tracker refused ({status})")
 
 

@@ -102,10 +102,10 @@ class RoundupTickets:
             ToolError: the ticket has no such file, or it cannot be had.
         """
         issue = self._issue(identity).read
-        [known] = [one for one in self._files(issue) if one.id == file] or [None]
-        if known is None:
+        known = [one for one in self._files(issue) if one.id == file]
+        if not known:
             raise ToolError(f"the ticket {identity!r} has no attachment {file!r}")
-        return known, self._rest.content(f"file/{file}/binary_content")
+        return known[0], self._rest.content(f"file/{file}/binary_content")
 
     def _apply(self, found: Versioned, said: str, values: dict[str, str]) -> None:
         """Put a message and changes to an issue in one step, unless the message is there."""

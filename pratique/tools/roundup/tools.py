@@ -25,13 +25,14 @@ MOST_TEXT = 256 * 1024
 _HERE = frozenset({"localhost", "127.0.0.1"})
 
 
-def roundup_tools(url: str, secret: str, *, user: str) -> tuple[Tool, ...]:
+def roundup_tools(url: str, secret: str, *, user: str, private: bool = False) -> tuple[Tool, ...]:
     """Return `tickets.list`, `read`, `comment`, `update` and `attachment` on a tracker.
 
     Args:
         url: where the tracker is, as its own `[tracker] web` says it.
         secret: the name of the secret that is the account's password.
         user: the account's login name.
+        private: whether the tracker's address may be one of the own network.
 
     Raises:
         ToolDeclarationError: the URL is none, or would send the password in plain text.
@@ -39,8 +40,10 @@ def roundup_tools(url: str, secret: str, *, user: str) -> tuple[Tool, ...]:
     place = httpx2.URL(url if url.endswith("/") else f"{url}/")
     if place.scheme != "https" and not (place.scheme == "http" and place.host in _HERE):
         raise ToolDeclarationError(f"{url!r}: a tracker is reached by https, or by http on localhost")
+    host = place.netloc.decode()
     needs: dict[str, Any] = {
-        "hosts": (place.netloc.decode(),),
+        "hosts": (host,),
+        "private": (host,) if private or place.host in _HERE else (),
         "secrets": (secret,),
         "timeout": TIMEOUT,
     }

@@ -1,0 +1,130 @@
+"""What one session's agent is not shown: the values, and the references that stand for them.
+
+Rules:
+- A withheld path covers whatever stands there, an object or a list as well, and all that is below it.
+- A reference is made here, cannot be guessed, and means something to its own session only.
+- What it stands for is put into the arguments before anything else looks at them: it is shown on the card,
+  approved, and run.
+"""
+
+import re
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from pratique.capabilities.fields import Shape, full_path, join_path, parts
+from pratique.quarantine.references import references, resolve
+from pratique.quarantine.reveal import withhold
+
+_CUT = re.compile(r"[.\[#]")
+
+Pattern = tuple[str, ...]
+
+
+class Withheld:
+    """The withheld values of one session."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    def keep(self, value: Any, paths: Collection[str]) -> dict[str, str]:
+        """Keep what stands at these paths of a result; return full path → reference."""
+        kept = {}
+        for place, item in _places(value, {parts(path) for path in paths}) if paths else ():
+            reference = kept[place] = f"q_{secrets.token_hex(12)}"
+            self._values[reference] = item
+        return kept
+
+    def restore(self, value: Any, kept: Mapping[str, str]) -> None:
+        """Keep again what was kept of a result before a restart."""
+        for place, item in _all_places(value) if kept else ():
+            if place in kept:
+                self._values[kept[place]] = item
+
+    def resolve(self, arguments: bytes) -> dict[str, Any] | None:
+        """Return arguments in which each reference is replaced by what it stands for; None if there is none.
+
+        Raises:
+            UnresolvedReferenceError: a reference is malformed, or is none of this session's.
+        """
+        if not holds_reference(arguments):
+            return None
+        value = orjson.loads(arguments)
+        if not isinstance(value, dict) or not references(value):
+            return None
+        return resolve(value, self._values.__getitem__)
+
+
+def holds_reference(arguments: bytes) -> bool:
+    """Return whether canonical arguments may hold a reference: inside a text, the quotes are escaped."""
+    return b'"$ref"' in arguments
+
+
+def without(value: Any, kept: Mapping[str, str], path: str = "") -> Any:
+    """Return a result in which each withheld value is replaced by its typed reference.
+
+    Args:
+        value: the result.
+        kept: full path → reference.
+        path: where `value` stands in the result.
+    """
+    if not kept:
+        return value
+    if path in kept:
+        return withhold(kept[path], value)
+    if isinstance(value, dict):
+        return {key: without(item, kept, join_path(path, str(key))) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without(item, kept, f"{path}[{number}]") for number, item in enumerate(value)]
+    return value
+
+
+def by_leaf(value: Any, shape: Shape, kept: Mapping[str, str]) -> dict[str, str]:
+    """Return full path of a leaf → reference, for every leaf that a reference covers."""
+    found = {}
+    for leaf in shape.leaves(value) if kept else ():
+        place = full_path(leaf.path, leaf.places)
+        reference = covering(place, kept)
+        if reference:
+            found[place] = reference
+    return found
+
+
+def covering(place: str, kept: Mapping[str, str]) -> str:
+    """Return the reference that covers a full path; empty if it is shown."""
+    if place in kept or "" in kept:
+        return kept.get(place) or kept[""]
+    cuts = (place[: cut.start()] for cut in _CUT.finditer(place))
+    return next((kept[start] for start in cuts if start in kept), "")
+
+
+def _places(value: Any, patterns: Collection[Pattern], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the full path and value of everything that a pattern names; what is below it, once."""
+    if () in patterns:
+        if value is not None:
+            yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            below = {pattern[1:] for pattern in patterns if pattern[0] in {str(key), "*"}}
+            if below:
+                yield from _places(item, below, join_path(path, str(key)))
+    elif isinstance(value, list):
+        below = {pattern[1:] for pattern in patterns if pattern[0] in {"[]", "*"}}
+        for number, item in enumerate(value) if below else ():
+            yield from _places(item, below, f"{path}[{number}]")
+    elif value is not None and ("*",) in patterns:
+        yield path, value
+
+
+def _all_places(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every place of a value, without recursion."""
+    todo = [("", value)]
+    while todo:
+        path, item = todo.pop()
+        yield path, item
+        if isinstance(item, dict):
+            todo.extend((join_path(path, str(key)), below) for key, below in item.items())
+        elif isinstance(item, list):
+            todo.extend((f"{path}[{number}]", below) for number, below in enumerate(item))

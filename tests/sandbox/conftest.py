@@ -1,0 +1,132 @@
+"""One suite for every level: the providers live as long as the session, each run gets a fresh sandbox."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from pratique.errors import SandboxUnavailableError
+from pratique.sandbox import image
+from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.engine import Engine
+from pratique.sandbox.jail import JailProvider
+from pratique.sandbox.restricted import RestrictedProvider
+from tests.sandbox.places import (
+    PLACES,
+    Dockerd,
+    Place,
+    base_image,
+    container_place,
+    import_base,
+    install_engine,
+    jail_place,
+    landlock_place,
+    not_run,
+    restricted_place,
+)
+from tests.sandbox.table import Table
+
+# Something that must never be seen inside; set before the first worker starts.
+SECRET = "pratique-test-secret-7d1f"
+os.environ["PRATIQUE_TEST_SECRET"] = SECRET
+
+_TABLE = Table(Path(__file__).parents[2] / "docs" / "reference" / "sandbox-cases.md")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "case(number): one of the 36 cases that every level is tried with")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _TABLE.add(report)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        _TABLE.write()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def jail() -> AsyncIterator[Place]:
+    if shutil.which("bwrap") is None:
+        not_run("bubblewrap is not installed")
+    provider = JailProvider(warm=1, most=4)
+    yield jail_place(provider)
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def restricted() -> AsyncIterator[Place]:
+    if shutil.which("bwrap") is None:
+        not_run("bubblewrap is not installed")
+    provider = RestrictedProvider(warm=1, most=4)
+    yield restricted_place(provider)
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def landlock() -> AsyncIterator[Place]:
+    provider = JailProvider(warm=0, most=4)
+    place = landlock_place(provider)
+    try:
+        async with place.sandbox():
+            pass
+    except SandboxUnavailableError as error:
+        not_run(str(error))
+    yield place
+    await provider.aclose()
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Dockerd]:
+    """An engine of our own, in folders of our own: whatever runs on this machine is left alone."""
+    if os.geteuid() != 0:
+        not_run("only root can start a container engine")
+    if why := install_engine():
+        not_run(why)
+    dockerd = Dockerd()
+    try:
+        if why := dockerd.wait() or import_base(dockerd):
+            not_run(why)
+        yield dockerd
+    finally:
+        dockerd.stop()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def image_built(engine: Dockerd) -> str:
+    host = Engine(engine.host)
+    digest = await image.build(host, base=base_image())
+    await host.close()
+    return digest
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def containers(engine: Dockerd, image_built: str) -> AsyncIterator[ContainerProvider]:
+    provider = ContainerProvider(warm=1, most=2, host=engine.host, image=image_built)
+    yield provider
+    await provider.aclose()
+
+
+@pytest.fixture(scope="session")
+def container(containers: ContainerProvider) -> Place:
+    return container_place(containers)
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> Place:
+    """Every place, one after the other."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Place)
+    return found
+
+
+@pytest.fixture(params=[name for name in PLACES if name != "restricted"])
+def open_place(request: pytest.FixtureRequest) -> Place:
+    """Every place that runs any code."""
+    found = request.getfixturevalue(request.param)
+    assert isinstance(found, Place)
+    return found

@@ -1,0 +1,181 @@
+"""The places that the suite runs in, one word each, and how a sandbox of each is had."""
+
+# The engine's programs are found on PATH, as the one who runs the tests has them.
+# ruff: noqa: S607
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pratique.model import Level
+from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Result, Sandbox, Spec, Work
+from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.jail import JailProvider
+from pratique.sandbox.restricted import RestrictedProvider
+
+PLACES = ("restricted", "landlock", "jail", "container")
+_BASE = Path("/var/tmp/pratique-test-base.tar")  # noqa: S108  # kept between runs: making it takes a minute
+_IMPORTED = "pratique-test-base:bookworm"
+
+
+def not_run(reason: str) -> NoReturn:
+    """Skip with the reason; where nothing may be missing (CI), fail with it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass
+class Place:
+    """One place of the suite, with the sandboxes it gives."""
+
+    name: str
+    acquire: Callable[[Spec], Awaitable[Sandbox]]
+    level: Level
+    guarantees: frozenset[Guarantee] = field(default_factory=frozenset)
+
+    def spec(self, limits: Limits | None = None, *, network: bool = False) -> Spec:
+        """What to ask for here."""
+        return Spec(level=self.level, minimum=self.level, network=network, limits=limits or Limits())
+
+    @asynccontextmanager
+    async def sandbox(self, limits: Limits | None = None, *, network: bool = False) -> AsyncIterator[Sandbox]:
+        """A fresh sandbox, gone afterwards."""
+        sandbox = await self.acquire(self.spec(limits, network=network))
+        try:
+            yield sandbox
+        finally:
+            await sandbox.aclose()
+
+    async def run(
+        self,
+        work: Work,
+        *,
+        limits: Limits | None = None,
+        grants: Grants | None = None,
+        stdin: bytes = b"",
+        emit: Emit | None = None,
+        call: HostCall | None = None,
+    ) -> Result:
+        """Run one work in a fresh sandbox."""
+        chosen = limits or Limits()
+        # What is fixed at the start of a worker makes a pool of its own, so only these make a difference.
+        fixed = Limits(disk=chosen.disk)
+        if self.name == "container":
+            fixed = Limits(disk=chosen.disk, memory=chosen.memory, pids=chosen.pids)
+        given = grants or Grants()
+        async with self.sandbox(fixed, network=bool(given.hosts)) as sandbox:
+            return await sandbox.run(work, limits=chosen, grants=given, stdin=stdin, emit=emit, call=call)
+
+    async def code(self, code: str, **options: object) -> Result:
+        """Run Python code."""
+        return await self.run(Work(code=code), **options)  # type: ignore[arg-type]  # passed on as they are
+
+
+def jail_place(provider: JailProvider) -> Place:
+    return Place("jail", provider.acquire, Level.JAIL, provider.promises(namespaces=True))
+
+
+def restricted_place(provider: RestrictedProvider) -> Place:
+    return Place("restricted", provider.acquire, Level.RESTRICTED, provider.promises(namespaces=True))
+
+
+def landlock_place(provider: JailProvider) -> Place:
+    promises = provider.promises(namespaces=False)
+    return Place("landlock", provider.acquire_without_namespaces, Level.INLINE, promises)
+
+
+def container_place(provider: ContainerProvider) -> Place:
+    promises = frozenset(Guarantee) - {Guarantee.HOSTS, Guarantee.LANGUAGE}
+    return Place("container", provider.acquire, Level.CONTAINER, promises)
+
+
+class Dockerd:
+    """A container engine of the test's own, stopped with it."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="pratique-engine-"))
+        self.host = f"unix://{self.folder}/docker.sock"
+        log = (self.folder / "log").open("wb")
+        self._process = subprocess.Popen(
+            [
+                *("dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"),
+                *("-H", self.host, "--pidfile", f"{self.folder}/pid", "--bridge=none"),
+                *("--iptables=false", "--ip6tables=false"),
+            ],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+        log.close()
+
+    def wait(self) -> str:
+        """Wait until it answers; return why not, or nothing."""
+        for _ in range(200):
+            if self._process.poll() is not None:
+                break
+            if self.docker("version").returncode == 0:
+                return ""
+            time.sleep(0.1)
+        lines = (self.folder / "log").read_text(errors="replace").splitlines()
+        return f"dockerd does not start here: {lines[-1] if lines else 'it says nothing'}"
+
+    def docker(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(["docker", "-H", self.host, *arguments], capture_output=True, check=False)
+
+    def stop(self) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def install_engine() -> str:
+    """Have dockerd and debootstrap on a Debian machine where we may; return why not, or nothing."""
+    missing = [name for name in ("dockerd", "docker", "debootstrap") if shutil.which(name) is None]
+    if not missing:
+        return ""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        return f"{', '.join(missing)} not installed, and only root on Debian can have them installed here"
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (
+        ["apt-get", "update"],
+        ["apt-get", "install", "-y", "--no-install-recommends", "docker.io", "debootstrap"],
+    ):
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        if done.returncode:
+            return f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()[-200:]}"
+    return ""
+
+
+def import_base(engine: Dockerd) -> str:
+    """Give the engine a base image without a registry; return why not, or nothing."""
+    if not _BASE.exists():
+        root = tempfile.mkdtemp(prefix="pratique-rootfs-")
+        command = ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", root]
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode:
+            shutil.rmtree(root, ignore_errors=True)
+            return f"debootstrap: {done.stdout.decode(errors='replace').strip()[-200:]}"
+        draft = _BASE.with_suffix(f".{os.getpid()}")
+        subprocess.run(["tar", "-C", root, "-cf", str(draft), "."], check=True)
+        draft.rename(_BASE)
+        shutil.rmtree(root, ignore_errors=True)
+    done = engine.docker("import", str(_BASE), _IMPORTED)
+    return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
+
+
+def base_image() -> str:
+    return _IMPORTED
