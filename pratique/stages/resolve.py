@@ -17,10 +17,12 @@ from pratique.capabilities.policy import Policy
 from pratique.errors import CanonicalError
 from pratique.model import Call, Request, Unresolved
 from pratique.quarantine.reveal import UnresolvedReferenceError
+from pratique.redaction import KINDS, redact
 from pratique.stages.declared import declared
 from pratique.stages.provenance import Provenance
 from pratique.tools.registry import Registry
 
+LONGEST_PROBLEM = 2000
 MOST_PROBLEMS = 5
 LARGEST_RESOLVED = 8 * 1024 * 1024
 """Bytes of arguments after references were put in."""
@@ -94,7 +96,9 @@ def _digest(request: Request, tool_digest: str) -> str:
 
 
 def _problems(problem: ValidationError) -> str:
+    """Say what is wrong, in words for the record, which is in clear: names of arguments may be anything."""
     found = problem.errors(include_input=False, include_url=False, include_context=False)
     lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
     more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
-    return "; ".join(line[:200] for line in lines[:MOST_PROBLEMS]) + more
+    shown = (redact(line[:LONGEST_PROBLEM], kinds=KINDS)[:200] for line in lines[:MOST_PROBLEMS])
+    return "; ".join(shown) + more
