@@ -47,7 +47,7 @@ from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.registry import Registry
 
-MOST_POLICY_CHANGES = 5
+MOST_POLICY_CHANGES = 25
 """How often one call looks at a policy that changes under it before it is given up."""
 
 

@@ -2,8 +2,8 @@
 
 Rules:
 - Everything comes from the chain and the vault, and a value only if the record's commitment fits it.
-- Secrets and personal data are taken out of every text on the way; what was erased says so. Addresses and bank
-  accounts stay in arguments, results and origins: where things went is what a trace is for.
+- Secrets and personal data are taken out of every text on the way; what was erased says so. Addresses and
+  bank accounts stay in arguments, results and origins: where things went is what a trace is for.
 - `decision` is what the policy said: `ask` stays `ask`, and `approved_by` says who agreed.
 """
 

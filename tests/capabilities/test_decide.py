@@ -57,7 +57,7 @@ def call(tool: str = "mail.move", tier: Tier = Tier.WRITE, agent: str = "ana", *
         tool=tool,
         args_json=b'{"to":"x"}',
     )
-    facts = {"label": CLEAN, "judged": Judged(), "digest": DIGEST, **more}
+    facts = {"label": CLEAN, "sinks": {}, "judged": Judged(), "digest": DIGEST, **more}
     return Call(request=request, capability=capability(tool, tier), args=None, **facts)
 
 
