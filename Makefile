@@ -11,7 +11,7 @@ JOBS ?= 2
 help:
 	@echo "make demo    run the example: a support agent, a person who approves (ARGS=\"--answer approve\")"
 	@echo "make test    run the tests"
-	@echo "make check   what CI runs, and the slow tests: style, types, layers, all tests, docs"
+	@echo "make check   what CI runs, and the slow tests: style, types, layers, all tests"
 	@echo "make bench   print the table of costs"
 	@echo "make bench-agentdojo  replay AgentDojo's attacks without a model (ARGS=\"--transforms\"); installs it"
 	@echo "make serve   start the server on loopback"
@@ -49,7 +49,7 @@ $(BIN)/python:
 	$(PYTHON) tools/make_venv.py $(VENV)
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[sandbox]'
 	@touch $@
 
 $(VENV)/.agentdojo: $(VENV)/.installed

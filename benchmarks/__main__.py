@@ -2,10 +2,10 @@
 
 import sys
 
-from benchmarks import calls, ledger
+from benchmarks import calls, ledger, sandbox
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"calls": calls, "ledger": ledger}
+TABLES = {"calls": calls, "ledger": ledger, "sandbox": sandbox}
 
 
 def main(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the sandbox ladder costs, as ratios in one run: `python benchmarks/sandbox.py [--engine HOST]`.
+"""What the sandbox ladder costs, as ratios in one run: `python -m benchmarks sandbox`.
 
 Rules:
 - Each figure is a median; what it is compared with runs in the same process, interleaved, on the same load.
@@ -6,15 +6,15 @@ Rules:
   against `docker run --rm` with the same options of isolation.
 """
 
-import argparse
 import asyncio
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
+from benchmarks.table import Row
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
 from pratique.sandbox import interpreter
@@ -62,19 +62,17 @@ async def interleave(
     return mine, other
 
 
-def told(name: str, mine: list[float], other: list[float], bound: str) -> None:
-    """Print a figure, what it is compared with, and the ratio."""
+def compared(what: str, mine: list[float], other: list[float], limit: float, against: str) -> Row:
+    """Return a figure, what it is compared with, and the ratio."""
     ours, theirs = statistics.median(mine), statistics.median(other)
     worst = sorted(mine)[int(len(mine) * 0.99) - 1]
-    line(
-        name,
-        f"{ours:8.2f} ms  p99 {worst:7.2f}  against {theirs:8.2f} ms  ratio {ours / theirs:.3f}  ({bound})",
+    return Row(
+        what,
+        f"{ours:.2f} ms, p99 {worst:.2f}; {against} {theirs:.2f} ms",
+        f"{ours / theirs:.3f}",
+        f"< {limit:g}",
+        ours / theirs < limit,
     )
-
-
-def line(name: str, text: str) -> None:
-    """Print one row."""
-    print(f"{name:<34} {text}")
 
 
 async def sustained(provider: Provider, level: Level, calls: int) -> float:
@@ -84,29 +82,31 @@ async def sustained(provider: Provider, level: Level, calls: int) -> float:
     return calls / (time.perf_counter() - started)
 
 
-async def jail(rounds: int) -> None:
+async def jail(rounds: int, calls: int) -> list[Row]:
     """The jail against a bare subprocess; its cold start, its throughput, its idle cost."""
-    command = [interpreter.find().path, "-I", "-S", "-c", "pass"]
     provider = JailProvider(warm=3, most=4)
     spec = Spec(level=Level.JAIL, minimum=Level.JAIL)
-    started = time.perf_counter()
     first = await once(provider, Level.JAIL)
-    cold = (time.perf_counter() - started) * 1e3
     await provider.warm_up(spec)
-    mine, other = await interleave(lambda: once(provider, Level.JAIL), lambda: bare(command), rounds, 0.12)
-    told("jail, warm worker", mine, other, "bare subprocess; should be below 1")
-    line("jail, first of all (files staged)", f"{cold:8.2f} ms  ({first:.2f} ms of it the run)")
+    mine, other = await interleave(
+        partial(once, provider, Level.JAIL), partial(bare, bare_python()), rounds, 0.12
+    )
     none_warm = JailProvider(warm=0, most=4)
     await once(none_warm, Level.JAIL)
-    line(
-        "jail, cold worker",
-        f"{statistics.median([await once(none_warm, Level.JAIL) for _ in range(10)]):8.2f} ms",
-    )
-    line("jail, sustained", f"{await sustained(provider, Level.JAIL, 200):8.1f} calls/s with 4 at work")
+    cold = statistics.median([await once(none_warm, Level.JAIL) for _ in range(10)])
+    rate = await sustained(provider, Level.JAIL, calls)
     await provider.warm_up(spec)
-    line("jail, an idle worker", f"{idle_memory() / 3:8.2f} MiB (private memory of its processes)")
+    idle = idle_memory() / 3
     await none_warm.aclose()
     await provider.aclose()
+    return [
+        compared("jail, warm worker", mine, other, 1, "bare subprocess"),
+        Row("jail, warm worker, median", f"{rounds} runs", f"{statistics.median(mine):.2f} ms", "5 ms"),
+        Row("jail, cold worker", "10 runs", f"{cold:.1f} ms", ""),
+        Row("jail, first of all", "files staged", f"{first:.1f} ms", ""),
+        Row("jail, sustained", f"{calls} at once, 4 at work", f"{rate:.0f} calls/s", ""),
+        Row("jail, an idle worker", "private memory", f"{idle:.1f} MiB", ""),
+    ]
 
 
 def idle_memory() -> float:
@@ -122,22 +122,22 @@ def idle_memory() -> float:
     return total / 1024
 
 
-async def restricted(rounds: int) -> None:
+async def restricted(rounds: int) -> list[Row]:
     """The restricted level in its jail, and what the language policy itself costs."""
     provider = RestrictedProvider(warm=2, most=4)
     await provider.warm_up(Spec(level=Level.RESTRICTED, minimum=Level.RESTRICTED))
-    command = [interpreter.find().path, "-I", "-S", "-c", "pass"]
-    mine, other = await interleave(
-        lambda: once(provider, Level.RESTRICTED), lambda: bare(command), rounds, 0.15
-    )
-    told("restricted, warm worker", mine, other, "bare subprocess")
+    ours = partial(once, provider, Level.RESTRICTED)
+    mine, other = await interleave(ours, partial(bare, bare_python()), rounds, 0.15)
     await provider.aclose()
     compiled = guest_restricted.compile_code(CODE)
     names = guest_restricted.globals_for_code()
     compiling = [_timed(lambda: guest_restricted.compile_code(CODE)) for _ in range(200)]
     running = [_timed(lambda: guest_python.execute(compiled, {**names, "inputs": ROWS})) for _ in range(200)]
-    line("restricted, compile", f"{statistics.median(compiling):8.3f} ms")
-    line("restricted, run compiled code", f"{statistics.median(running):8.3f} ms")
+    return [
+        compared("restricted, warm worker", mine, other, 1, "bare subprocess"),
+        Row("restricted, compile", "200 runs", f"{statistics.median(compiling):.3f} ms", ""),
+        Row("restricted, run compiled code", "200 runs", f"{statistics.median(running):.3f} ms", ""),
+    ]
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -146,40 +146,43 @@ def _timed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - started) * 1e3
 
 
-async def container(host: str | None, rounds: int) -> None:
+async def container(host: str | None, rounds: int) -> list[Row]:
     """The warm container against `docker run --rm` of the same image."""
     provider = ContainerProvider(warm=2, most=2, host=host)
     try:
         await provider.warm_up(Spec(level=Level.CONTAINER, minimum=Level.CONTAINER))
     except SandboxUnavailableError as error:
-        print(f"container: not measured: {error}")
-        return
+        return [Row("container", f"not measured: {error}", "", "< 0.033")]
     command = [
         *("docker", *(("-H", host) if host else ()), "run", "--rm", "--network=none", "--read-only"),
         *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=65534", "--log-driver=none"),
         *("--pids-limit=40", "--memory=300m", "--entrypoint=python3"),
         *(str(provider.image), "-I", "-S", "-c", "pass"),
     ]
-    ours = lambda: once(provider, Level.CONTAINER)  # noqa: E731  # one line of a table
+    ours = partial(once, provider, Level.CONTAINER)
     mine, other = await interleave(ours, lambda: bare(command), rounds, 1.5)
-    told("container, warm", mine, other, "docker run --rm; should be below 0.033")
-    line(
-        "container, sustained",
-        f"{await sustained(provider, Level.CONTAINER, 20):8.1f} calls/s with 2 at work",
-    )
+    rate = await sustained(provider, Level.CONTAINER, 20)
     await provider.aclose()
+    return [
+        compared("container, warm", mine, other, 1 / 30, "docker run --rm"),
+        Row("container, sustained", "20 at once, 2 at work", f"{rate:.1f} calls/s", ""),
+    ]
 
 
-async def main(options: argparse.Namespace) -> None:
-    """Measure every level that is here."""
-    print(f"Python {sys.version.split()[0]} outside, {interpreter.find().path} inside\n")
-    await jail(options.rounds)
-    await restricted(options.rounds)
-    await container(options.engine, max(5, options.rounds // 4))
+def bare_python() -> list[str]:
+    """The command of a bare process of the jail's interpreter."""
+    return [interpreter.find().path, "-I", "-S", "-c", "pass"]
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--engine", default=None, help="where a container engine listens")
-    parser.add_argument("--rounds", type=int, default=60)
-    asyncio.run(main(parser.parse_args()))
+def rows(*, quick: bool = False) -> list[Row]:
+    """Measure every level that is here; the engine is the one that `DOCKER_HOST` names, or the usual one."""
+    rounds = 15 if quick else 60
+
+    async def measure() -> list[Row]:
+        measured = await jail(rounds, 40 if quick else 200) + await restricted(rounds)
+        return measured + await container(None, max(5, rounds // 4))
+
+    try:
+        return asyncio.run(measure())
+    except SandboxUnavailableError as error:
+        return [Row("sandbox", f"not measured: {error}", "", "")]

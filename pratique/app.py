@@ -65,14 +65,16 @@ def open_runtime(
     refuse_old_casbin()
     settings = settings if isinstance(settings, Settings) else Settings.load(settings)
     secrets = settings.secret_values()
+    known = [secret.get_secret_value() for secret in secrets.values()]
     if logs:
-        known = [secret.get_secret_value() for secret in secrets.values()]
-        configure_logs(settings.log_level, settings.log_format, known)
+        configure_logs(settings.log_level, settings.log_format, known, settings.redact, settings.phone_region)
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
     demand_levels(registry, lambda: _ladder(settings, warm=0))
-    executor = Executor(world, _ladder(settings, warm=settings.sandbox_warm))
+    executor = Executor(
+        world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
+    )
     ledger = open_ledger(settings, create=True)
     try:
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)

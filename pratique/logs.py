@@ -3,7 +3,8 @@
 Rules:
 - JSON in service, coloured text at a terminal. Always to standard error: standard output is for results.
 - A call's lines carry its trace id and call id.
-- A processor takes secrets out of every line, whoever wrote it. Arguments and results are never logged.
+- A processor takes secrets and personal data out of every line, whoever wrote it. Arguments and results are
+  never logged.
 """
 
 import logging
@@ -13,20 +14,20 @@ from typing import Any
 
 import structlog
 
-from pratique.redaction import SECRET_NAMES, redact
+from pratique.redaction import KINDS, SECRET_NAMES, Kind, Redaction
 
 Event = MutableMapping[str, Any]
 
 
 class Redactor:
-    """A structlog processor that takes secrets out of every value of a line.
+    """A structlog processor that takes secrets and personal data out of every value of a line.
 
     Args:
-        known: secrets that the host has handed out.
+        redaction: what to take out.
     """
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = tuple(known)
+    def __init__(self, redaction: Redaction) -> None:
+        self._redaction = redaction
 
     def __call__(self, _: Any, __: str, event: Event) -> Event:
         """Return the line without secrets."""
@@ -36,24 +37,39 @@ class Redactor:
         if SECRET_NAMES.search(key):
             return "[redacted]"
         if value is None or isinstance(value, bool | int | float):
-            return value
+            return self._redaction.value(value)
         if isinstance(value, Mapping):
             return {
-                redact(str(name), self._known): self._clean(str(name), item) for name, item in value.items()
+                self._redaction.text(str(name)): self._clean(str(name), item) for name, item in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
             return [self._clean("", item) for item in value]
         # A renderer would write anything else by its repr.
-        return redact(value if isinstance(value, str) else repr(value), self._known)
+        return self._redaction.text(value if isinstance(value, str) else _words(value))
 
 
-def configure_logs(level: str = "info", form: str = "auto", secrets: Iterable[str] = ()) -> None:
+def _words(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  # whatever a value's own code raises, the line is written
+        return f"<{type(value).__name__}>"
+
+
+def configure_logs(
+    level: str = "info",
+    form: str = "auto",
+    secrets: Iterable[str] = (),
+    kinds: Iterable[Kind] = KINDS,
+    region: str | None = None,
+) -> None:
     """Set up logging for a process.
 
     Args:
         level: the least level that is written.
         form: `json`, `text`, or `auto` (text at a terminal).
         secrets: values that must not appear.
+        kinds: what else must not appear, by its form.
+        region: the country whose telephone numbers are known without their prefix.
     """
     as_text = form == "text" or (form == "auto" and sys.stderr.isatty())
     structlog.configure(
@@ -62,7 +78,7 @@ def configure_logs(level: str = "info", form: str = "auto", secrets: Iterable[st
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            Redactor(secrets),
+            Redactor(Redaction(kinds, secrets, region)),
             structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),

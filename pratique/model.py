@@ -33,16 +33,26 @@ ENGINE = f"pycasbin {version('pycasbin')}"
 """What decides, with its version: every record names it."""
 
 
-LONGEST_TEXT = 2000
-"""Characters of free text that one field of a record holds."""
+LONGEST_TEXT = 1000
+"""Bytes of free text that one field of a record holds: all of a record's fields together must fit it."""
 
-MOST_REASONS = 32
+MOST_RULES = 64
+"""Ids of rules that a record names."""
+
+MOST_REASONS = 16
 """Reasons that a record holds."""
 
 
 def clip(text: str) -> str:
-    """Return the text, at most `LONGEST_TEXT` characters of it, fit to be recorded."""
-    return printable(text[:LONGEST_TEXT])
+    """Return the text, at most `LONGEST_TEXT` bytes of it, fit to be recorded."""
+    return clip_to(text, LONGEST_TEXT)
+
+
+def clip_to(text: str, most: int) -> str:
+    """Return the text, at most `most` bytes of its UTF-8 form, fit to be recorded."""
+    if len(text) <= most and text.isascii():
+        return text
+    return text[:most].encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
 
 
 def printable(text: str) -> str:
@@ -172,6 +182,7 @@ class Request(Value):
         call_id: the same id with the same arguments is the same call, which never runs twice.
         tool: the name that was asked for.
         args_json: the arguments in canonical JSON, or empty when they have no such form.
+        asked_json: the same with references, where they were replaced by what they stand for.
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
@@ -182,9 +193,15 @@ class Request(Value):
     call_id: str
     tool: str
     args_json: bytes
+    asked_json: bytes = b""
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+
+    @property
+    def as_asked(self) -> "Request":
+        """The request as it came in, to be resolved once more."""
+        return self.model_copy(update={"args_json": self.asked_json or self.args_json, "asked_json": b""})
 
 
 class Call(Value):
@@ -249,7 +266,7 @@ class Decision(Value):
             "policy_digest": self.policy,
             "engine": ENGINE,
             "effect": self.word,
-            "rules": [reason.rule for reason in self.reasons if reason.rule],
+            "rules": [reason.rule for reason in self.reasons if reason.rule][:MOST_RULES],
             "reasons": [clip(reason.text) for reason in self.reasons[:MOST_REASONS]],
             "ticket": self.ticket,
             "approved_by": list(self.approved_by),
@@ -270,6 +287,11 @@ class Allow(Decision):
     """Every check agrees. `approval` is set when a person's yes made it so."""
 
     approval: "Approval | None" = None
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a run uses up what it rests on: a person's yes, or a counted exception."""
+        return self.approval is not None or bool(self.grants)
 
     @property
     def approved_by(self) -> tuple[str, ...]:
@@ -434,5 +456,6 @@ __all__ = [
     "Value",
     "Waiting",
     "clip",
+    "clip_to",
     "printable",
 ]

@@ -8,6 +8,8 @@ Rules:
 - From stage 4 on, a record closes the call, whatever happens to the task that runs it.
 """
 
+import asyncio
+import contextlib
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, Unpack
@@ -114,7 +116,7 @@ class Runtime:
                 return pending(call, decision)
             if isinstance(decision, Allow):
                 call = _resolved(call)
-                if not call.capability.changes_the_world:
+                if not (call.capability.changes_the_world or decision.is_used_up):
                     return self._permit(call, decision, None)
                 done = await self.ledger.commit(self._entries.intent(call, decision))
                 if not isinstance(done, Refused):
@@ -125,8 +127,10 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            stale = isinstance(done.guard, EpochIs)
-            decision = await self._decide_anew(call) if stale else self.enforcement.no(done.why)
+            if isinstance(done.guard, EpochIs):
+                call, decision = await self._decide_anew(call)
+            else:
+                decision = self.enforcement.no(done.why)
         raise LedgerUnavailableError(f"{call.request.call_id}: the policy keeps changing; call again")
 
     async def execute(self, permit: Permit) -> Result:
@@ -141,6 +145,8 @@ class Runtime:
             return await self._executor.run(tool, permit.call, permit.decision.at_least)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
 
     def release(self, permit: Permit, result: Result) -> Outcome:
@@ -168,9 +174,12 @@ class Runtime:
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
         done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
         if not isinstance(done, Refused):
+            self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
         if isinstance(done.guard, EpochIs):
             return await self._close_anew(permit, outcome, result)
+        if permit.intent is None:
+            return await self._withhold(permit, f"the result is withheld: {done.why}")
         raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}")
 
     async def recall(self, request: Request) -> Outcome | None:
@@ -230,26 +239,45 @@ class Runtime:
         permit = self._permits[key] = Permit(call=call, decision=decision, key=key, intent=intent)
         return permit
 
-    async def _decide_anew(self, call: Call | Unresolved) -> Decision:
-        """The policy changed before the decision was final: stages 2 and 3 once more, under the new one."""
+    async def _decide_anew(self, call: Call | Unresolved) -> tuple[Call | Unresolved, Decision]:
+        """The policy changed before the decision was final: stages 1 to 3 once more, under the new one.
+
+        Stage 1 as well: a policy says what a tool's fields and arguments are.
+        """
         await self.enforcement.refresh()
+        call = self.resolve(call.request.as_asked)
         decision = self.decide(call)
         if isinstance(decision, Ask):
             decision = self.decide(call, await self.approve(call, decision))
-        return decision
+        return call, decision
 
     async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """The policy changed while a read ran: its result leaves only if the new one allows it too."""
         await self.enforcement.refresh()
-        decision = self.decide(permit.call)
+        call = self.resolve(permit.call.request.as_asked)
+        decision = self.decide(call)
         if isinstance(decision, Allow) and decision.at_least.rank <= result.level.rank:
-            return await self.close(permit.model_copy(update={"decision": decision}), outcome, result)
+            again = permit.model_copy(update={"call": call, "decision": decision})
+            return await self.close(again, self._release_anew(again, outcome, result), result)
         because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
-        why = f"the policy changed while it ran, and the result is withheld: {because}"
+        return await self._withhold(
+            permit, f"the policy changed while it ran, and the result is withheld: {because}"
+        )
+
+    async def _withhold(self, permit: Permit, why: str) -> Outcome:
+        """Record that a read ran and that nobody gets its result."""
         final = await self.commit(permit.call, self.enforcement.no(why))
         if isinstance(final, Permit):
             raise TypeError("a denial became a permit")
         return final
+
+    def _release_anew(self, permit: Permit, before: Outcome, result: Result) -> Outcome:
+        """Stage 6 once more: the new policy may say otherwise what comes from outside or is withheld."""
+        outcome = self.release(permit, result)
+        if (outcome.label, outcome.value) != (before.label, before.value):
+            # What the session remembers of this result under the old policy may vouch for what it must not.
+            self._hosting.provenance(permit.call.request.subject.session).tracker.lose()
+        return outcome
 
 
 def _resolved(call: Call | Unresolved) -> Call:

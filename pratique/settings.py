@@ -9,6 +9,7 @@ Rules:
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -17,9 +18,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from pydantic_settings import SettingsError as ForeignSettingsError
 
 from pratique.errors import SettingsError
+from pratique.redaction import KINDS, Kind, Redaction
 
 FILE = "pratique.toml"
 PREFIX = "PRATIQUE_"
+OF_THE_MACHINE = frozenset({"PRATIQUE_CGROUP"})
+"""Variables that are no settings: they say what this machine grants (`pratique.sandbox.cgroup`)."""
 
 
 class Settings(BaseSettings):
@@ -36,6 +40,8 @@ class Settings(BaseSettings):
         arguments_depth: how deeply they may be nested.
         most_waiting: entries that may wait for the log before calls are denied.
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
+        redact: what is taken out of logs, errors and traces (`pratique.redaction`).
+        phone_region: the country (two letters) whose telephone numbers are known without their prefix.
         sandbox_warm: workers of a kind that wait for code, once some was run.
         sandbox_most: workers of a kind that may be at work.
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
@@ -60,6 +66,8 @@ class Settings(BaseSettings):
     arguments_depth: int = Field(default=32, gt=0, le=200)
     most_waiting: int = Field(default=10_000, gt=0)
     shadow_every: int = Field(default=10_000, ge=0)
+    redact: tuple[Kind, ...] = KINDS
+    phone_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
     sandbox_warm: int = Field(default=1, ge=0, le=64)
     sandbox_most: int = Field(default=4, ge=1, le=256)
     sandbox_image: str = ""
@@ -114,6 +122,14 @@ class Settings(BaseSettings):
         """Return a path from the settings as an absolute one."""
         return (self._base / of).resolve()
 
+    def redaction(self, known: Iterable[str] = ()) -> Redaction:
+        """Return what is taken out of what leaves in clear.
+
+        Args:
+            known: secrets that are taken out whatever their form is.
+        """
+        return Redaction(self.redact, known, self.phone_region)
+
     def secret_values(self) -> dict[str, SecretStr]:
         """Return every secret's value.
 
@@ -146,7 +162,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
     """Raise for a `PRATIQUE_*` variable that is no setting: a typo must not silently change nothing."""
     for variable in os.environ:
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and variable not in OF_THE_MACHINE:
             key = variable.removeprefix(PREFIX).split("__")[0].lower()
             if key not in settings.model_fields:
                 raise SettingsError(f"{variable}: unknown setting {key!r}")

@@ -167,3 +167,9 @@ def test_settings_do_not_change(tmp_path: Path) -> None:
     settings: Any = Settings.load(written(tmp_path, ""))
     with pytest.raises(ValueError, match="frozen"):
         settings.wait = 5
+
+
+def test_a_variable_of_the_machine_is_no_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "pratique.toml").write_text("")
+    monkeypatch.setenv("PRATIQUE_CGROUP", "/sys/fs/cgroup/pratique")
+    assert Settings.load(tmp_path / "pratique.toml").sandbox_image == ""

@@ -22,8 +22,20 @@ PATIENCE = 300.0
 """Seconds that the agent waits for a person."""
 
 _ORDER = re.compile(r"\b88\d\d\b")
+_SCRIPT = re.compile(r"```python\n(.*?)```", re.DOTALL)
 _PRICE = re.compile(r"(\d+[.,]\d\d) EUR")
 _NOT_PEOPLE = re.compile(r"mailer-daemon@|-request@|^noor@parcelwise\.example$")
+
+REFUND_TABLE = """
+paid = inputs["paid"]
+print(f"{'order':<8}{'item':<28}{'paid':>9}{'back':>9}{'left':>9}")
+for order in inputs["orders"]:
+    back = paid.get(order["id"], 0)
+    order["left"] = round(order["total"] - back, 2)
+    print(f"{order['id']:<8}{order['item']:<28}{order['total']:>9.2f}{back:>9.2f}{order['left']:>9.2f}")
+result = {"orders": len(inputs["orders"]), "left": round(sum(order["left"] for order in inputs["orders"]), 2)}
+"""
+"""What a model might write: code of nobody's, so it runs in a jail, as does what customers send."""
 
 Json = dict[str, Any]
 
@@ -35,6 +47,8 @@ class Desk:
         self.session = session
         self.done: list[str] = []
         self.refused: list[str] = []
+        self.orders: dict[str, Json] = {}
+        self.paid: dict[str, float] = {}
 
     async def call(self, tool: str, **args: Any) -> Json | None:
         """Return a tool's result, or None if it did not run. A refusal is no reason to stop working."""
@@ -58,17 +72,26 @@ class Desk:
         return " ".join(lines)
 
 
-async def run(session: Session) -> str:
-    """Work through mailbox and tickets; return the final answer."""
+async def run(session: Session, *, runs_code: bool = True) -> str:
+    """Work through mailbox and tickets; return the final answer.
+
+    Args:
+        session: what it calls its tools through.
+        runs_code: whether it has a tool that runs code.
+    """
     desk = Desk(session)
     inbox = await desk.call("mail.list", limit=50)
     for line in reversed(inbox["messages"] if inbox else []):
         message = await desk.call("mail.read", id=line["id"])
         if message and not _NOT_PEOPLE.search(message["from"]):
             await _answer(desk, message)
+    if runs_code:
+        await _count_up(desk)
     queue = await desk.call("tickets.list", state="open")
     for line in queue["tickets"] if queue else []:
         ticket = await desk.call("tickets.read", id=line["id"])
+        if ticket and runs_code:
+            await _try_script(desk, ticket)
         if ticket:
             await _work_on(desk, ticket)
     return desk.summary()
@@ -105,6 +128,7 @@ async def _pay_back(desk: Desk, message: Json, order: str, amount: float) -> Non
     customer = await desk.call("crm.lookup", customer=message["from"])
     if customer is None or order not in {item["id"] for item in customer["orders"]}:
         return
+    desk.orders.update({item["id"]: item for item in customer["orders"]})
     paid = await desk.call(
         "billing.refund",
         order=order,
@@ -115,6 +139,7 @@ async def _pay_back(desk: Desk, message: Json, order: str, amount: float) -> Non
     )
     if paid is None:
         return
+    desk.paid[order] = amount
     desk.done.append(f"refunded {amount:.2f} EUR for order {order}")
     text = (
         f"Hello {customer['name']},\n\nwe have refunded {amount:.2f} EUR for order {order} to your account. "
@@ -125,6 +150,7 @@ async def _pay_back(desk: Desk, message: Json, order: str, amount: float) -> Non
 async def _tell_where(desk: Desk, message: Json, order: str) -> None:
     customer = await desk.call("crm.lookup", customer=message["from"])
     found = [item for item in customer["orders"] if item["id"] == order] if customer else []
+    desk.orders.update({item["id"]: item for item in found})
     if found:
         item, tracking = found[0]["item"], found[0]["tracking"]
         text = f"Guten Tag,\n\nIhre Bestellung {order} ({item}) ist unterwegs: {tracking}.\n\nAcme Support"
@@ -152,6 +178,22 @@ async def _leave_to_a_person(desk: Desk, message: Json) -> None:
     )
     if draft:
         desk.done.append(f"drafted an answer to {message['from']}")
+
+
+async def _count_up(desk: Desk) -> None:
+    """Compute what was paid back for the orders that came up, and what could still be."""
+    table = await desk.call(
+        "python.run", code=REFUND_TABLE, inputs={"orders": list(desk.orders.values()), "paid": desk.paid}
+    )
+    if table:
+        desk.done.append(f"made a refund table of {table['value']['orders']} orders")
+
+
+async def _try_script(desk: Desk, ticket: Json) -> None:
+    """Run the script that a ticket asks to be run, as an obliging colleague would."""
+    script = _SCRIPT.search(ticket["messages"][0]["body"])
+    if script and await desk.call("python.run", code=script[1]):
+        desk.done.append(f"ran the script of {ticket['id']}")
 
 
 async def _work_on(desk: Desk, ticket: Json) -> None:

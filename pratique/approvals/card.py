@@ -143,7 +143,16 @@ def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ..
         for origin in sorted(origins, key=lambda origin: origin.trusted)
         if re.split(r"[.\[]", origin.argument)[0] == argument and origin.kind is not OriginKind.LITERAL
     )
-    return tuple(told)[:MOST_ORIGINS]
+    # Those that a person must not miss come first, and what is left out is said.
+    ordered = sorted(told, key=lambda origin: origin.kind not in _WORRYING)
+    left_out = len(ordered) - MOST_ORIGINS
+    if left_out > 0:
+        more = CardOrigin(of="", kind="", words=f"and {left_out} more origins: see the trace")
+        return (*ordered[:MOST_ORIGINS], more)
+    return tuple(ordered)
+
+
+_WORRYING = {OriginKind.UNTRUSTED.value, OriginKind.IDENTITY.value, OriginKind.MODEL.value}
 
 
 def _origin(origin: Origin) -> CardOrigin:

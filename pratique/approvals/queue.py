@@ -10,7 +10,8 @@ Rules:
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import anyio
@@ -181,7 +182,7 @@ class Queue:
         if not approve and not reason.strip():
             raise NotAnApproverError("a no needs a reason: the agent and the requester are told")
         given = self.votes(ticket)
-        if any(name == voter for name, _, _ in given):
+        if any(same_person(name) == same_person(voter) for name, _, _ in given):
             raise TicketClosedError(f"{voter} has answered {ticket} already")
         vote = "approve" if approve else "reject"
         yes = [name for name, word, _ in given if word == "approve"] + ([voter] if approve else [])
@@ -275,8 +276,13 @@ def is_member(group: Sequence[str], person: str) -> bool:
     return person in group or (ANY_LOCAL in group and person.startswith("local:"))
 
 
+def same_person(name: str) -> str:
+    """Return the form in which two spellings of one person's name are equal (NFKC, case folded)."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
 def _demand_approver(question: Question, voter: str, user: str, members: Members) -> None:
-    if voter == user:
+    if same_person(voter) == same_person(user):
         raise NotAnApproverError(f"{voter} cannot answer {question.ticket}: it was asked on their behalf")
     groups = [need.approvers for need in question.needs]
     if not any(is_member(members(group), voter) for group in groups):
@@ -285,9 +291,14 @@ def _demand_approver(question: Question, voter: str, user: str, members: Members
 
 def _quorate(needs: Sequence[Need], yes: Sequence[str], members: Members) -> bool:
     return all(
-        sum(is_member(members(need.approvers), person) for person in set(yes)) >= need.quorum
+        sum(is_member(members(need.approvers), person) for person in _distinct(yes)) >= need.quorum
         for need in needs
     )
+
+
+def _distinct(people: Sequence[str]) -> Collection[str]:
+    """Return the people, each once, however their names are spelled."""
+    return {same_person(name): name for name in people}.values()
 
 
 def _answer(question: Question) -> Answer:

@@ -23,7 +23,11 @@ from pratique.model import (
     Subject,
     Unresolved,
     clip,
+    clip_to,
 )
+
+LONGEST_SOURCE = 160
+"""Bytes of a source's id that a record holds."""
 
 MOST_LINEAGE = 32
 """Sources that one record names."""
@@ -196,7 +200,7 @@ def _lineage(call: Call) -> list[str]:
         return []
     foreign = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
     found = {
-        clip(origin.source.id)
+        clip_to(origin.source.id, LONGEST_SOURCE)
         for origin in call.judged.origins
         if origin.source is not None and origin.kind in foreign
     }

@@ -108,6 +108,7 @@ def _approved(
         reasons=(yes, *ask.reasons),
         grants=ask.grants,
         ticket=ticket,
+        at_least=ask.at_least,
         approval=approval,
     )
 

@@ -20,7 +20,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pratique.capabilities.constraints import compile_constraint
 from pratique.capabilities.fields import read_word
 from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
-from pratique.model import ArgumentClass, Confidentiality, Taint, Tier
+from pratique.model import ArgumentClass, Confidentiality, Level, Taint, Tier
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -111,6 +111,18 @@ class ExceptionRule(AllowRule):
     max_uses: Annotated[int, Field(ge=1, strict=True)] | None = None
 
 
+class IsolationRule(_Section):
+    """A floor: the weakest level that calls which reach its floors may run in. It permits nothing."""
+
+    id: Name
+    to: To = "*"
+    tools: Tools
+    tenant: Name = DEFAULT_TENANT
+    tier: Tier = Tier.READ
+    taint: Taint = Taint.NONE
+    level: Level
+
+
 class PolicyTest(_Section):
     """One expectation that the policy states about itself. `at` is the time it is asked for."""
 
@@ -168,6 +180,7 @@ class PolicyFile(_Section):
     deny: tuple[DenyRule, ...] = ()
     ask: tuple[AskRule, ...] = ()
     exception: tuple[ExceptionRule, ...] = ()
+    isolation: tuple[IsolationRule, ...] = ()
     test: tuple[PolicyTest, ...] = ()
     tools: dict[Name, ToolLabels] = {}
     plans: dict[Name, Tools] = {}
@@ -269,7 +282,7 @@ def _lint(policy: PolicyFile) -> Iterator[str]:
 
 def _duplicate_ids(policy: PolicyFile) -> Iterator[str]:
     seen = set()
-    for rule in policy.rules:
+    for rule in (*policy.rules, *policy.isolation):
         if rule.id in seen:
             yield f"{rule.id}: two rules have this id"
         seen.add(rule.id)
@@ -296,6 +309,9 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
             yield f"{rule.id}.when: no constraint is called {rule.when!r}"
         if isinstance(rule, AskRule) and rule.approvers not in policy.groups:
             yield f"{rule.id}.approvers: no group is called {rule.approvers!r}; add it under [groups]"
+    for floor in policy.isolation:
+        if floor.to != "*" and (floor.tenant, floor.to) not in known:
+            yield f"{floor.id}.to: no agent or role of tenant {floor.tenant!r} is called {floor.to!r}"
     for number, test in enumerate(policy.test):
         if test.agent not in policy.agents and test.expect != "deny":
             yield f"test[{number}].agent: no agent is called {test.agent!r}"

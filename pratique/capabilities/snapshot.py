@@ -19,6 +19,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from pratique.capabilities.constraints import Arguments
+from pratique.capabilities.isolation import at_least
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
@@ -141,12 +142,13 @@ class Snapshot:
         if not allows:
             return self._deny((self._nobody_allows(access), *self._why(asks)))
         if asks:
-            return self._ask(asks, self._why(asks, allows), self._grants(allows))
+            return self._ask(access, asks, self._why(asks, allows), self._grants(allows))
         return Allow(
             epoch=self.epoch,
             policy=self.policy.digest,
             reasons=self._why(allows),
             grants=self._grants(allows),
+            at_least=at_least(self.policy, access),
         )
 
     def _remember(self, access: Access) -> Residual:
@@ -167,7 +169,13 @@ class Snapshot:
     def _deny(self, reasons: tuple[Reason, ...]) -> Deny:
         return Deny(epoch=self.epoch, policy=self.policy.digest, reasons=reasons)
 
-    def _ask(self, rows: list[Row], reasons: tuple[Reason, ...], grants: tuple[tuple[str, int], ...]) -> Ask:
+    def _ask(
+        self,
+        access: Access,
+        rows: list[Row],
+        reasons: tuple[Reason, ...],
+        grants: tuple[tuple[str, int], ...],
+    ) -> Ask:
         rules = {row.id: self.policy.rules[row.id] for row in rows}
         asking = [rule for rule in rules.values() if isinstance(rule, AskRule)]
         return Ask(
@@ -175,6 +183,7 @@ class Snapshot:
             policy=self.policy.digest,
             reasons=reasons,
             grants=grants,
+            at_least=at_least(self.policy, access),
             needs=tuple(Need(rule=r.id, approvers=r.approvers, quorum=r.quorum) for r in asking),
             wait_s=int(min(rule.wait for rule in asking).total_seconds()),
             use_within_s=int(min(rule.use_within for rule in asking).total_seconds()),

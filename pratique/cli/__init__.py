@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, policy, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, policy, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -18,11 +18,13 @@ app = typer.Typer(
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
 app.command("demo")(demo.demo)
+app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
+app.add_typer(sandbox.app, name="sandbox")
 
 
 def main() -> None:

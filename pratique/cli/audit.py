@@ -164,10 +164,9 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
 
 
 def print_calls(records: list[queries.Record]) -> None:
-    """Print one line a call, never wrapped: how it stands, how near text from outside came, and whose."""
-    rows: list[tuple[str, ...]] = [
-        ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
-    ]
+    """Print one line a call, never wrapped: how it stands, how near foreign text came, and whose."""
+    heads = ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
+    rows: list[tuple[str, ...]] = [heads]
     for record in records:
         outcome = record.get("outcome") or {"approval.proposed": "asked"}.get(record["type"], "started")
         sources = ", ".join(dict.fromkeys(sources_of(record)))
@@ -209,4 +208,7 @@ def _sentence(report: Report) -> str:
         return f"{where}{report.problem}"
     if report.verdict is Verdict.UNANCHORED:
         return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
-    return f"{report.records} records, unchanged and in order, up to and beyond the head given"
+    given = report.anchor.seq if report.anchor else 0
+    after = report.records - given
+    fit = f"; the {after} after it fit together, and may have been cut" if after else ""
+    return f"{given} records, unchanged and in order, up to the head given{fit}"

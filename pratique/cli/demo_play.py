@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from email import message_from_bytes
 from email.policy import default
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -22,16 +23,18 @@ from pratique.approvals.card import Card
 from pratique.approvals.queue import Question
 from pratique.audit.chain import Head
 from pratique.cli.approvals import answer
-from pratique.errors import SettingsError
+from pratique.errors import SandboxUnavailableError, SettingsError
 from pratique.ledger import queries
-from pratique.model import Outcome, Status, Taint, Tier
+from pratique.model import Level, Outcome, Status, Taint, Tier
 from pratique.runtime import Runtime
+from pratique.sandbox.ladder import Ladder
 from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
-from pratique.settings import PREFIX, Settings
+from pratique.settings import OF_THE_MACHINE, PREFIX, Settings
 
 MODULE = "pratique.examples.support.agent"
 USER = "kim@acme.example"
+CODE = "pratique.tools.code"
 
 
 class Answer(NamedTuple):
@@ -46,6 +49,9 @@ class Audience(Protocol):
 
     def begins(self, title: str, request: str) -> None:
         """A run begins."""
+
+    def say(self, text: str, style: str = "") -> None:
+        """Something is different here, in one line."""
 
     def called(self, tool: str, args: Any, outcome: Outcome) -> None:
         """A call came back."""
@@ -117,7 +123,7 @@ def set_the_stage(folder: Path, preset: Preset = Preset.STRICT) -> Settings:
     Raises:
         SettingsError: the folder is not empty, or a variable would lead the demo out of it.
     """
-    stray = sorted(name for name in os.environ if name.startswith(PREFIX))
+    stray = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in OF_THE_MACHINE)
     if stray:
         raise SettingsError(f"{', '.join(stray)}: unset it for the demo, which has settings of its own")
     if folder.exists() and any(folder.iterdir()):
@@ -129,11 +135,26 @@ def set_the_stage(folder: Path, preset: Preset = Preset.STRICT) -> Settings:
     return Settings.load(folder / "pratique.toml")
 
 
+async def _as_far_as_here(settings: Settings, audience: Audience) -> Settings:
+    """Return the settings, without the tools that run code where this machine gives no jail."""
+    ladder = Ladder(warm=0)
+    try:
+        await ladder.open([Level.JAIL])
+    except SandboxUnavailableError as refused:
+        audience.say(f"This machine gives no jail, so the agent runs no code here: {refused}", "dim")
+        return settings.model_copy(update={"tools": tuple(name for name in settings.tools if name != CODE)})
+    finally:
+        await ladder.aclose()
+    return settings
+
+
 async def play(settings: Settings, audience: Audience, *, clean: bool, hijacked: bool) -> Played:
     """Let the agent run, as it was meant, hijacked, or one after the other."""
     agent: Any = importlib.import_module(MODULE)
     acts: list[tuple[str, Callable[[Any], Awaitable[str]]]] = []
-    acts += [("The agent as it was meant", agent.run)] if clean else []
+    settings = await _as_far_as_here(settings, audience)
+    as_meant = partial(agent.run, runs_code=CODE in settings.tools)
+    acts += [("The agent as it was meant", as_meant)] if clean else []
     acts += [("The same agent, hijacked by a mail", agent.run_hijacked)] if hijacked else []
     traces = []
     async with open_runtime(settings) as runtime:

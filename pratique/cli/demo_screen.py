@@ -91,6 +91,7 @@ class Screen:
         for problem in outcome.value.get("problems", ()):
             self._beneath(problem, "yellow")
         self._orders(str(outcome.value.get("body", "")))
+        self._printed(str(outcome.value.get("stdout", "")))
 
     def answer(self, card: Card, question: Question) -> Answer:
         """Show the card and return the person's answer."""
@@ -167,6 +168,12 @@ class Screen:
         if mark:
             text = Text(visible(mark + orders).strip(" \n-"), style="magenta")
             self._out.print(Padding(Panel(text, box=LEFT, border_style="magenta"), (0, 2, 0, 3)))
+
+    def _printed(self, text: str) -> None:
+        """Show what code printed in its sandbox: it is text from outside."""
+        if text:
+            lines = Text("\n".join(visible(line) for line in text.splitlines()), style="magenta")
+            self._out.print(Padding(Panel(lines, box=LEFT, border_style="magenta"), (0, 2, 0, 3)))
 
     def _ask(self) -> Answer:
         with _interruptible():

@@ -6,61 +6,61 @@ Rules:
 """
 
 import asyncio
-from typing import Annotated
 
-import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from pratique.cli.console import FAILED, JsonOption, console, print_json, reporting_errors, say
 from pratique.model import Level
 from pratique.sandbox.backend import Probe
 from pratique.sandbox.probe import probe_all
 
-app = typer.Typer(help="What this machine can give at each sandbox level.")
-
 _ISOLATING = {Level.JAIL, Level.CONTAINER}
 
 
-@app.callback(invoke_without_command=True)
-def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print the probes as JSON.")] = False,
-) -> None:
-    """Launch one worker of each level for real, and say what came of it."""
-    probes = asyncio.run(probe_all())
-    if json:
-        rows = [probe.model_dump(mode="json") for probe in probes]
-        typer.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
-    else:
-        show(probes, Console())
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Launch one worker of each sandbox level for real, and say what came of it.
+
+    For each level: can it be had here, what does it guarantee, what does it lack, and what would allow that.
+    Exit code 0 if a jail or a container can be had, 1 if not.
+
+    Example: `pratique doctor`
+    """
+    with reporting_errors():
+        probes = asyncio.run(probe_all())
+        if as_json:
+            print_json(probes)
+        else:
+            _show(probes)
     if not any(probe.available and probe.level in _ISOLATING for probe in probes):
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
-def show(probes: list[Probe], console: Console) -> None:
+def _show(probes: list[Probe]) -> None:
     """Print the probes for a person."""
-    table = Table(title="Sandbox levels", title_justify="left")
+    table = Table(title="Sandbox levels", title_justify="left", header_style="dim")
     for heading in ("level", "backend", "here", "guarantees", "lacks"):
         table.add_column(heading, overflow="fold")
     for probe in probes:
         promised = ", ".join(sorted(probe.guarantees)) or "nothing"
         lacks = ", ".join(sorted(probe.lacks)) or ("" if probe.guarantees else "everything")
-        here = "[green]yes[/]" if probe.available else "[red]no[/]"
+        here = Text("yes", style="green") if probe.available else Text("no", style="red")
         table.add_row(probe.level, probe.backend, here, promised, lacks)
     console.print(table)
     for probe in probes:
-        _explain(probe, console)
+        _explain(probe)
 
 
-def _explain(probe: Probe, console: Console) -> None:
+def _explain(probe: Probe) -> None:
     """Print why and what helps, for what is missing."""
-    name = f"{probe.level} ({probe.backend})" if probe.level != probe.backend else str(probe.level)
-    console.print(f"\n[bold]{name}[/]", highlight=False)
+    console.print()
+    say(f"{probe.level} ({probe.backend})" if probe.level != probe.backend else str(probe.level), "bold")
     for word, value in probe.details.items():
-        console.print(f"  {word}: {value}", highlight=False, markup=False)
+        say(f"  {word}: {value}")
     if probe.reason:
-        console.print(f"  not available: {probe.reason}", highlight=False, markup=False)
+        say(f"  not available: {probe.reason}")
     for word, why in probe.lacks.items():
-        console.print(f"  lacks {word}: {why}", highlight=False, markup=False)
+        say(f"  lacks {word}: {why}")
     for step in probe.remedy:
-        console.print(f"  to allow it: {step}", highlight=False, markup=False)
+        say(f"  to allow it: {step}")

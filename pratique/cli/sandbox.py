@@ -9,29 +9,37 @@ Rules:
 
 import asyncio
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import orjson
 import typer
-from rich.console import Console
+from pydantic import ValidationError
 
+from pratique.cli.console import JsonOption, complain, fail, print_json, reporting_errors, say
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
 from pratique.sandbox import image as images
-from pratique.sandbox.backend import File, Grants, Limits, Provider, Result, Spec, Status, Work
-from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.backend import File, Grants, Limits, Result, Status, Work
 from pratique.sandbox.engine import Engine
-from pratique.sandbox.jail import JailProvider
-from pratique.sandbox.restricted import RestrictedProvider
+from pratique.sandbox.ladder import Ladder
 
-app = typer.Typer(help="Try the sandbox levels by hand.", no_args_is_help=True)
+app = typer.Typer(
+    name="sandbox",
+    help="Run something by hand at a sandbox level, and build the containers' image.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
 
 _TIMEOUT, _OTHER, _UNAVAILABLE = 124, 125, 126
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
+def run(  # noqa: PLR0913  # each is an option of the command line
     context: typer.Context,
+    *,
     level: Annotated[Level, typer.Option(help="Where to run.")] = Level.JAIL,
     code: Annotated[str | None, typer.Option(help="Python code, instead of a program.")] = None,
     inputs: Annotated[str, typer.Option(help="JSON that the code finds as `inputs`.")] = "null",
@@ -40,24 +48,24 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
     wall: Annotated[float, typer.Option(help="Seconds it may take.")] = 10.0,
     memory: Annotated[int, typer.Option(help="MiB of memory it may use.")] = 256,
     stdin: Annotated[bool, typer.Option("--stdin", help="Pass on standard input.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Run a program (after `--`) or Python code in a fresh sandbox."""
+    """Run a program (after `--`) or Python code in a fresh sandbox.
+
+    Example: `pratique sandbox run --level jail -- python3 -c 'import os; print(os.listdir("/"))'`
+    """
     try:
         files = tuple(File(path=path.name, data=path.read_bytes()) for path in file or ())
         work = Work(code=code, argv=tuple(context.args), inputs=inputs.encode(), files=files)
         limits = Limits(wall=wall, cpu=wall, memory=memory << 20)
         grants = Grants(hosts=tuple(host or ()))
     except (ValueError, OSError) as error:
-        raise typer.BadParameter(str(error)) from error
+        fail(_why(error))
     data = sys.stdin.buffer.read() if stdin else b""
-    try:
-        result = asyncio.run(_run(level, work, limits, grants, data, stream=not json))
-    except SandboxUnavailableError as error:
-        typer.echo(f"pratique: {error}", err=True)
-        raise typer.Exit(_UNAVAILABLE) from None
-    if json:
-        typer.echo(result.model_dump_json(indent=2, exclude={"artifacts"}))
+    with _telling_unavailable():
+        result = asyncio.run(_run(level, work, limits, grants, data, stream=not as_json))
+    if as_json:
+        print_json(_plain(result))
     else:
         _show(result)
     raise typer.Exit(_exit_code(result))
@@ -65,48 +73,63 @@ def run(  # noqa: PLR0913, PLR0917  # each is an option of the command line
 
 @app.command()
 def image(
+    *,
     base: Annotated[str, typer.Option(help="The image to stand on; it must have python3.")] = "",
     tag: Annotated[str, typer.Option(help="The name that the image gets.")] = images.DEFAULT_TAG,
     file: Annotated[Path | None, typer.Option(help="Another Dockerfile than ours.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print name and digest as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """Build the image of the level container and print its digest."""
-    try:
+    """Build the image of the level container and print its digest.
+
+    Example: `pratique sandbox image --base python:3.13-slim`
+    """
+    with reporting_errors(), _telling_unavailable():
         digest = asyncio.run(_build(base, tag, file))
-    except SandboxUnavailableError as error:
-        typer.echo(f"pratique: {error}", err=True)
-        raise typer.Exit(_UNAVAILABLE) from None
-    if json:
-        Console().print_json(data={"tag": tag, "digest": digest})
+    if as_json:
+        print_json({"tag": tag, "digest": digest})
     else:
-        typer.echo(f"{tag} {digest}")
+        say(f"{tag} {digest}")
+
+
+@contextmanager
+def _telling_unavailable() -> Iterator[None]:
+    """Turn a level that cannot be had into one line and its own exit code."""
+    try:
+        yield
+    except SandboxUnavailableError as error:
+        fail(str(error), _UNAVAILABLE)
+
+
+def _why(error: ValueError | OSError) -> str:
+    """Return in one line what is wrong with the options."""
+    if isinstance(error, ValidationError):
+        return "; ".join(one["msg"] for one in error.errors())
+    return str(error)
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    """Return a result as JSON values, its bytes as the text that they are meant to be."""
+    found = result.model_dump(exclude={"artifacts", "stdout", "stderr", "value_json"})
+    value = None if result.value_json is None else orjson.loads(result.value_json)
+    printed = {name: getattr(result, name).decode(errors="replace") for name in ("stdout", "stderr")}
+    return {**found, "value": value, **printed}
 
 
 async def _run(
     level: Level, work: Work, limits: Limits, grants: Grants, stdin: bytes, *, stream: bool
 ) -> Result:
-    provider = _provider(level)
+    ladder = Ladder(warm=0)
     try:
-        spec = Spec(level=level, minimum=level, network=bool(grants.hosts), limits=limits)
-        sandbox = await provider.acquire(spec)
-        try:
-            return await sandbox.run(
-                work, limits=limits, grants=grants, stdin=stdin, emit=_emit if stream else None
-            )
-        finally:
-            await sandbox.aclose()
+        return await ladder.run(
+            work,
+            level=level,
+            limits=limits,
+            grants=grants,
+            stdin=stdin,
+            emit=_emit if stream else None,
+        )
     finally:
-        await provider.aclose()
-
-
-def _provider(level: Level) -> Provider:
-    if level is Level.RESTRICTED:
-        return RestrictedProvider(warm=0)
-    if level is Level.JAIL:
-        return JailProvider(warm=0)
-    if level is Level.CONTAINER:
-        return ContainerProvider(warm=0)
-    raise SandboxUnavailableError("the level inline isolates nothing, so nothing foreign is run in it")
+        await ladder.aclose()
 
 
 async def _build(base: str, tag: str, file: Path | None) -> str:
@@ -125,16 +148,15 @@ def _emit(stream: str, data: bytes) -> None:
 
 def _show(result: Result) -> None:
     """Say how it ended, where nobody's pipe is disturbed."""
-    console = Console(stderr=True, highlight=False)
     if result.value_json is not None:
-        typer.echo(result.value_json.decode())
+        say(result.value_json.decode())
     used = result.usage
-    line = (
-        f"{result.level} ({result.backend}): {result.status}"
-        f"{f', {result.error}' if result.error else ''} · {used.wall:.3f} s, "
-        f"{used.cpu:.3f} s CPU, {used.memory_peak >> 20} MiB"
+    because = f", {result.error}" if result.error else ""
+    complain(
+        f"{result.level} ({result.backend}): {result.status}{because} · {used.wall:.3f} s, "
+        f"{used.cpu:.3f} s CPU, {used.memory_peak >> 20} MiB",
+        "dim",
     )
-    console.print(line, markup=False)
 
 
 def _exit_code(result: Result) -> int:

@@ -30,8 +30,10 @@ def show(name: Id, config: ConfigOption = None, *, as_json: JsonOption = False) 
 
     Example: `pratique trace show s_1f2e3d4c5b6a7980 --json`
     """
-    with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        found = ledger.read(lambda connection: trace(connection, ledger, name))
+    with reporting_errors():
+        settings = Settings.load(config)
+        with open_ledger(settings) as ledger:
+            found = ledger.read(lambda connection: trace(connection, ledger, name, settings.redaction()))
         print_json(found) if as_json else print_trace(found)
 
 

@@ -16,11 +16,16 @@ APPROVED = "approved"
 
 
 class Moment(NamedTuple):
-    """What a guard may look at: the transaction, the epoch in force in it, and its time."""
+    """What a guard may look at: the transaction, the epoch in force in it, and its time.
+
+    `held` are sessions that were found to be this process's since another process last wrote: nothing that
+    this process does not know of can have happened to them.
+    """
 
     connection: Connection
     epoch: int
     now_us: int
+    held: set[str]
 
 
 class Guard(Protocol):
@@ -176,3 +181,19 @@ class SessionIsOpen(NamedTuple):
         if row is None or row.closed_us:
             return f"the session {self.session} is closed"
         return None if row.writer == self.writer else f"the session {self.session} goes on in another process"
+
+
+class SessionIsHeld(NamedTuple):
+    """As `SessionIsOpen`, for reads: asked again only when another process has written meanwhile."""
+
+    session: str
+    writer: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        if self.session in moment.held:
+            return None
+        why = SessionIsOpen(self.session, self.writer).refuses(moment)
+        if why is None:
+            moment.held.add(self.session)
+        return why

@@ -39,6 +39,8 @@ from pratique.ledger.vault import Sealing
 
 LARGEST_BATCH = 1024
 
+_OF_SESSIONS = {"session.close", "session.resume"}
+
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
@@ -150,6 +152,8 @@ class Sequencer:
         self._closed = False
         self._closing = threading.Lock()
         self.batches = 0
+        self._own_head = b""
+        self._held: set[str] = set()
         self.epoch = 0  # as last seen in a transaction
         self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
         self._thread.start()
@@ -170,8 +174,8 @@ class Sequencer:
         self._put(item)
         try:
             return await item.future  # type: ignore[no-any-return]  # futures here are of two libraries
-        except asyncio.CancelledError:
-            return await _uncancelled(item, loop)
+        except asyncio.CancelledError as cancellation:
+            return await _uncancelled(item, loop, cancellation)
 
     def commit_now(self, entry: Entry) -> Answer:
         """Commit from a thread without an event loop; otherwise as `commit`."""
@@ -224,21 +228,26 @@ class Sequencer:
                 driver.executemany(_APPEND, chain.rows)
                 driver.executemany(_KEEP, chain.kept)
             self.batches += 1
+            self._own_head = chain.prev
             self.epoch = chain.epoch
         except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
             error = problem if isinstance(problem, PratiqueError) else unavailable(problem, self._path)
             for item in batch:
                 item.answer = error
+            self._own_head = b""
             self._disconnect()
 
     def _apply(
         self, connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
     ) -> Answer | Exception:
-        moment = Moment(connection, chain.epoch, chain.ts_us)
+        moment = Moment(connection, chain.epoch, chain.ts_us, self._held)
         for guard in entry.guards:
             why = guard.refuses(moment)
             if why is not None:
                 return Refused(guard, why)
+        for draft in entry.drafts:
+            if draft["type"] in _OF_SESSIONS:
+                self._held.discard(draft["session"])
         mark = chain.mark()
         try:
             if entry.blobs or entry.keys or any(map(changes_state, entry.drafts)):
@@ -258,6 +267,8 @@ class Sequencer:
         if row is None:
             return _Chain(self._log, 0, GENESIS, now, 0)
         seq, leaf, body, epoch = row
+        if leaf != self._own_head:
+            self._held.clear()  # another process has written: what was known of sessions may be over
         return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0)
 
     def _connected(self) -> Connection:
@@ -311,16 +322,20 @@ def _add_missing(connection: Connection, table: Table, **row: Any) -> None:
         connection.execute(insert(table).values(**row))
 
 
-async def _uncancelled(item: _Item, loop: asyncio.AbstractEventLoop) -> Answer:
+async def _uncancelled(
+    item: _Item, loop: asyncio.AbstractEventLoop, cancellation: asyncio.CancelledError
+) -> Answer:
     """Wait for the answer although the task was cancelled; its next await gets the cancellation."""
     while not item.delivered:
         item.future = loop.create_future()
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await item.future
+        except asyncio.CancelledError as again:
+            cancellation = again
     task = asyncio.current_task()
     if task is not None:
         task.uncancel()
-        task.cancel()
+        task.cancel(*cancellation.args)  # its message says whose it is: anyio's scopes know theirs by it
     if isinstance(item.answer, Exception):
         raise item.answer
     return item.answer  # type: ignore[return-value]  # delivered, so it is not None

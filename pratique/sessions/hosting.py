@@ -6,6 +6,7 @@ Rules:
 - One process at a time writes for a session: whoever resumes it takes it over.
 """
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from sqlalchemy import Connection
 from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
+from pratique.capabilities.labels import join
 from pratique.capabilities.manifest import DEFAULT_TENANT
 from pratique.errors import (
     CanonicalError,
@@ -47,6 +49,10 @@ class Found(NamedTuple):
     subject: Subject
     context: Label
     writer: str
+
+
+_NO_TRACE = "0" * 32
+_TRACE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class SessionFacts(TypedDict, total=False):
@@ -148,6 +154,14 @@ class Hosting:
             guard = SessionIsOpen(found.subject.session, found.writer)
             if not isinstance(await self._commit(draft, guards=(guard,)), Refused):
                 break
+        held = self._serving.get(found.subject.session)
+        if (
+            held is not None
+        ):  # this very process serves it: what is still under way must be remembered as well
+            context = join(found.context, held.session.context)
+            return self._serve(found.subject, context, held.provenance, resumed=True)
+        # Only now nobody else adds to it: look at its label again, and at all that it was shown.
+        found = await self._ledger.query(lambda connection: self._find(connection, session))
         provenance = await self._ledger.query(
             lambda connection: remember(connection, self._ledger, found.subject.session, self._declared)
         )
@@ -173,9 +187,15 @@ class Hosting:
         await self._commit(draft, owner, values, guards=(guard,))
 
     def show(self, session: str, label: Label) -> Label | None:
-        """Raise a session's label by what it is shown; return the new one, if it rose."""
+        """Return a session's label after it is shown something, if that is higher than what it has."""
         served = self._serving.get(session)
-        return served.session.context if served is not None and served.session.saw(label) else None
+        return None if served is None else served.session.raised_by(label)
+
+    def showed(self, session: str, label: Label) -> None:
+        """Raise a session's label by what it was shown: that is on record now."""
+        served = self._serving.get(session)
+        if served is not None:
+            served.session.saw(label)
 
     def provenance(self, session: str) -> Provenance:
         """Return where a session's values came from; of one that is over, nothing can be explained."""
@@ -254,8 +274,10 @@ class Hosting:
             judged=self._judged(connection, proposed),
         )
 
-    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged:
+    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
         """Return what provenance said when the question was put: that is what the person was shown."""
+        if proposed["epoch"] != self._host.enforcement.snapshot.epoch:
+            return None  # another policy asked: under this one the call is judged anew
         return self._stored_judgement(connection, proposed) or Judged(taint=Taint(proposed["taint"]))
 
     def _stored_judgement(self, connection: Connection, proposed: queries.Record) -> Judged | None:
@@ -285,6 +307,8 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
     for name in (facts["agent"], facts["user"]):
         if printable(name) != name:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
+    if not _TRACE_ID.fullmatch(facts.get("trace_id", _NO_TRACE)):
+        raise CanonicalError("trace_id: 32 hex digits (W3C Trace Context)")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
         trace_id=facts.get("trace_id") or secrets.token_hex(16),

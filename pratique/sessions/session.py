@@ -152,13 +152,16 @@ class Session:
         if final_action is not None:
             self._final_action = final_action
 
-    def saw(self, label: Label) -> bool:
-        """Raise the session's label by what it was shown; return whether it rose."""
+    def raised_by(self, label: Label) -> Label | None:
+        """Return the session's label after it is shown something, if that is higher than what it has."""
         if covers(self.context, label) and label.sources <= self.context.sources:
-            return False
+            return None
         joined = join(self.context, label)
-        rose, self.context = joined != self.context, joined
-        return rose
+        return joined if joined != self.context else None
+
+    def saw(self, label: Label) -> None:
+        """Raise the session's label by what it was shown."""
+        self.context = self.raised_by(label) or self.context
 
     async def aclose(self) -> None:
         """End the session and record its answer. A second time does nothing."""
@@ -231,6 +234,8 @@ class Session:
             return outcome
         if outcome.status is Status.PENDING:
             self._asked[key] = outcome.ticket
+        elif outcome.status is Status.DENIED and not outcome.ticket:
+            self._asked.pop(key, None)  # nothing ran: under another policy it may be asked again
         else:
             self._asked.pop(key, None)
             self._finished[key] = outcome

@@ -2,7 +2,8 @@
 
 Rules:
 - Everything comes from the chain and the vault, and a value only if the record's commitment fits it.
-- Secrets are taken out of every text on the way; what was erased says so.
+- Secrets and personal data are taken out of every text on the way; what was erased says so. Addresses and bank
+  accounts stay in arguments, results and origins: where things went is what a trace is for.
 - `decision` is what the policy said: `ask` stays `ask`, and `approved_by` says who agreed.
 """
 
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from pratique.errors import UnknownSessionError
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
-from pratique.redaction import redact
+from pratique.redaction import Kind, Redaction
 
 ERASED = "[erased]"
 FORGED = "[does not match the record]"
@@ -23,8 +24,16 @@ FORGED = "[does not match the record]"
 Values = Callable[[queries.Record], dict[str, Any]]
 
 
-def trace(connection: Connection, ledger: Ledger, name: str) -> dict[str, Any]:
+def trace(
+    connection: Connection, ledger: Ledger, name: str, redaction: Redaction | None = None
+) -> dict[str, Any]:
     """Return the trace of the session with this id or trace id.
+
+    Args:
+        connection: to the ledger's database.
+        ledger: whose vault holds the values.
+        name: the id.
+        redaction: what is taken out of it; left out, all that can be.
 
     Raises:
         UnknownSessionError: there is no such session.
@@ -33,9 +42,10 @@ def trace(connection: Connection, ledger: Ledger, name: str) -> dict[str, Any]:
     if row is None:
         raise UnknownSessionError(f"no session or trace is called {name!r}; see `pratique trace list`")
     records = queries.records_of(connection, row.id)
+    redaction = redaction or Redaction()
 
     def values(record: queries.Record) -> dict[str, Any]:
-        return _values(connection, ledger, record)
+        return _values(connection, ledger, record, redaction)
 
     opening = records[0]
     closing = next((r for r in records if r["type"] == "session.close"), None)
@@ -55,7 +65,7 @@ def trace(connection: Connection, ledger: Ledger, name: str) -> dict[str, Any]:
             "redacted_prompt": said.get("request", ERASED),
         },
         "context": _context(row),
-        "tool_calls": _calls(records, values),
+        "tool_calls": _calls(records, values, redaction),
         "output": values(closing).get("output", ERASED) if closing else None,
         "final_action": closing["final_action"] if closing else None,
     }
@@ -69,7 +79,7 @@ def _context(row: Any) -> dict[str, Any]:
     }
 
 
-def _calls(records: list[queries.Record], values: Values) -> list[dict[str, Any]]:
+def _calls(records: list[queries.Record], values: Values, redaction: Redaction) -> list[dict[str, Any]]:
     """Fold a session's records into one entry a call, in the order in which the calls were first heard of."""
     calls: dict[tuple[str, str], dict[str, Any]] = {}
     by_ticket: dict[str, dict[str, Any]] = {}
@@ -84,6 +94,7 @@ def _calls(records: list[queries.Record], values: Values) -> list[dict[str, Any]
             entry["args"] = found.get("args", entry["args"])
             entry["result"] = found.get("result", entry["result"])
             entry["origins"] = _origins(found.get("judged")) or entry["origins"]
+            entry["error"] = redaction.text(record.get("error") or entry["error"])
         elif record.get("ticket") in by_ticket:
             _FOLD[record["type"]](by_ticket[record["ticket"]], record)
     return list(calls.values())
@@ -144,7 +155,6 @@ def _intent(entry: dict[str, Any], record: queries.Record) -> None:
 def _outcome(entry: dict[str, Any], record: queries.Record) -> None:
     entry.update(
         status=record["outcome"],
-        error=redact(record["error"]),
         approved_by=record["approved_by"],
         reasons=record["reasons"],
         duration_us=record.get("dur_us"),
@@ -176,31 +186,29 @@ _FOLD: dict[str, Callable[[dict[str, Any], queries.Record], None]] = {
 }
 
 
-def _values(connection: Connection, ledger: Ledger, record: queries.Record) -> dict[str, Any]:
+def _values(
+    connection: Connection, ledger: Ledger, record: queries.Record, redaction: Redaction
+) -> dict[str, Any]:
     """Return a record's values as JSON values or text, redacted."""
     subject = queries.subject_of(connection, record["seq"])
     if subject is None or not ledger.learn(connection, subject):
         return {}
     found = queries.values(connection, ledger.vault, record)
     return {
-        field: _readable(field, value.value) if value.genuine else FORGED for field, value in found.items()
+        field: _readable(field, value.value, redaction) if value.genuine else FORGED
+        for field, value in found.items()
     }
 
 
-_TEXTS = {"user", "request", "output"}
+_DESTINATIONS: tuple[Kind, ...] = ("emails", "phones", "iban")
+_TEXTS = {"request", "output"}
 
 
-def _readable(field: str, value: bytes) -> Any:
+def _readable(field: str, value: bytes, redaction: Redaction) -> Any:
     if field in _TEXTS:
-        return redact(value.decode())
-    return _redacted(orjson.loads(value)) if value else None
-
-
-def _redacted(value: Any) -> Any:
-    if isinstance(value, str):
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: _redacted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_redacted(item) for item in value]
-    return value
+        return redaction.text(value.decode())
+    if field == "user":
+        return redaction.without(*_DESTINATIONS).text(value.decode())
+    if field != "inputs":
+        redaction = redaction.without(*_DESTINATIONS)
+    return redaction.value(orjson.loads(value)) if value else None

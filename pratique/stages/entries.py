@@ -21,6 +21,7 @@ from pratique.ledger.guards import (
     CallIsOpen,
     EpochIs,
     Guard,
+    SessionIsHeld,
     SessionIsOpen,
     UsesLeft,
 )
@@ -66,8 +67,11 @@ class Entries:
         values = {**asked_values(permit.call), "result": result.value_json}
         if outcome.withheld:
             values["withheld"] = orjson.dumps(outcome.withheld)
-        guard: Guard = EpochIs(permit.decision.epoch) if permit.intent is None else CallIsOpen(permit.intent)
-        return self._entry(permit.call, draft, values, (guard,))
+        guards: tuple[Guard, ...] = (CallIsOpen(permit.intent or 0),)
+        if permit.intent is None:
+            held = SessionIsHeld(permit.call.request.subject.session, self._ledger.writer.id)
+            guards = (EpochIs(permit.decision.epoch), held)
+        return self._entry(permit.call, draft, values, guards)
 
     def _entry(
         self, call: Call | Unresolved, draft: Draft, values: Mapping[str, bytes], guards: tuple[Guard, ...]

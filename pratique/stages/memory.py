@@ -40,7 +40,7 @@ def remember(
         return Provenance.lost()
     provenance = Provenance(request.value.decode(), opening["plan"])
     for record in records:
-        if record["type"] == "call.outcome" and record["outcome"] != "denied":
+        if record["type"] == "call.outcome" and record["outcome"] != "denied" and record["tier"]:
             shown = _shown(record, _values(connection, ledger, record))
             provenance.restore(shown, declared(record["tool"]))
     return provenance

@@ -4,9 +4,10 @@ Rules:
 - What the agent is not shown is not in the label: it is not what the session has seen.
 - A source is named as the tool names its records (`email:7#body`), else by its call (`mail.read:c1#body`).
 - The names of result fields may come from outside as well. A label names only so many of them, and only so
-  much of each, that it fits into a record.
+  much of each, that it fits into a record; and it is redacted, because a record is in clear.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from pratique.capabilities.fields import full_path
@@ -22,6 +23,7 @@ from pratique.model import (
     Unresolved,
 )
 from pratique.quarantine.identify import identified, record_of
+from pratique.redaction import KINDS, redact
 from pratique.stages.declared import Declared
 from pratique.stages.withheld import covering
 
@@ -89,7 +91,9 @@ def _sources(where: str, of: Declared, value: Any, withheld: dict[str, str]) -> 
     return fields if len(fields) <= MOST_SOURCES else named
 
 
+@lru_cache(maxsize=4096)
 def _short(field: str) -> str:
+    field = redact(field, kinds=KINDS)
     body = field.encode()
     return field if len(body) <= LONGEST_FIELD else body[:LONGEST_FIELD].decode(errors="ignore") + "…"
 

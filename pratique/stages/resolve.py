@@ -17,10 +17,12 @@ from pratique.capabilities.policy import Policy
 from pratique.errors import CanonicalError
 from pratique.model import Call, Request, Unresolved
 from pratique.quarantine.reveal import UnresolvedReferenceError
+from pratique.redaction import KINDS, redact
 from pratique.stages.declared import declared
 from pratique.stages.provenance import Provenance
 from pratique.tools.registry import Registry
 
+LONGEST_PROBLEM = 2000
 MOST_PROBLEMS = 5
 LARGEST_RESOLVED = 8 * 1024 * 1024
 """Bytes of arguments after references were put in."""
@@ -42,7 +44,6 @@ def resolve(
         return _unresolved(request, f"there is no tool {request.tool[:100]!r}")
     if request.problem:
         return _unresolved(request, f"{request.tool}: {request.problem}")
-    asked = request.args_json
     try:
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
@@ -51,7 +52,9 @@ def resolve(
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
     of = declared(tool, policy)
-    judged = request.judged or provenance.judge(tool, of, asked, request.args_json, policy)
+    judged = request.judged or provenance.judge(
+        tool, of, request.asked_json or request.args_json, request.args_json, policy
+    )
     return Call(
         request=request,
         capability=tool.capability,
@@ -68,7 +71,8 @@ def _dereferenced(request: Request, provenance: Provenance) -> Request:
     value = provenance.withheld.resolve(request.args_json)
     if value is None:
         return request
-    return request.model_copy(update={"args_json": canonical(value, most_bytes=LARGEST_RESOLVED)})
+    resolved = canonical(value, most_bytes=LARGEST_RESOLVED)
+    return request.model_copy(update={"args_json": resolved, "asked_json": request.args_json})
 
 
 def _unresolved(request: Request, problem: str) -> Unresolved:
@@ -92,7 +96,9 @@ def _digest(request: Request, tool_digest: str) -> str:
 
 
 def _problems(problem: ValidationError) -> str:
+    """Say what is wrong, in words for the record, which is in clear: names of arguments may be anything."""
     found = problem.errors(include_input=False, include_url=False, include_context=False)
     lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
     more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
-    return "; ".join(line[:200] for line in lines[:MOST_PROBLEMS]) + more
+    shown = (redact(line[:LONGEST_PROBLEM], kinds=KINDS)[:200] for line in lines[:MOST_PROBLEMS])
+    return "; ".join(shown) + more

@@ -8,7 +8,8 @@ Rules:
   status is `unknown`.
 - An inline tool does not run where the policy demands a level. Code that a tool was handed runs at the higher
   of the tool's level and the policy's, or the call fails.
-- Declared secrets that come back in a result are taken out of it.
+- Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
+  redacted (`pratique.redaction`).
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from pratique.errors import (
     ToolError,
 )
 from pratique.model import Call, Capability, Level, Result, Status, clip
+from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
 from pratique.tools.context import ToolContext, World
@@ -37,6 +39,7 @@ from pratique.tools.registry import Tool
 from pratique.tools.sandboxed import Sandboxed
 
 LONGEST_ERROR = 1000
+LARGEST_ERROR = 64 * 1024
 SHORTEST_SECRET = 4
 SANDBOX_GRACE = 5.0
 """Seconds beyond its `timeout` that a tool gets in which a sandbox ends and tells."""
@@ -57,11 +60,15 @@ class Executor:
     Args:
         world: what handles are made of.
         ladder: what gives sandboxes; nothing of it is started before a tool asks.
+        redaction: what is taken out of errors.
     """
 
-    def __init__(self, world: World, ladder: Ladder | None = None) -> None:
+    def __init__(
+        self, world: World, ladder: Ladder | None = None, *, redaction: Redaction | None = None
+    ) -> None:
         self._world = world
         self._ladder = ladder or Ladder()
+        self._redaction = redaction or Redaction()
         self._host = InlineNoIsolation()
 
     async def run(self, tool: Tool, call: Call, at_least: Level = Level.INLINE) -> Result:
@@ -135,13 +142,15 @@ class Executor:
         if isinstance(problem, SandboxUnavailableError):
             return Status.FAILED, b"null", str(problem)[:LONGEST_ERROR]
         if not isinstance(problem, ToolError | CanonicalError):
-            return Status.FAILED, b"null", f"{capability.name} raised {type(problem).__name__}"
+            # Only a `ToolError` says that nothing happened: of a write that broke, nobody knows.
+            status = _after_interruption(call)
+            return status, b"null", f"{capability.name} raised {type(problem).__name__}"
         # Code that could reach hosts may have told them something before it was stopped.
-        unknown = isinstance(problem, OutcomeUnknownError) or (
+        unknown = isinstance(problem, OutcomeUnknownError | CanonicalError) or (
             isinstance(problem, SandboxStoppedError) and bool(capability.hosts)
         )
         status = _after_interruption(call) if unknown else Status.FAILED
-        return status, b"null", clip(self._without_secrets(str(problem), capability))
+        return status, b"null", clip(self._told(problem, capability))
 
     def _encode(self, value: Any, capability: Capability) -> bytes:
         try:
@@ -154,8 +163,10 @@ class Executor:
             return body
         return canonical(_without(secrets, orjson.loads(body)), most_bytes=sys.maxsize)
 
-    def _without_secrets(self, text: str, capability: Capability) -> str:
-        return str(_without(self._secrets_of(capability), text))[:LONGEST_ERROR]
+    def _told(self, problem: Exception, capability: Capability) -> str:
+        """Return an error's text as it may be recorded; cut first, so that a long one costs no more."""
+        text = str(_without(self._secrets_of(capability), str(problem)))[:LARGEST_ERROR]
+        return self._redaction.text(text)[:LONGEST_ERROR]
 
     def _secrets_of(self, capability: Capability) -> dict[str, str]:
         known = {name: self._world.secrets[name].get_secret_value() for name in capability.secrets}

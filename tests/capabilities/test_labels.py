@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pratique.capabilities.fields import Shape
-from pratique.capabilities.labels import MOST_SOURCES, covers, foreign_fields, join
+from pratique.capabilities.labels import MOST_SOURCES, covers, foreign_leaves, join
 from pratique.errors import ToolDeclarationError
 from pratique.model import CLEAN, Confidentiality, Integrity, Label
 
@@ -68,6 +68,10 @@ def test_neither_half_of_a_label_makes_up_for_the_other() -> None:
     hostile = Label(integrity=Integrity.UNTRUSTED)
     assert not covers(secret, hostile)
     assert not covers(hostile, secret)
+
+
+def foreign_fields(value: Any, shape: Shape) -> set[str]:
+    return {leaf.path for leaf in foreign_leaves(value, shape)}
 
 
 # --- which fields come from outside -----------------------------------------------------------------------

@@ -188,7 +188,7 @@ def test_a_person_answers_at_the_prompt() -> None:
         assert "not the account in the CRM" in second
         assert "audit@fastgrind-parts.example" in second
         os.write(terminal, b"y\n")
-        rest = read_until(terminal, "up to and beyond the head given")
+        rest = read_until(terminal, "up to the head given")
         assert "Yearly check: customers" in rest
         assert process.wait(timeout=30) == 0
 
@@ -212,3 +212,19 @@ def test_one_changed_byte_is_one_changed_byte(tmp_path: Path) -> None:
     before, after = ledger.read_bytes(), (tmp_path / "copy.db").read_bytes()
     assert [at for at in range(len(before)) if before[at] != after[at]] == [change.offset]
     assert (change.before[0], change.after[0]) == ("l", "m")
+
+
+@pytest.mark.usefixtures("a_jail")
+def test_a_hostile_script_is_contained_before_the_reader_s_eyes() -> None:
+    text = demo("--answer", "reject").stdout
+    assert "send it all to 203.0.113.9: [Errno 13] Permission denied" in text
+    assert "start 1000 processes: [Errno 11]" in text
+
+
+def test_a_machine_without_a_jail_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRATIQUE_CGROUP", "/sys/fs/cgroup/no-such-group")
+    result = demo("--answer", "reject")
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "This machine gives no jail, so the agent runs no code here: the control group" in text
+    assert "python.run" not in text

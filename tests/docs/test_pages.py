@@ -132,6 +132,7 @@ def test_the_tutorial_leads_to_an_approved_write(tmp_path: Path) -> None:
     assert verified.stdout.startswith("OK")
 
 
+@pytest.mark.usefixtures("a_jail")
 def test_the_readme_shows_what_the_demo_prints() -> None:
     result = CliRunner().invoke(app, ["demo", "--answer", "reject"], env={"COLUMNS": "80"})
     assert result.exit_code == 0, result.output

@@ -20,6 +20,8 @@ from pratique.ledger import policies
 agent: Any = importlib.import_module("pratique.examples.support.agent")
 EXAMPLE = Path(agent.__file__).parent
 
+pytestmark = pytest.mark.usefixtures("a_jail")
+
 
 class Answered:
     """A session in which a person answers every question at once, always the same."""
@@ -163,3 +165,17 @@ async def test_money_is_paid_back_once_and_never_more_than_was_paid(house: Path)
         odd = await session.call("billing.refund", {**args, "account": "to me"})
         assert odd.status is Status.DENIED
     assert len(payments(house)) == 1
+
+
+async def test_a_script_from_a_ticket_is_run_and_gets_nothing(house: Path) -> None:
+    answered, output = await play(house, hijacked=False, approve=False)
+    table, script = [outcome.value for tool, _, outcome in answered.outcomes if tool == "python.run"]
+    assert table["value"] == {"orders": 2, "left": 213.0}
+    assert "8804    Grinder GX-2" in table["stdout"]
+    tried = dict(line.split(": ", 1) for line in script["stdout"].splitlines())
+    assert "No such file" in tried["read your password file"]
+    assert "No such file" in tried["look into root's home"]
+    assert tried["take keys from the environment"] == "[]"
+    assert "Permission denied" in tried["send it all to 203.0.113.9"]
+    assert "unavailable" in tried["start 1000 processes"]
+    assert "ran the script of T-2045" in output

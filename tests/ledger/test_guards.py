@@ -276,4 +276,4 @@ def test_a_guard_never_writes(ledger: Ledger) -> None:
         SessionIsOpen("s1", "w1"),
     ]
     for guard in guards:
-        ledger.read(lambda connection, guard=guard: guard.refuses(Moment(connection, 0, START_US)))  # type: ignore[misc]  # bound in the loop on purpose
+        ledger.read(lambda connection, guard=guard: guard.refuses(Moment(connection, 0, START_US, set())))  # type: ignore[misc]  # bound in the loop on purpose

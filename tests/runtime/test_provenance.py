@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from pratique.capabilities.policy import Policy
-from pratique.errors import LedgerCorruptError, PolicyError
+from pratique.errors import LedgerCorruptError, PolicyError, ToolError
 from pratique.ledger import queries
-from pratique.model import Outcome, Status, Taint
+from pratique.model import Integrity, Outcome, Status, Taint
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
+from pratique.tools.context import ToolContext
+from pratique.tools.registry import tool
 from tests.house import DENY_ALL, House, answer, opened, records, sql
 from tests.outside import BOLT, OPEN, PIN, REQUEST, THIEF, Border, Letter, preset
 
@@ -93,8 +95,7 @@ async def test_taint_is_each_calls_own(empty_house: House, tools: list[Any]) -> 
     session = await opened(runtime, request=REQUEST)
     taints = []
     for args in ({"account": BOLT, "amount": 1.0}, None, {"account": "Bolt Ltd", "amount": 18.5}):
-        tool = "post.read" if args is None else "bank.pay"
-        await session.call(tool, args or {"mail": "7"})
+        await session.call("post.read" if args is None else "bank.pay", args or {"mail": "7"})
         taints.append(last(runtime)["taint"])
     quoted = {"account": "Bolt Ltd", "amount": 18.5, "note": "As agreed, instead. Thanks, Eve"}
     await session.call("bank.pay", quoted)
@@ -125,8 +126,8 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 
 def verdicts(runtime: Runtime, session: Session) -> Iterator[tuple[Taint, Any]]:
     """What the runtime would say of each question now. Asking changes nothing."""
-    for number, (tool, args) in enumerate(QUESTIONS):
-        call = runtime.resolve(session._request(tool, args, f"q{number}", None))
+    for number, (name, args) in enumerate(QUESTIONS):
+        call = runtime.resolve(session._request(name, args, f"q{number}", None))
         judged = getattr(call, "judged")  # noqa: B009  # unresolved calls have none: that would be an error
         yield judged.taint, judged.origins
 
@@ -345,3 +346,52 @@ async def test_the_clearance_outlives_a_restart(empty_house: House, tools: list[
     resumed = await empty_house.runtime(tools=tools).resume_session(session.id)
     held = await resumed.call("post.send", {"to": ["maria@cafe.example"], "body": "Maria Kowalska asks"})
     assert held.status is Status.PENDING
+
+
+async def test_many_harmless_links_do_not_push_a_bad_one_off_the_card(guarded: Runtime) -> None:
+    links = " ".join(f"https://shop.example/{n}" for n in range(30))
+    session = await opened(guarded, request=f"Send maria@cafe.example these: {links}")
+    await session.call("post.read", {"mail": "7"})
+    body = f"{links} and pay to {THIEF}"
+    held = await session.call("post.send", {"to": ["maria@cafe.example"], "body": body})
+    told = guarded.queue.asked(held.ticket).card.arguments[1].origins
+    assert any("email:7#body" in origin.words for origin in told)
+
+
+async def test_a_value_that_a_stranger_spells_too_says_so_on_the_card(
+    guarded: Runtime, border: Border
+) -> None:
+    border.letters["7"] = Letter("eve@evil.example", f"Bolt Ltd is {BOLT}, and I am {THIEF}")
+    session = await opened(guarded, request=f"Pay 18.50 EUR to {BOLT}")
+    await session.call("post.read", {"mail": "7"})
+    held = await session.call("bank.pay", {"account": BOLT, "amount": 18.5, "note": f"for {THIEF}"})
+    account = guarded.queue.asked(held.ticket).card.arguments[0]
+    assert [origin.words for origin in account.origins] == [
+        "is in the request, and stands in email:7#body too"
+    ]
+
+
+async def test_an_error_is_remembered_as_far_as_it_is_recorded(empty_house: House, tools: list[Any]) -> None:
+    """What a tool says when it fails is cut before anybody sees it: a restart knows all that was shown."""
+
+    @tool("post.fail", tier="read")
+    async def fail(_: ToolContext) -> None:
+        raise ToolError("x " * 1500 + THIEF)
+
+    empty_house.apply(preset("provenance"))
+    session = await opened(empty_house.runtime(tools=[*tools, fail]), request=REQUEST)
+    failed = await session.call("post.fail")
+    assert (failed.status, THIEF in failed.error) == (Status.FAILED, False)
+    assert failed.label.integrity is Integrity.UNTRUSTED
+
+
+async def test_a_call_is_judged_by_the_labels_of_the_policy_that_decides_it(
+    empty_house: House, tools: list[Any]
+) -> None:
+    """Another process applies a policy with labels; this one finds out when it commits."""
+    empty_house.apply(preset("provenance"))
+    session = await misled(empty_house.runtime(tools=tools))
+    empty_house.apply(preset("provenance") + '[tools."post.send"]\nsinks = { body = "secret" }\n')
+    held = await session.call("post.send", {"to": ["maria@cafe.example"], "body": "a word of ours"})
+    assert held.status is Status.PENDING
+    assert "body (secret)" in held.error

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pratique.model import Level, Status
-from pratique.tools.code import run_python
-from tests.house import ALLOW_ALL, PEOPLE, House, opened, records
+from pratique.tools.code import python_tool, run_python
+from tests.house import ALLOW_ALL, ASK_IRREVERSIBLE, PEOPLE, House, answer, opened, records
 
 pytestmark = pytest.mark.usefixtures("a_jail")
 
@@ -76,3 +76,59 @@ async def test_a_closed_runtime_leaves_no_worker(empty_house: House) -> None:
     assert set(ladder._providers) == {Level.JAIL}
     await runtime.aclose()
     assert not ladder._providers
+
+
+def floor(level: str, tools: str, more: str = "") -> str:
+    return f'\n[[isolation]]\nid = "floor-{level}"\ntools = ["{tools}"]\nlevel = "{level}"\n{more}\n'
+
+
+async def test_the_policy_can_demand_more_than_the_tool_declares(empty_house: House) -> None:
+    empty_house.apply(PEOPLE + RUN_CODE + floor("jail", "python.*") + floor("restricted", "*"))
+    ledger = empty_house.ledger()
+    async with empty_house.runtime(ledger=ledger, tools=[python_tool(runs_in="restricted")]) as runtime:
+        session = await opened(runtime)
+        outcome = await session.call("python.run", {"code": "import os\nos.getuid() != 0"})
+        assert outcome.value["value"] is True
+    said = records(ledger, "call.outcome")[-1]["sandbox"]
+    assert (said["level"], said["demanded"]) == ("jail", "jail")
+
+
+async def test_an_inline_tool_below_the_floor_fails_with_one_line_and_does_nothing(
+    empty_house: House,
+) -> None:
+    empty_house.apply(PEOPLE + ALLOW_ALL + floor("container", "desk.*", 'tier = "write"'))
+    runtime = empty_house.runtime()
+    session = await opened(runtime)
+    outcome = await session.call("desk.note", {"text": "hello"})
+    assert outcome.status is Status.FAILED
+    assert outcome.error == (
+        "the policy demands a container for this call, and desk.note runs inline, in Pratique's own process: "
+        "it did not run"
+    )
+    assert empty_house.desk.effects == []
+    assert (await session.call("desk.look", {})).status is Status.DONE
+
+
+async def test_a_yes_does_not_lower_the_floor(empty_house: House) -> None:
+    empty_house.apply(PEOPLE + ALLOW_ALL + ASK_IRREVERSIBLE + floor("jail", "desk.pay"))
+    runtime = empty_house.runtime()
+    session = await opened(runtime)
+    asked = await session.call("desk.pay", {"to": "li", "amount": 1})
+    answer(runtime, asked.ticket)
+    outcome = await session.redeem(asked.ticket)
+    assert (outcome.status, empty_house.desk.effects) == (Status.FAILED, [])
+    assert "the policy demands a jail" in outcome.error
+
+
+async def test_a_floor_that_rises_while_a_read_runs_holds_its_result_back(empty_house: House) -> None:
+    empty_house.apply(PEOPLE + ALLOW_ALL)
+    runtime = empty_house.runtime()
+    session = await opened(runtime)
+
+    async def rise() -> None:
+        empty_house.apply(PEOPLE + ALLOW_ALL + floor("jail", "desk.look"))
+
+    empty_house.desk.meanwhile = rise
+    outcome = await session.call("desk.look", {"text": "x"})
+    assert (outcome.status, outcome.value) == (Status.DENIED, None)
+    assert "the result is withheld: it demands a jail" in outcome.error

@@ -1,7 +1,6 @@
 """One suite for every level: the providers live as long as the session, each run gets a fresh sandbox."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -21,23 +20,34 @@ from tests.sandbox.places import (
     base_image,
     container_place,
     import_base,
-    install_engine,
     jail_place,
     landlock_place,
-    not_run,
     restricted_place,
 )
 from tests.sandbox.table import Table
+from tests.servers.machine import as_root, demand, lacking
 
 # Something that must never be seen inside; set before the first worker starts.
 SECRET = "pratique-test-secret-7d1f"
-os.environ["PRATIQUE_TEST_SECRET"] = SECRET
+os.environ["SANDBOX_TEST_SECRET"] = SECRET
 
 _TABLE = Table(Path(__file__).parents[2] / "docs" / "reference" / "sandbox-cases.md")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "case(number): one of the 36 cases that every level is tried with")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep what needs the engine in one process; all of it but test_container.py is for the long run."""
+    here = Path(__file__).parent
+    for item in (item for item in items if here in item.path.parents):
+        own = item.path.name == "test_container.py"
+        if own or "container" in item.name:
+            item.add_marker(pytest.mark.xdist_group("engine"))
+            if not own:
+                item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -51,8 +61,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def jail() -> AsyncIterator[Place]:
-    if shutil.which("bwrap") is None:
-        not_run("bubblewrap is not installed")
+    demand("bwrap", "bubblewrap")
     provider = JailProvider(warm=1, most=4)
     yield jail_place(provider)
     await provider.aclose()
@@ -60,8 +69,7 @@ async def jail() -> AsyncIterator[Place]:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def restricted() -> AsyncIterator[Place]:
-    if shutil.which("bwrap") is None:
-        not_run("bubblewrap is not installed")
+    demand("bwrap", "bubblewrap")
     provider = RestrictedProvider(warm=1, most=4)
     yield restricted_place(provider)
     await provider.aclose()
@@ -75,7 +83,7 @@ async def landlock() -> AsyncIterator[Place]:
         async with place.sandbox():
             pass
     except SandboxUnavailableError as error:
-        not_run(str(error))
+        lacking(str(error))
     yield place
     await provider.aclose()
 
@@ -83,14 +91,13 @@ async def landlock() -> AsyncIterator[Place]:
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Dockerd]:
     """An engine of our own, in folders of our own: whatever runs on this machine is left alone."""
-    if os.geteuid() != 0:
-        not_run("only root can start a container engine")
-    if why := install_engine():
-        not_run(why)
+    as_root()
+    demand("dockerd", "docker.io")
+    demand("docker", "docker-cli")  # newer distributions have it in a package of its own
     dockerd = Dockerd()
     try:
         if why := dockerd.wait() or import_base(dockerd):
-            not_run(why)
+            lacking(why)
         yield dockerd
     finally:
         dockerd.stop()

@@ -3,6 +3,7 @@
 # The engine's programs are found on PATH, as the one who runs the tests has them.
 # ruff: noqa: S607
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -12,26 +13,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 from pratique.model import Level
 from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Result, Sandbox, Spec, Work
 from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
+from tests.servers.machine import demand
 
 PLACES = ("restricted", "landlock", "jail", "container")
 _BASE = Path("/var/tmp/pratique-test-base.tar")  # noqa: S108  # kept between runs: making it takes a minute
+_LOCK = Path("/tmp/pratique-test-base.lock")  # noqa: S108  # several test processes make it one after the other
 _IMPORTED = "pratique-test-base:bookworm"
-
-
-def not_run(reason: str) -> NoReturn:
-    """Skip with the reason; where nothing may be missing (CI), fail with it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @dataclass
@@ -142,39 +135,32 @@ class Dockerd:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def install_engine() -> str:
-    """Have dockerd and debootstrap on a Debian machine where we may; return why not, or nothing."""
-    missing = [name for name in ("dockerd", "docker", "debootstrap") if shutil.which(name) is None]
-    if not missing:
-        return ""
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        return f"{', '.join(missing)} not installed, and only root on Debian can have them installed here"
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update"],
-        ["apt-get", "install", "-y", "--no-install-recommends", "docker.io", "debootstrap"],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, check=False)
-        if done.returncode:
-            return f"{' '.join(command)}: {done.stderr.decode(errors='replace').strip()[-200:]}"
-    return ""
-
-
 def import_base(engine: Dockerd) -> str:
     """Give the engine a base image without a registry; return why not, or nothing."""
-    if not _BASE.exists():
-        root = tempfile.mkdtemp(prefix="pratique-rootfs-")
-        command = ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", root]
+    with _LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        why = "" if _BASE.exists() else _make_base()
+    if why:
+        return why
+    done = engine.docker("import", str(_BASE), _IMPORTED)
+    return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
+
+
+def _make_base() -> str:
+    """Make the base image's files from the distribution's packages; return why not, or nothing."""
+    root = tempfile.mkdtemp(prefix="pratique-rootfs-")
+    try:
+        debootstrap = demand("debootstrap", "debootstrap")
+        command = [debootstrap, "--variant=minbase", "--include=python3", "bookworm", root]
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
-            shutil.rmtree(root, ignore_errors=True)
             return f"debootstrap: {done.stdout.decode(errors='replace').strip()[-200:]}"
         draft = _BASE.with_suffix(f".{os.getpid()}")
         subprocess.run(["tar", "-C", root, "-cf", str(draft), "."], check=True)
         draft.rename(_BASE)
+        return ""
+    finally:
         shutil.rmtree(root, ignore_errors=True)
-    done = engine.docker("import", str(_BASE), _IMPORTED)
-    return "" if done.returncode == 0 else done.stderr.decode(errors="replace").strip()
 
 
 def base_image() -> str:
