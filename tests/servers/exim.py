@@ -7,11 +7,12 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from contextlib import suppress
 from email.message import EmailMessage
 from pathlib import Path
 
 from tests.servers.authority import Authority
-from tests.servers.machine import as_root, demand, end, free_port, greets, until
+from tests.servers.machine import as_root, demand, free_port, greets, until
 
 PASSWORD = "correct-horse-battery-staple"
 
@@ -125,8 +126,10 @@ class Exim:
         self._process.wait(10)
 
     def stop(self) -> None:
-        """Stop it and remove its folder."""
-        end(self._process)
+        """Stop it and all that deliver for it, and remove its folder."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def arrived(self, person: str, count: int = 1) -> list[EmailMessage]:

@@ -170,6 +170,6 @@ async def test_nobody_writes_who_is_no_user_of_the_tracker(run: Any, tools: Any,
     for user in ("eve@evil.example", "kim", ""):
         with pytest.raises(ToolError, match="has no user with the address"):
             await run(tools["comment"], user=user, id=issue, body="x", call_id=user)
-    with pytest.raises(ToolError, match=r"the address 'eve@evil\.example'"):
+    with pytest.raises(ToolError, match="has no user with the address"):
         await run(tools["update"], id=issue, assignee="eve@evil.example")
     assert (await run(tools["read"], id=issue))["comment_count"] == 0
