@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from pratique.audit.legality import Illegal
 from pratique.audit.record import GENESIS, VERSION, check_subset, leaf_hash
 from pratique.errors import CanonicalError
 from pratique.model import Value
@@ -58,6 +59,7 @@ class Report(Value):
         anchor: the outside head it was held against, if any.
         broken_at: the number of the first record that is wrong, when BROKEN.
         problem: what is wrong with it, in one line.
+        illegal: records that fit the chain and were not allowed where they stand.
     """
 
     verdict: Verdict
@@ -66,6 +68,7 @@ class Report(Value):
     anchor: Head | None = None
     broken_at: int | None = None
     problem: str = ""
+    illegal: tuple[Illegal, ...] = ()
 
 
 class _BrokenError(Exception):

@@ -67,6 +67,12 @@ def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
         yield row.seq, row.leaf, row.body
 
 
+def every_record(connection: Connection) -> Iterator[Record]:
+    """Yield every record, in order, a page at a time."""
+    for _, _, body in stored(connection):
+        yield orjson.loads(body)
+
+
 def record(connection: Connection, seq: int) -> Record | None:
     """Return record number `seq`, or None."""
     body = connection.execute(select(t.records.c.body).where(t.records.c.seq == seq)).scalar()

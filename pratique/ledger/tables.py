@@ -5,8 +5,9 @@ Rules:
 - `vault` holds what the records only commit to, encrypted; a row may be erased, a record may not.
 - `blobs` holds texts that records name by their SHA-256 (policies).
 
-An attacker who can modify these tables can hide a pending approval or forge one until `pratique audit verify`
-or `pratique audit rebuild --check` is run; they cannot change `records` unseen by a holder of a head.
+An attacker who can modify these tables can hide a pending approval or forge one, and even put it back after
+it was used: `pratique audit verify` finds the first by the tables, and the second by the records that it
+left. They cannot change `records` unseen by a holder of a head.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text

@@ -5,9 +5,13 @@ Rules:
 - A database that SQLite itself cannot read is BROKEN, not an error.
 - The index columns beside a record must say what its bytes say: otherwise a search would miss it.
 - State tables must be what the log makes of them: otherwise somebody forged a state.
+- Every step in the log must have been allowed when it was made (`pratique.audit.legality`): otherwise
+  somebody forged a state, let a runtime act on it, and put it back.
+- What the schema holds beside our tables and indexes (a trigger, a view) is named.
 """
 
 import sqlite3
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,13 +22,20 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from pratique.audit.chain import Head, Report, Verdict, verify_chain
+from pratique.audit.legality import Illegal, illegal
 from pratique.audit.record import GENESIS
 from pratique.errors import LedgerUnavailableError
 from pratique.ledger import queries
 from pratique.ledger import tables as t
+from pratique.ledger.beside import BesideLedger
 from pratique.ledger.projection import changes_state, project
+from pratique.ledger.schema import foreign_objects
+from pratique.ledger.vault import Vault
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
+
+MOST_SHOWN = 100
+"""Illegal records that a report names."""
 
 
 def verify_file(path: Path, anchor: Head | None = None) -> Report:
@@ -47,7 +58,7 @@ def verify_file(path: Path, anchor: Head | None = None) -> Report:
     try:
         with engine.connect() as connection:
             connection.exec_driver_sql("BEGIN")  # one view of a log that goes on growing
-            return _verify(connection, anchor)
+            return _verify(connection, anchor, _vault_beside(path))
     except (SQLAlchemyError, ValueError, KeyError, TypeError) as problem:
         text = str(getattr(problem, "orig", None) or problem).splitlines()[0]
         return _broken(NOWHERE, anchor, f"the file is not a readable ledger: {text}")
@@ -55,7 +66,7 @@ def verify_file(path: Path, anchor: Head | None = None) -> Report:
         engine.dispose()
 
 
-def _verify(connection: Connection, anchor: Head | None) -> Report:
+def _verify(connection: Connection, anchor: Head | None, vault: Vault | None) -> Report:
     log = connection.execute(select(t.log.c.name)).scalar_one()
     report = verify_chain(queries.stored(connection), log, anchor)
     if report.verdict is Verdict.BROKEN:
@@ -63,10 +74,27 @@ def _verify(connection: Connection, anchor: Head | None) -> Report:
     misfiled = queries.misfiled(connection)
     if misfiled is not None:
         return _broken(report.head, anchor, "its index columns do not say what the record says", misfiled)
+    foreign = foreign_objects(connection)
+    if foreign:
+        problem = f"the database holds what no ledger has: {', '.join(foreign)}"
+        return _broken(report.head, anchor, problem)
+    found = list(
+        islice(illegal(queries.every_record(connection), BesideLedger(connection, vault)), MOST_SHOWN)
+    )
+    if found:
+        return _broken(report.head, anchor, found[0].problem, found[0].seq, tuple(found))
     forged = forged_table(connection)
     if forged:
         return _broken(report.head, anchor, f"the table {forged} is not what the log makes of it")
     return report
+
+
+def _vault_beside(path: Path) -> Vault | None:
+    """Return the vault whose key lies beside the file; None if there is none, or it is no key."""
+    try:
+        return Vault((path.parent / "vault.key").read_bytes())
+    except OSError:
+        return None
 
 
 def forged_table(connection: Connection) -> str:
@@ -88,7 +116,13 @@ def _rows(connection: Connection, table: Table) -> set[tuple[Any, ...]]:
     return {tuple(row) for row in connection.execute(select(table))}
 
 
-def _broken(head: Head, anchor: Head | None, problem: str, at: int | None = None) -> Report:
+def _broken(
+    head: Head,
+    anchor: Head | None,
+    problem: str,
+    at: int | None = None,
+    found: tuple[Illegal, ...] = (),
+) -> Report:
     return Report(
         verdict=Verdict.BROKEN,
         records=head.seq,
@@ -96,4 +130,5 @@ def _broken(head: Head, anchor: Head | None, problem: str, at: int | None = None
         anchor=anchor,
         broken_at=at,
         problem=problem,
+        illegal=found,
     )
