@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from pratique.audit.legality import Illegal
 from pratique.audit.record import GENESIS, LARGEST_RECORD, VERSION, check_subset, leaf_hash
 from pratique.errors import CanonicalError
 from pratique.model import Value
@@ -50,6 +51,8 @@ class Break(StrEnum):
     """A checkpoint is not signed by the key that was in force."""
     ROTATION = "rotation"
     """A new key that the old one did not sign."""
+    ILLEGAL = "illegal"
+    """The chain is whole; a record was not allowed where it stands."""
     BESIDE = "beside"
     """The records are whole; what lies beside them contradicts them."""
     UNREADABLE = "unreadable"
@@ -117,6 +120,7 @@ class Report(Value):
         signed: up to which record a checkpoint under the log's own key covers it.
         held: whose heads it was held against, the largest last.
         dropped: how many records at the beginning were sealed and dropped.
+        illegal: records that fit the chain and were not allowed where they stand.
     """
 
     verdict: Verdict
@@ -125,6 +129,7 @@ class Report(Value):
     anchor: Head | None = None
     broken_at: int | None = None
     problem: str = ""
+    illegal: tuple[Illegal, ...] = ()
     kind: Break | None = None
     signed: int = 0
     held: tuple[Held, ...] = ()

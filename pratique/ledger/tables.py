@@ -7,8 +7,9 @@ Rules:
 - `tree` and `leaf_tiles` are hashes over the records: a cache for proofs, and all that stays of dropped ones.
 - `checkpoints` and `witnessed` authenticate themselves: they are signed. `witness_tries` says what failed.
 
-An attacker who can modify these tables can hide a pending approval or forge one until `pratique audit verify`
-or `pratique audit rebuild --check` is run; they cannot change `records` unseen by a holder of a head.
+An attacker who can modify these tables can hide a pending approval or forge one, and even put it back after
+it was used: `pratique audit verify` finds the first by the tables, and the second by the records that it
+left. They cannot change `records` unseen by a holder of a head.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
