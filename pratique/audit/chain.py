@@ -51,6 +51,8 @@ class Break(StrEnum):
     """A checkpoint is not signed by the key that was in force."""
     ROTATION = "rotation"
     """A new key that the old one did not sign."""
+    OPENING = "opening"
+    """A disclosed value is not the one that its record commits to."""
     ILLEGAL = "illegal"
     """The chain is whole; a record was not allowed where it stands."""
     BESIDE = "beside"
@@ -174,7 +176,7 @@ def verify_chain(
     for number, leaf, body in stored:
         try:
             record = checked(body, leaf, strict=strict)
-            _follows(record, number, seq, prev, ts_us, log)
+            follows(record, number, seq, prev, ts_us, log)
             if anchor is not None and number == anchor.seq:
                 _meets(leaf, anchor)
                 met_anchor = True
@@ -212,7 +214,8 @@ def checked(body: bytes, leaf: bytes, *, strict: bool = False) -> dict[str, Any]
     return record
 
 
-def _follows(record: dict[str, Any], number: int, seq: int, prev: bytes, ts_us: int, log: str) -> None:
+def follows(record: dict[str, Any], number: int, seq: int, prev: bytes, ts_us: int, log: str) -> None:
+    """Raise BrokenError unless `record`, stored as `number`, comes right after record `seq`."""
     if number != seq + 1:
         raise BrokenError(
             Break.MISSING, f"record {seq + 1} is missing: the next one that is there is {number}"

@@ -172,6 +172,12 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     )
 
 
+def dropped(connection: Connection) -> int:
+    """Return the last record that was dropped, 0 when none was."""
+    chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)
+    return connection.execute(chosen).scalar() or 0
+
+
 def count(connection: Connection) -> int:
     """Return how many records there are."""
     return int(connection.execute(select(func.count()).select_from(t.records)).scalar_one())

@@ -37,6 +37,7 @@ from pratique.ledger.checkpoints import Checkpoints
 from pratique.ledger.database import immediate, savepoint, unavailable
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
+from pratique.ledger.tree import drop_records
 from pratique.ledger.vault import Sealing
 
 LARGEST_BATCH = 1024
@@ -59,6 +60,7 @@ class Entry(NamedTuple):
         keys: subject → wrapped key, stored unless the subject has one.
         rows: rows of tables beside the log, that authenticate themselves or say how something went; each
             replaces the one with its primary key.
+        drop: delete the records up to this one, and their values; their hashes stay in the tree.
         checkpoint: sign the head that this entry leads to.
     """
 
@@ -68,6 +70,7 @@ class Entry(NamedTuple):
     blobs: tuple[tuple[str, bytes], ...] = ()
     keys: tuple[tuple[str, bytes], ...] = ()
     rows: tuple[tuple[Table, Mapping[str, Any]], ...] = ()
+    drop: int = 0
     checkpoint: bool = False
 
 
@@ -292,7 +295,7 @@ class Sequencer:
         try:
             if entry.blobs or entry.keys or entry.rows or any(map(changes_state, entry.drafts)):
                 with savepoint(driver):
-                    return _append_with_state(connection, chain, entry)
+                    return _append_with_state(connection, driver, chain, entry)
             return _append(chain, entry)
         except CanonicalError as problem:
             chain.restore(mark)
@@ -339,7 +342,9 @@ def _append(chain: _Chain, entry: Entry) -> Receipt:
     return Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
 
 
-def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> Receipt:
+def _append_with_state(
+    connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
+) -> Receipt:
     for digest, body in entry.blobs:
         _add_missing(connection, t.blobs, digest=digest, body=body)
     for subject, wrapped in entry.keys:
@@ -348,6 +353,8 @@ def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> R
         key = [column == row[column.name] for column in table.primary_key]
         connection.execute(delete(table).where(*key))
         connection.execute(insert(table).values(**row))
+    if entry.drop:
+        drop_records(driver, entry.drop)
     values = entry.values or (None,) * len(entry.drafts)
     receipt = Receipt(chain.seq, chain.ts_us, chain.prev)
     for draft, kept in zip(entry.drafts, values, strict=True):

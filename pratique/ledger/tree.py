@@ -55,6 +55,16 @@ def leaves(driver: sqlite3.Connection, tile: int) -> list[bytes]:
     return found
 
 
+def drop_records(driver: sqlite3.Connection, last: int) -> None:
+    """Delete the records up to `last` and their values; keep their leaf hashes."""
+    first = driver.execute("SELECT MIN(seq) FROM records").fetchone()[0]
+    for tile in range((first - 1) >> TILE_HEIGHT, ((last - 1) >> TILE_HEIGHT) + 1):
+        kept = b"".join(leaves(driver, tile)[: last - tile * TILE])
+        driver.execute("INSERT OR REPLACE INTO leaf_tiles (idx, hashes) VALUES (?, ?)", (tile, kept))
+    driver.execute("DELETE FROM records WHERE seq <= ?", (last,))
+    driver.execute("DELETE FROM vault WHERE seq <= ?", (last,))
+
+
 class StoredTree:
     """Gives the hash of any complete subtree, reading each tile once.
 
