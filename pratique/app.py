@@ -23,6 +23,7 @@ from pratique.errors import (
     ToolDeclarationError,
 )
 from pratique.ledger import policies, queries
+from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
@@ -34,6 +35,8 @@ from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
+from pratique.witnesses.named import witnesses_of
+from pratique.witnesses.pushing import accompany
 
 log = structlog.get_logger("pratique")
 
@@ -75,7 +78,9 @@ def open_runtime(
     executor = Executor(
         world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
+    witnesses = witnesses_of(settings)
     ledger = open_ledger(settings, create=True)
+    accompany(ledger, witnesses)
     try:
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
@@ -105,7 +110,12 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     folder = settings.path(settings.folder)
     if not create and not (folder / "ledger.db").exists():
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
-    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+    return Ledger(
+        folder,
+        most_waiting=settings.most_waiting,
+        keys=None if settings.keys is None else settings.path(settings.keys),
+        cadence=Cadence(settings.checkpoint_records, settings.checkpoint_seconds),
+    )
 
 
 def read_policy_file(settings: Settings, registry: Registry) -> Policy:

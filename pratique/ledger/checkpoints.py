@@ -10,6 +10,7 @@ Rules:
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import structlog
@@ -41,11 +42,14 @@ class Checkpoints:
         name: the log's name.
         keys: what to sign with.
         cadence: how often.
+
+    `listener` is told, in the sequencer's thread, that one is on disk: it must return at once.
     """
 
     def __init__(self, name: str, keys: KeyFolder, cadence: Cadence = Cadence()) -> None:  # noqa: B008  # frozen
         self.cadence = cadence
         self.uncovered = False
+        self.listener: Callable[[], None] | None = None
         self._name, self._keys = name, keys
         self._made: SignedCheckpoint | None = None
         self._last = ""
@@ -68,6 +72,8 @@ class Checkpoints:
             except OSError as problem:
                 log.warning("checkpoint not remembered", problem=str(problem))
             self._last = self._made.checkpoint.text
+            if self.listener is not None:
+                self.listener()
         self.uncovered = self._made is None and (self.uncovered or appended)
 
     def given_up(self) -> None:

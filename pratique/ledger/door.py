@@ -78,8 +78,8 @@ class Ledger:
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
-        checkpoints = Checkpoints(self.log, self.keys, cadence)
-        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, checkpoints, most_waiting)
+        self.checkpoints = Checkpoints(self.log, self.keys, cadence)
+        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, self.checkpoints, most_waiting)
         self._companions: list[Companion] = []
 
     async def commit(self, entry: Entry) -> Answer:
