@@ -485,7 +485,7 @@ class Verification:
                 if given.log != self.manifest["log"]:
                     raise Broken("foreign", "the checkpoint given is another log's")
                 self.same_root(given, "given")
-                self.held.append((given.size, "the checkpoint given", 0))
+                self.held.append((given.size, "you", 0))
                 self.cosigned(given)
 
     def same_root(self, checkpoint, where):
@@ -570,10 +570,10 @@ def show(found):
     """Print the verdict for people."""
     print(f"{found['verdict']}  {sentence(found)}")
     if found["signed"]:
-        print(f"signed  up to record {found['signed']} by the log's key")
+        print(f"signed  up to record {found['signed']}, by the log's key")
     for held in found["held"]:
         when = f" at {held['at']} (seconds since 1970, UTC)" if held["at"] else ""
-        print(f"held    up to record {held['size']} by {printable(held['by'])}{when}")
+        print(f"held    up to record {held['size']}, by {printable(held['by'])}{when}")
 
 
 def sentence(found):

@@ -223,7 +223,7 @@ class _Verification:
                 if signed.checkpoint.origin != manifest.log:
                     raise BrokenError(Break.FOREIGN, "the checkpoint given is another log's")
                 self._same(tree, signed, "given")
-                self._held.append(Held(by="the checkpoint given", size=tree.size, outside=True))
+                self._held.append(Held(by="you", size=tree.size, outside=True))
                 self._cosigned(signed)
 
     def _same(self, tree: Frontier, signed: SignedCheckpoint, where: str) -> None:

@@ -24,7 +24,7 @@ from pratique.approvals.card import Card, visible
 from pratique.approvals.queue import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals import card_panel
-from pratique.cli.audit import print_report
+from pratique.cli.audit_verify import print_report
 from pratique.cli.console import console, stderr
 from pratique.cli.demo_play import Answer, Preset
 from pratique.cli.trace import from_outside

@@ -1,4 +1,4 @@
-"""Every kind of damage gets the right verdict: from the product, and from the verifier that shares no code."""
+"""Every kind of damage gets the right verdict, from the product and from the verifier that shares no code."""
 
 import importlib.util
 import json
