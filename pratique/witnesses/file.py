@@ -75,6 +75,8 @@ class FileWitness:
             raise WitnessError(f"{self._path}: {problem.strerror}") from problem
         try:
             last = self._last(handle)
+        except OSError as problem:
+            raise WitnessError(f"{self._path}: {problem.strerror}") from problem
         finally:
             os.close(handle)
         if last is None:
