@@ -46,6 +46,7 @@ _OF_SESSIONS = {"session.close", "session.resume"}
 
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
+_LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
 
 
@@ -262,14 +263,15 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
-                before = chain.seq
+                before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
                 driver.executemany(_APPEND, chain.rows)
                 driver.executemany(_KEEP, chain.kept)
                 asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
-                self._checkpoints.appended(driver, before, chain.seq, chain.ts_us, asked=asked)
-            self._checkpoints.committed(appended=chain.seq > before)
+                leaves = [row[_LEAF] for row in chain.rows]
+                self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=bool(leaves))
             self.batches += 1
             self._own_head = chain.prev
             self.epoch = chain.epoch
