@@ -16,7 +16,7 @@ from pratique.cli.trace import moment
 from pratique.errors import PratiqueError, RetentionError, SettingsError
 from pratique.ledger import queries
 from pratique.ledger import tables as t
-from pratique.ledger.bundles import write_bundle
+from pratique.ledger.bundles import openings_of, write_bundle
 from pratique.ledger.segments import (
     Hold,
     drop_segment,
@@ -114,6 +114,9 @@ def bundle(
     *,
     since: Annotated[int, typer.Option(help="The first record; 0 for the first that is there.", min=0)] = 0,
     until: Annotated[int, typer.Option(help="The last record; 0 for all.", min=0)] = 0,
+    disclose: Annotated[
+        list[int] | None, typer.Option(help="Disclose this record's values as well.", metavar="SEQ")
+    ] = None,
 ) -> None:
     """Export records with what proves them, for somebody who has nothing else: `pratique-verify` checks it.
 
@@ -129,6 +132,7 @@ def bundle(
                 key=first_key,
                 first=since or queries.dropped(connection) + 1,
                 last=until or None,
+                openings=[each for seq in disclose or () for each in openings_of(connection, ledger, seq)],
             )
         )
     say(f"{to}: records {written.first} to {written.last}, under the checkpoint of {written.size}")

@@ -24,6 +24,8 @@ _ROWS: Final = "SELECT leaf, body FROM records WHERE seq > ? AND seq <= ? ORDER 
 _PAGE: Final = 32
 """Rows that are fetched at once: few enough to be hashed while they are still in the processor's cache."""
 
+_MAPPED: Final = 1 << 40
+
 _WORTH_A_PROCESS: Final = 50_000
 """Records below which a second process costs more than it saves."""
 
@@ -97,6 +99,8 @@ def scan_file(
 
 def _scan_range(uri: str, after: int, last: int) -> Scanned:
     with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as driver:
+        # Mapped: nothing else lives in this process, so a file that is cut meanwhile ends only it.
+        driver.execute(f"PRAGMA mmap_size={_MAPPED}")
         return scan(driver, after, last, lambda _: None)
 
 

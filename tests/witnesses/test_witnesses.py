@@ -21,7 +21,7 @@ from pratique.ledger.sequencer import Entry
 from pratique.ledger.verification import Asked, reading, verify_file
 from pratique.witnesses.file import FileWitness
 from pratique.witnesses.kinds import Witness
-from pratique.witnesses.pushing import accompany, held, push_newest, standings
+from pratique.witnesses.pushing import Standing, accompany, held, push_newest, standings
 from pratique.witnesses.timestamp import TimestampWitness
 from pratique.witnesses.tlog import TlogWitness
 from tests.house import Clock, sql
@@ -99,7 +99,8 @@ def cut_back(folder: Path, records: int) -> None:
 
 @pytest.mark.parametrize("kind", ["file", "tlog", "timestamp"])
 def test_what_a_witness_holds_makes_it_ok(folder: Path, server: Server, file: FileWitness, kind: str) -> None:
-    witness: Witness = {"file": file, "tlog": server.tlog(), "timestamp": server.stamps()}[kind]
+    every: dict[str, Witness] = {"file": file, "tlog": server.tlog(), "timestamp": server.stamps()}
+    witness = every[kind]
     with opened(folder) as ledger:
         append(ledger, 5)
         assert push_newest(ledger, witness) == 5
@@ -169,7 +170,7 @@ def test_a_witness_that_does_not_know_the_key_is_understood(folder: Path, server
     assert [row.error[:4] for row in _standings(folder)] == ["http"]
 
 
-def _standings(folder: Path) -> list[object]:
+def _standings(folder: Path) -> list[Standing]:
     with reading(folder / "ledger.db") as connection:
         return list(standings(connection))
 
