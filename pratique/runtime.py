@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio.to_thread
 import orjson
@@ -24,6 +24,7 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.sequencer import Refused
 from pratique.model import (
+    CLEAN,
     Allow,
     Answer,
     Ask,
@@ -148,6 +149,9 @@ class Runtime:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
+        except GeneratorExit:  # its event loop is gone: nobody can await the record
+            self.ledger.post(self._entries.bare(permit, "its event loop ended while it ran"))
+            raise
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
@@ -172,7 +176,12 @@ class Runtime:
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
-        done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        try:
+            done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        except LedgerUnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001  # whatever it is: what ran gets an outcome
+            return await self._close_bare(permit, outcome, problem)
         if not isinstance(done, Refused):
             self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
@@ -263,6 +272,15 @@ class Runtime:
         return await self._withhold(
             permit, f"the policy changed while it ran, and the result is withheld: {because}"
         )
+
+    async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
+        """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
+        why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
+        done = await self.ledger.commit(self._entries.bare(permit, why))
+        if isinstance(done, Refused):
+            raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}") from problem
+        known: dict[str, Any] = {"status": Status.UNKNOWN, "error": why, "record": done.seq}
+        return outcome.model_copy(update={**known, "value": None, "withheld": {}, "label": CLEAN})
 
     async def _withhold(self, permit: Permit, why: str) -> Outcome:
         """Record that a read ran and that nobody gets its result."""

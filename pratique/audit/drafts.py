@@ -179,6 +179,20 @@ def unknown(of: Draft, error: str) -> Draft:
     }
 
 
+def bare(permit: Permit, error: str) -> Draft:
+    """Draft the least outcome of what ran, when no more can be recorded: what its permit says already."""
+    draft = {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": "unknown",
+        "error": clip(error),
+    }
+    if permit.intent is not None:
+        draft["intent"] = permit.intent
+    return draft
+
+
 _OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
 
 

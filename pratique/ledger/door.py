@@ -67,6 +67,10 @@ class Ledger:
         """Commit an entry from a thread without an event loop."""
         return self._sequencer.commit_now(entry)
 
+    def post(self, entry: Entry) -> None:
+        """Hand an entry over without waiting; see `Sequencer.post`."""
+        self._sequencer.post(entry)
+
     def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` finds in one consistent view of the ledger.
 

@@ -4,6 +4,7 @@ Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
   serves it, the call is new, the approval is unused and bound to it, and a counted exception has uses left.
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
+- What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
 
 from collections.abc import Mapping
@@ -72,6 +73,11 @@ class Entries:
             held = SessionIsHeld(permit.call.request.subject.session, self._ledger.writer.id)
             guards = (EpochIs(permit.decision.epoch), held)
         return self._entry(permit.call, draft, values, guards)
+
+    def bare(self, permit: Permit, why: str) -> Entry:
+        """Return the entry that closes a call whose outcome cannot be recorded: it ran, and no more."""
+        guards = () if permit.intent is None else (CallIsOpen(permit.intent),)
+        return Entry(drafts=(drafts.bare(permit, why),), values=(None,), guards=guards)
 
     def _entry(
         self, call: Call | Unresolved, draft: Draft, values: Mapping[str, bytes], guards: tuple[Guard, ...]
