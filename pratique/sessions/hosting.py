@@ -62,8 +62,8 @@ class SessionFacts(TypedDict, total=False):
     """What a host says about a session when it opens one.
 
     Attributes:
-        agent: who asks, as the host authenticated it. One that the policy does not name may ask, and is denied
-            everything, on record.
+        agent: who asks, as the host authenticated it. One that the policy does not declare may ask, and is
+            denied everything, on record.
         user: the person it acts for.
         request: that person's own words: the only text that is trusted.
         model: model and version that the agent runs on, as the host declares them.
@@ -126,6 +126,7 @@ class Hosting:
         """
         snapshot = self._host.enforcement.snapshot
         subject = _new_subject(facts, snapshot.policy.tenant_of(facts["agent"]) or DEFAULT_TENANT)
+        request = printable(facts.get("request", ""))
         owner = self._ledger.vault.subject_id(subject.user)
         await self._ledger.know(owner)
         draft = drafts.session_open(
@@ -138,13 +139,13 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": printable(facts.get("request", "")).encode(),
+            "request": request.encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
         done = await self._commit(draft, owner, values, guards=(TraceIsNew(subject.trace_id),))
         if isinstance(done, Refused):
             raise TraceInUseError(f"{done.why}: leave trace_id out, or give each session one of its own")
-        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        provenance = Provenance(request, draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
     async def resume(self, session: str) -> Session:

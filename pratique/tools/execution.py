@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from pydantic_core import to_jsonable_python
+from pydantic_core import SchemaSerializer, core_schema, to_jsonable_python
 from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
@@ -31,7 +31,7 @@ from pratique.errors import (
     SandboxUnavailableError,
     ToolError,
 )
-from pratique.model import Call, Capability, Level, Result, Status, clip
+from pratique.model import Call, Capability, Level, Result, Status, clip, printable
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
@@ -170,7 +170,7 @@ class Executor:
         try:
             body = canonical(value, most_bytes=capability.result_limit)
         except CanonicalError:
-            # Not plain JSON types yet (a model, a date): make them so, then hold them to the same limits.
+            # Not plain JSON yet (a model, half a character): make it so, then hold it to the same limits.
             body = canonical(_jsonable(value), most_bytes=capability.result_limit)
         secrets = self._secrets_of(capability)
         if not any(_json_form(secret) in body.decode() for secret in secrets.values()):
@@ -203,9 +203,24 @@ def _without(secrets: Mapping[str, str], value: Any) -> Any:
 
 def _jsonable(value: Any) -> Any:
     try:
-        return to_jsonable_python(value, inf_nan_mode="constants")
-    except ValueError as problem:
+        plain = _ANYTHING.to_python(value, mode="python")
+        return to_jsonable_python(_whole_characters(plain), inf_nan_mode="constants")
+    except (ValueError, RecursionError) as problem:
         raise CanonicalError(f"the result is not JSON: {str(problem)[:200]}") from None
+
+
+_ANYTHING = SchemaSerializer(core_schema.any_schema())
+
+
+def _whole_characters(value: Any) -> Any:
+    """Return a value in which no text has half of a surrogate pair: a broken charset may leave some."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_whole_characters(item) for item in value]
+    return value
 
 
 def _json_form(text: str) -> str:
