@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import anyio.to_thread
 import orjson
@@ -24,7 +24,6 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.sequencer import Refused
 from pratique.model import (
-    CLEAN,
     Allow,
     Answer,
     Ask,
@@ -43,7 +42,7 @@ from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before
+from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.registry import Registry
@@ -150,7 +149,7 @@ class Runtime:
                 await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
         except GeneratorExit:  # its event loop is gone: nobody can await the record
-            self.ledger.post(self._entries.bare(permit, "its event loop ended while it ran"))
+            self.ledger.post(self._entries.bare(permit, self.enforcement.no("its event loop ended")))
             raise
 
     def release(self, permit: Permit, result: Result) -> Outcome:
@@ -276,11 +275,15 @@ class Runtime:
     async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
         """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
         why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
-        done = await self.ledger.commit(self._entries.bare(permit, why))
-        if isinstance(done, Refused):
-            raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}") from problem
-        known: dict[str, Any] = {"status": Status.UNKNOWN, "error": why, "record": done.seq}
-        return outcome.model_copy(update={**known, "value": None, "withheld": {}, "label": CLEAN})
+        for _ in range(MOST_POLICY_CHANGES):
+            final = self.enforcement.no(why)
+            done = await self.ledger.commit(self._entries.bare(permit, final))
+            if not isinstance(done, Refused):
+                return untold(permit, final, outcome, done.seq)
+            if not isinstance(done.guard, EpochIs):
+                break
+            await self.enforcement.refresh()
+        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {why}") from problem
 
     async def _withhold(self, permit: Permit, why: str) -> Outcome:
         """Record that a read ran and that nobody gets its result."""

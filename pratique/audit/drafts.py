@@ -180,17 +180,15 @@ def unknown(of: Draft, error: str) -> Draft:
 
 
 def bare(permit: Permit, error: str) -> Draft:
-    """Draft the least outcome of what ran, when no more can be recorded: what its permit says already."""
-    draft = {
+    """Draft the least outcome of an intent, when no more can be recorded: what its permit says already."""
+    return {
         "type": "call.outcome",
         **_what(permit.call),
         **permit.decision.facts,
         "outcome": "unknown",
         "error": clip(error),
+        "intent": permit.intent,
     }
-    if permit.intent is not None:
-        draft["intent"] = permit.intent
-    return draft
 
 
 _OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}

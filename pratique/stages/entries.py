@@ -27,7 +27,7 @@ from pratique.ledger.guards import (
     UsesLeft,
 )
 from pratique.ledger.sequencer import Entry
-from pratique.model import Allow, Call, Decision, Label, Outcome, Permit, Result, Unresolved
+from pratique.model import Allow, Call, Decision, Deny, Label, Outcome, Permit, Result, Unresolved
 
 
 class Entries:
@@ -74,10 +74,16 @@ class Entries:
             guards = (EpochIs(permit.decision.epoch), held)
         return self._entry(permit.call, draft, values, guards)
 
-    def bare(self, permit: Permit, why: str) -> Entry:
-        """Return the entry that closes a call whose outcome cannot be recorded: it ran, and no more."""
-        guards = () if permit.intent is None else (CallIsOpen(permit.intent),)
-        return Entry(drafts=(drafts.bare(permit, why),), values=(None,), guards=guards)
+    def bare(self, permit: Permit, final: Deny) -> Entry:
+        """Return the entry that closes a call whose outcome cannot be recorded, without any value.
+
+        Args:
+            permit: what ran. Its intent ends as unknown; a read is denied, for nobody gets its result.
+            final: says why.
+        """
+        if permit.intent is None:
+            return Entry(drafts=(drafts.denied(permit.call, final),), guards=(EpochIs(final.epoch),))
+        return Entry(drafts=(drafts.bare(permit, final.because),), guards=(CallIsOpen(permit.intent),))
 
     def _entry(
         self, call: Call | Unresolved, draft: Draft, values: Mapping[str, bytes], guards: tuple[Guard, ...]

@@ -127,7 +127,7 @@ def test_a_call_whose_event_loop_is_thrown_away_gets_an_outcome(house: House, de
     loop.stop()
     loop.close()
     runtime.ledger.commit_now(Entry(drafts=()))  # after what was handed over before
-    assert records(runtime.ledger)[-1]["error"] == "its event loop ended while it ran"
+    assert records(runtime.ledger)[-1]["error"] == "its event loop ended"
     assert not runtime.ledger.read(queries.open_intents)
 
 
@@ -149,21 +149,33 @@ async def test_a_call_whose_outcome_is_too_large_for_a_record_has_a_bare_one(hou
     assert (await session.call("desk.odd", call_id="c" * 128)).record == outcome.record
 
 
-@pytest.mark.parametrize("name", ["desk.look", "desk.note"])
+@pytest.mark.parametrize(
+    ("name", "status", "reload"),
+    [
+        ("desk.look", Status.DENIED, False),
+        ("desk.look", Status.DENIED, True),
+        ("desk.note", Status.UNKNOWN, False),
+        ("desk.note", Status.UNKNOWN, True),
+    ],
+)
 async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
-    house: House, desk: Desk, name: str
+    house: House, desk: Desk, name: str, status: Status, *, reload: bool
 ) -> None:
     runtime = house.runtime()
     session = await opened(runtime)
 
     async def erase() -> None:
+        if reload:
+            house.apply(POLICY + "# another epoch\n")
         runtime.ledger.vault.forget(runtime.ledger.vault.subject_id("kim@acme.example"))
 
     desk.meanwhile = erase
     outcome = await session.call(name, {"text": "x"})
-    assert (outcome.status, outcome.value) == (Status.UNKNOWN, None)
-    assert outcome.error == "it ran, and its outcome (done) could not be recorded: KeyError"
-    assert records(runtime.ledger)[-1]["outcome"] == "unknown"
+    assert (outcome.status, outcome.value) == (status, None)
+    assert "it ran, and its outcome (done) could not be recorded: KeyError" in outcome.error
+    last = records(runtime.ledger)[-1]
+    assert (last["outcome"], last["seq"]) == (status, outcome.record)
+    assert (last["epoch"] == 2) == (reload and status is Status.DENIED)
     assert not runtime.ledger.read(queries.open_intents)
 
 
