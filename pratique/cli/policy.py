@@ -18,7 +18,7 @@ import typer
 
 from pratique.app import local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of, relabelled
+from pratique.capabilities.diff import Direction, diff, direction_of, lowered, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
 from pratique.capabilities.manifest import microseconds
 from pratique.capabilities.policy import Policy
@@ -243,10 +243,20 @@ def apply(
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; refuse what would have to be asked.")
     ] = False,
+    only_tighter: Annotated[
+        bool,
+        typer.Option(
+            "--only-tighter",
+            help="In an emergency: apply although tests fail, if no call is answered more mildly than now.",
+        ),
+    ] = False,
 ) -> None:
     """Put the settings' policy file in force.
 
     It must pass its own tests. What changes is shown, and unless it only gets tighter, you are asked.
+
+    `--only-tighter` applies a change that can only take away, a deny in an incident, even if it breaks the
+    file's own tests: the record names them, and they are to be mended afterwards. Anything milder is refused.
 
     Running processes take it up with their next call, and none decides by half of it.
 
@@ -256,8 +266,13 @@ def apply(
     registry = _tools(settings)
     policy = _load(settings, None).policy
     failed = [result.line for result in run_tests(policy, registry) if not result.passed]
-    if failed:
-        raise PolicyError(settings.policy.name, failed)
+    for line in failed:
+        complain(f"{settings.policy.name}: {line}", "red")
+    if failed and not only_tighter:
+        fail(
+            f"not applied: {_tests(len(failed))}; a change that only tightens can go first: --only-tighter",
+            FAILED,
+        )
     with open_ledger(settings, create=True) as ledger:
         current = policies.in_force(ledger)
         if current.epoch and current.policy.digest == policy.digest:
@@ -269,8 +284,11 @@ def apply(
         say_if_no_tools(registry)
         # Without tools there is nothing to compare by, which is not the same as no difference.
         direction = direction_of(changes, keys) if len(registry) else Direction.OTHER
-        _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
-        epoch = policies.apply(ledger, policy, local_login(), current.epoch).epoch
+        if only_tighter:
+            _demand_tighter(direction, list(lowered(current.policy, policy, _capabilities(registry))))
+        else:
+            _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
+        epoch = policies.apply(ledger, policy, local_login(), current.epoch, failed).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
 
 
@@ -356,6 +374,22 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: the change is not only tighter; look at it and say --yes", FAILED)
     if not typer.confirm("Put it in force?", err=True):
         fail("not applied: nothing was changed", FAILED)
+
+
+def _demand_tighter(direction: Direction, weaker: list[str]) -> None:
+    """Stop unless the change can only take away.
+
+    Raises:
+        typer.Exit: some call would be answered more mildly, or run in a weaker level; nothing was changed.
+    """
+    for line in weaker:
+        complain(line, "red")
+    if weaker or direction not in {Direction.SAME, Direction.TIGHTER}:
+        fail("not applied: --only-tighter, and the change is not only tighter; nothing was changed", FAILED)
+
+
+def _tests(failed: int) -> str:
+    return "1 test of its own fails" if failed == 1 else f"{failed} tests of its own fail"
 
 
 def _check(file: Path, tools: Registry) -> dict[str, Any]:
