@@ -35,6 +35,12 @@ could not decide or could not record, so the call did not run.
 from collections.abc import Sequence
 
 
+def told(problem: Exception) -> str:
+    """Return what a foreign error says in one line of words: no number, no path that is said already."""
+    words = getattr(problem, "strerror", None) or str(getattr(problem, "orig", None) or problem)
+    return (words.splitlines() or [type(problem).__name__])[0]
+
+
 class PratiqueError(Exception):
     """Base of all of Pratique's exceptions. Catch it where a program must not die of any of them."""
 

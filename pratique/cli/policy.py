@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import local_login, open_ledger
+from pratique.app import failed_tests, local_login, open_ledger
 from pratique.audit.canonical import canonical
 from pratique.capabilities.diff import Direction, diff, direction_of, lowered, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
@@ -44,7 +44,7 @@ from pratique.cli.policy_shown import (
     show_tests,
     test_row,
 )
-from pratique.errors import PolicyError, SettingsError
+from pratique.errors import PolicyError, SettingsError, told
 from pratique.ledger import policies
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
@@ -166,11 +166,10 @@ def explain_command(
     access = access_for(snapshot.policy, agent, declared.capability, taint.value)
     found = explain(snapshot, access, arguments, _moment(at))
     if as_json:
-        print_json({**found.model_dump(mode="json"), "invalid_arguments": invalid})
+        refused = {"word": "deny"} if invalid else {}
+        print_json({**found.model_dump(mode="json"), **refused, "invalid_arguments": invalid})
         return
-    show_explanation(found)
-    if invalid:
-        complain(f"note: {tool} refuses these arguments before any rule is looked at: {invalid}", "yellow")
+    show_explanation(found, invalid)
 
 
 @app.command(name="who-can")
@@ -191,12 +190,19 @@ def who_can_command(
     """
     settings = load_settings(config)
     tools = _capabilities(_tools(settings))
-    found = who_can(_load(settings, policy).policy, tools, tool, _moment(at))
+    asked = _load(settings, policy).policy
+    if not tools:
+        fail('there are no tools to ask about: name their modules in pratique.toml, tools = ["desk"]')
+    found = who_can(asked, tools, tool, _moment(at))
     if as_json:
         print_json(found)
         return
+    if not asked.subjects:
+        fail("nobody can: the policy declares no agent")
     if not found:
-        fail(f"no declared tool matches {tool!r}, or the policy has no agent")
+        fail(
+            f"no declared tool matches {tool!r} (declared: {', '.join(sorted(each.name for each in tools))})"
+        )
     show_reach(found)
 
 
@@ -265,7 +271,7 @@ def apply(
     settings = load_settings(config)
     registry = _tools(settings)
     policy = _load(settings, None).policy
-    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+    failed = failed_tests(policy, registry)
     for line in failed:
         complain(f"{settings.policy.name}: {line}", "red")
     if failed and not only_tighter:
@@ -323,7 +329,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
+        raise SettingsError(f"policy: {path}: {told(problem)}") from None
 
 
 def _declared(tools: Registry, name: str) -> Tool:

@@ -199,9 +199,36 @@ def test_explain_takes_taint_and_moment_and_gives_json(run: Run) -> None:
 
 
 def test_explain_says_when_the_tool_would_refuse_the_arguments(run: Run) -> None:
-    result = run("explain", "support", "billing.refund", '{"amount": "20"}')
-    assert "refuses these arguments before any rule is looked at" in result.stderr
+    asked = ("explain", "support", "billing.refund", '{"amount": "20"}')
+    said = lines(run(*asked))
+    assert said[2] == "deny"
+    assert said[3].startswith("  billing.refund does not take these arguments: amount")
+    assert said[4] == "  what the rules would say of others:"
+    assert of(run(*asked, "--json"))["word"] == "deny"
     assert of(run("explain", "support", "billing.refund", REFUND, "--json"))["invalid_arguments"] == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "policy", "tool", "says"),
+    [
+        ("", POLICY, "mail.send", "there are no tools to ask about: name their modules"),
+        ('tools = ["house_tools"]', "", "crm.*", "nobody can: the policy declares no agent"),
+        (
+            'tools = ["house_tools"]',
+            POLICY,
+            "mail.*",
+            "no declared tool matches 'mail.*' (declared: billing.refund, crm",
+        ),
+    ],
+)
+def test_who_can_says_why_it_has_no_answer(
+    run: Run, house: Path, settings: str, policy: str, tool: str, says: str
+) -> None:
+    (house / "pratique.toml").write_text(settings)
+    (house / "policy.toml").write_text(policy)
+    result = run("who-can", tool, exit_code=2)
+    assert says in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
