@@ -15,8 +15,9 @@ from typing import Any
 import orjson
 
 from pratique.appearance import visible
+from pratique.approvals.warning import notice_of
 from pratique.audit.canonical import canonical
-from pratique.model import Ask, Call, Need, Origin, OriginKind, Taint, Tier, Value
+from pratique.model import Ask, Call, Need, Origin, OriginKind, Reason, Tier, Value
 
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -28,13 +29,6 @@ _EFFECTS = {
     Tier.EGRESS: "Reads, but the arguments leave the house.",
     Tier.WRITE: "Changes something that can be changed back.",
     Tier.IRREVERSIBLE: "Cannot be undone.",
-}
-
-_TAINTS = {
-    Taint.NONE: "This session has seen no text from outside.",
-    Taint.CONTEXT: "This session has read text from outside: any argument may have been steered by it.",
-    Taint.ARGUMENT: "An argument carries text from outside.",
-    Taint.SINK: "An argument that decides where this goes comes from outside, or cannot be explained.",
 }
 
 
@@ -73,8 +67,9 @@ class Card(Value):
         effect: what approving does, in one sentence.
         agent, user, session: who asks, for whom, in which run.
         arguments: all of them, in full.
-        taint: how near text from outside came, in words.
-        rules: which rules ask, in words.
+        taint: what is odd about which argument, in words; calm if nothing is (`pratique.approvals.warning`).
+        alarm: whether where it goes, or a secret, was written by a stranger or is explained by nothing.
+        rules: which rules ask, in words; what is found of arguments stands under them.
         needs: who must agree.
         digest: SHA-256 (hex) over the RFC 8785 form of all the above.
     """
@@ -88,6 +83,7 @@ class Card(Value):
     session: str
     arguments: tuple[CardArgument, ...]
     taint: str
+    alarm: bool = False
     rules: tuple[str, ...]
     needs: tuple[Need, ...]
     epoch: int
@@ -106,6 +102,7 @@ def make_card(call: Call, ask: Ask) -> Card:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
     capability, subject = call.capability, call.request.subject
+    notice = notice_of(call)
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -123,11 +120,17 @@ def make_card(call: Call, ask: Ask) -> Card:
             )
             for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
-        taint=_TAINTS[call.taint],
-        rules=tuple(visible(reason.text) for reason in ask.reasons),
+        taint=visible(notice.text),
+        alarm=notice.alarm,
+        rules=tuple(visible(reason.text) for reason in _rules(call, ask)),
         needs=ask.needs,
         epoch=ask.epoch,
     ).digested()
+
+
+def _rules(call: Call, ask: Ask) -> list[Reason]:
+    """Return the rules that ask; what was found of the arguments is said with them."""
+    return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in call.judged.reasons]
 
 
 def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:

@@ -1,6 +1,6 @@
 """`pratique approvals`: what waits for a person, and that person's answer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import typer
@@ -114,9 +114,10 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     for argument in card.arguments:
         name = f"{argument.name} ({argument.decides})" if argument.decides else argument.name
         facts.add_row(name, Text(argument.text))
-        for origin in argument.origins:
+        for origin in _each_passage_once(argument.origins):
             facts.add_row("", origin_line(origin))
-    notes = [Text(f"{card.effect} {card.taint}"), *(Text(rule, style="dim") for rule in card.rules)]
+    notice = Text.assemble((card.taint, "bold red" if card.alarm else "")) if card.taint else Text("")
+    notes = [notice, Text(f"{card.effect} Asked because: {'; '.join(card.rules)}.", style="dim")]
     who = Text(f"{card.agent}, for {card.user}", style="dim")
     end = [Text(f"waits until {moment(question.wait_until_us)}", style="dim")] if question else []
     return Panel(
@@ -125,8 +126,17 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
         title_align="left",
         subtitle=question.ticket if question else None,
         subtitle_align="left",
-        border_style="red" if card.tier == "irreversible" else "yellow",
+        border_style="red" if card.alarm else "yellow",
     )
+
+
+def _each_passage_once(origins: Sequence[CardOrigin]) -> Iterator[CardOrigin]:
+    """Yield the origins, which come worst first, without what is said of the same words again."""
+    seen = set()
+    for origin in origins:
+        if origin.match not in seen:
+            yield origin
+        seen.add(origin.match or origin)
 
 
 def origin_line(origin: CardOrigin) -> Text:
