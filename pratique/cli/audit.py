@@ -133,6 +133,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     config: ConfigOption = None,
     *,
     agent: Annotated[str, typer.Option(help="Who asked.")] = "",
+    user: Annotated[str, typer.Option(help="On whose behalf: `kim@acme.example`.")] = "",
     tool: Annotated[str, typer.Option(help="What for; `mail.*` for several.")] = "",
     decision: Annotated[Word | None, typer.Option(help="What the policy said.")] = None,
     source: Annotated[
@@ -164,7 +165,9 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
         most=most,
     )
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        records = ledger.read(lambda connection: search(connection, wanted))
+        subject = ledger.vault.subject_id(user) if user else ""
+        theirs = wanted.model_copy(update={"subject": subject})
+        records = ledger.read(lambda connection: search(connection, theirs))
     print_json(records) if as_json else print_calls(records)
 
 
