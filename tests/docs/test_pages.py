@@ -117,7 +117,7 @@ def test_the_tutorial_leads_to_an_approved_write(tmp_path: Path) -> None:
     (tmp_path / "pratique.toml").write_text(settings)
     (tmp_path / "policy.toml").write_text(policy)
     [makes] = re.findall(r"^\$ (mkdir .*)$", page.read_text(), re.MULTILINE)
-    subprocess.run(["sh", "-c", makes], cwd=tmp_path, check=True)
+    subprocess.run(["/bin/sh", "-c", makes], cwd=tmp_path, check=True)
     assert pratique("policy", "check", folder=tmp_path).returncode == 0
     explained = pratique(
         *("policy", "explain", "clerk", "notes.write", '{"name": "a", "text": "b"}', "--taint", "sink"),
