@@ -4,8 +4,8 @@ The bare append is what any durable log must do: one thread, group commit, synch
 the event loop per batch. It seals, chains, encrypts and decides nothing.
 
 A caller is an agent: it opens a session for every `IN_A_SESSION` calls. What a read gave is taken into the
-session's provenance when a later call is traced. The last row is for sessions that have seen text from outside,
-where every call is.
+session's provenance when a later call is traced. The last row is for sessions that saw text from outside:
+there, every call is.
 """
 
 import asyncio

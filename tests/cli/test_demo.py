@@ -165,7 +165,7 @@ def at_a_terminal(*options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]
         stdout=theirs,
         stderr=theirs,
         env={**os.environ, "COLUMNS": "80"},
-        preexec_fn=hear_interrupts,
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  # it only resets a signal
     ) as process:
         os.close(theirs)
         try:
