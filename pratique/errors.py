@@ -19,6 +19,7 @@ could not decide or could not record, so the call did not run.
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
+    ├── TraceInUseError             another session has this trace id
     ├── UnknownSessionError         no session or trace has this name
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
@@ -32,6 +33,12 @@ could not decide or could not record, so the call did not run.
 """
 
 from collections.abc import Sequence
+
+
+def told(problem: Exception) -> str:
+    """Return what a foreign error says in one line of words: no number, no path that is said already."""
+    words = getattr(problem, "strerror", None) or str(getattr(problem, "orig", None) or problem)
+    return (words.splitlines() or [type(problem).__name__])[0]
 
 
 class PratiqueError(Exception):
@@ -106,6 +113,10 @@ class SandboxUnavailableError(PratiqueError):
 
 class SessionClosedError(PratiqueError):
     """The session has ended. Open a new one, or resume it by its id."""
+
+
+class TraceInUseError(PratiqueError):
+    """A session has this trace id already. Leave `trace_id` out, or give each session one of its own."""
 
 
 class UnknownSessionError(PratiqueError):

@@ -56,8 +56,8 @@ def clip_to(text: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Return the text with surrogates, which have no UTF-8 form, joined in pairs, and lone ones as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Label(Value):

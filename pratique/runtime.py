@@ -42,7 +42,7 @@ from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before
+from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.registry import Registry
@@ -148,6 +148,9 @@ class Runtime:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
+        except GeneratorExit:  # its event loop is gone: nobody can await the record
+            self.ledger.post(self._entries.bare(permit, self.enforcement.no("its event loop ended")))
+            raise
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
@@ -173,7 +176,12 @@ class Runtime:
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
-        done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        try:
+            done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        except LedgerUnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001  # whatever it is: what ran gets an outcome
+            return await self._close_bare(permit, outcome, problem)
         if not isinstance(done, Refused):
             self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
@@ -264,6 +272,19 @@ class Runtime:
         return await self._withhold(
             permit, f"the policy changed while it ran, and the result is withheld: {because}"
         )
+
+    async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
+        """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
+        why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
+        for _ in range(MOST_POLICY_CHANGES):
+            final = self.enforcement.no(why)
+            done = await self.ledger.commit(self._entries.bare(permit, final))
+            if not isinstance(done, Refused):
+                return untold(permit, final, outcome, done.seq)
+            if not isinstance(done.guard, EpochIs):
+                break
+            await self.enforcement.refresh()
+        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {why}") from problem
 
     async def _withhold(self, permit: Permit, why: str) -> Outcome:
         """Record that a read ran and that nobody gets its result."""

@@ -31,7 +31,18 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import ApprovalIs, EpochIs, NotAskedYet, SessionIsOpen
 from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Unresolved, Value, Waiting
+from pratique.model import (
+    Answer,
+    Approval,
+    Ask,
+    Call,
+    Need,
+    Rejection,
+    Unresolved,
+    Value,
+    Waiting,
+    printable,
+)
 
 Members = Callable[[str], Sequence[str]]
 
@@ -283,10 +294,12 @@ def same_person(name: str) -> str:
 
 def _demand_approver(question: Question, voter: str, user: str, members: Members) -> None:
     if same_person(voter) == same_person(user):
-        raise NotAnApproverError(f"{voter} cannot answer {question.ticket}: it was asked on their behalf")
+        raise NotAnApproverError(
+            f"{printable(voter)} cannot answer {question.ticket}: it was asked on their behalf"
+        )
     groups = [need.approvers for need in question.needs]
     if not any(is_member(members(group), voter) for group in groups):
-        raise NotAnApproverError(f"{voter} belongs to none of: {', '.join(groups)}")
+        raise NotAnApproverError(f"{printable(voter)} belongs to none of: {', '.join(groups)}")
 
 
 def _quorate(needs: Sequence[Need], yes: Sequence[str], members: Members) -> bool:

@@ -6,11 +6,13 @@ Rules:
 - Free text in a record is bounded, because the record is.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from pratique.audit.record import Draft
 from pratique.model import (
     CLEAN,
+    MOST_REASONS,
     Allow,
     Ask,
     Call,
@@ -66,9 +68,12 @@ def session_close(subject: Subject, final_action: str) -> Draft:
     return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
 
 
-def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
-    """Draft the record that puts a policy in force."""
-    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
+    """Draft the record that puts a policy in force, with the tests of its own that it fails."""
+    draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+    if failed:
+        draft["failed_tests"] = [clip(line) for line in failed[:MOST_REASONS]]
+    return draft
 
 
 def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
@@ -176,6 +181,18 @@ def unknown(of: Draft, error: str) -> Draft:
         "intent": of["seq"],
         "outcome": "unknown",
         "error": error,
+    }
+
+
+def bare(permit: Permit, error: str) -> Draft:
+    """Draft the least outcome of an intent, when no more can be recorded: what its permit says already."""
+    return {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": "unknown",
+        "error": clip(error),
+        "intent": permit.intent,
     }
 
 

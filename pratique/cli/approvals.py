@@ -51,7 +51,9 @@ def list_questions(
     for column in ("tool", "tier", "agent", "asked", "state"):
         table.add_column(column, overflow="fold")
     for question in found:
-        state = "expired" if question.state == "proposed" and not question.is_open(now_us) else question.state
+        state = question.state
+        if state == "proposed":  # the agent's outcome says pending; so does this
+            state = "pending" if question.is_open(now_us) else "expired"
         cells = (question.tool, question.tier, question.agent, moment(question.proposed_us), state)
         table.add_row(question.ticket, *cells)
     console.print(table)

@@ -17,7 +17,7 @@ import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
-from pratique.errors import LedgerCorruptError
+from pratique.errors import CanonicalError, LedgerCorruptError
 from pratique.ledger import tables as t
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
@@ -67,18 +67,27 @@ class Ledger:
         """Commit an entry from a thread without an event loop."""
         return self._sequencer.commit_now(entry)
 
+    def post(self, entry: Entry) -> None:
+        """Hand an entry over without waiting; see `Sequencer.post`."""
+        self._sequencer.post(entry)
+
     def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` finds in one consistent view of the ledger.
 
         Raises:
             LedgerUnavailableError: the database cannot be read.
             LedgerCorruptError: what is stored is no text or JSON any more.
+            CanonicalError: what is asked for has no UTF-8 form, so it cannot be stored.
         """
         try:
             with self._reader.connect() as connection, connection.begin():
                 return query(connection)
         except DatabaseError as problem:
             raise unavailable(problem, self.path) from problem
+        except UnicodeEncodeError as problem:
+            raise CanonicalError(
+                f"{problem.object[:80]!r}: half of a surrogate pair has no UTF-8 form"
+            ) from None
         except (UnicodeDecodeError, orjson.JSONDecodeError) as problem:
             raise LedgerCorruptError(f"{self.path}: what is stored cannot be read ({problem})") from problem
 

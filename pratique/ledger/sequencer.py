@@ -150,7 +150,7 @@ class Sequencer:
         self._connection: Connection | None = None
         self._inode = _inode(path)
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
         self._own_head = b""
         self._held: set[str] = set()
@@ -182,6 +182,10 @@ class Sequencer:
         item = _Item(entry, None, Future())
         self._put(item)
         return item.future.result()  # type: ignore[no-any-return]  # as above
+
+    def post(self, entry: Entry) -> None:
+        """Hand the entry over, wait for nothing: for what the garbage collector runs, in any thread."""
+        self._put(_Item(entry, None, Future()))
 
     def close(self) -> None:
         """Commit what waits, then let go of the file."""

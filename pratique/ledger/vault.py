@@ -22,7 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pratique.audit.record import SALT_BYTES, commitment
-from pratique.errors import LedgerCorruptError, LedgerUnavailableError
+from pratique.errors import LedgerCorruptError, LedgerUnavailableError, told
 from pratique.ledger.entropy import ENTROPY
 
 KEY_BYTES: Final = 32
@@ -71,7 +71,7 @@ class Vault:
             _make_key_file(path)
             master = path.read_bytes()
         except OSError as problem:
-            raise LedgerUnavailableError(f"{path}: {problem.strerror}") from problem
+            raise LedgerUnavailableError(f"{path}: {told(problem)}") from problem
         if len(master) != KEY_BYTES:
             raise LedgerCorruptError(f"{path} holds {len(master)} bytes, a vault key has {KEY_BYTES}")
         return cls(master)

@@ -4,6 +4,8 @@ Rules:
 - The user, the trusted request and the host's inputs are committed to by a record and kept in the vault.
 - A session that goes on has the label that the ledger has for it, never less.
 - One process at a time writes for a session: whoever resumes it takes it over.
+- An agent that the policy does not declare may open a session, in which every call is denied, on record: what
+  it asks for is evidence, and the policy may declare it later, while the session runs.
 """
 
 import re
@@ -24,11 +26,12 @@ from pratique.errors import (
     LedgerCorruptError,
     PolicyError,
     SessionClosedError,
+    TraceInUseError,
     UnknownTicketError,
 )
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
-from pratique.ledger.guards import Guard, SessionIsOpen
+from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
 from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
@@ -59,7 +62,8 @@ class SessionFacts(TypedDict, total=False):
     """What a host says about a session when it opens one.
 
     Attributes:
-        agent: who asks, as the host authenticated it; the policy names it.
+        agent: who asks, as the host authenticated it. One that the policy does not declare may ask, and is
+            denied everything, on record.
         user: the person it acts for.
         request: that person's own words: the only text that is trusted.
         model: model and version that the agent runs on, as the host declares them.
@@ -117,10 +121,12 @@ class Hosting:
 
         Raises:
             CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
+            TraceInUseError: another session has this trace id; nothing was recorded.
             LedgerUnavailableError: it cannot be recorded.
         """
         snapshot = self._host.enforcement.snapshot
         subject = _new_subject(facts, snapshot.policy.tenant_of(facts["agent"]) or DEFAULT_TENANT)
+        request = printable(facts.get("request", ""))
         owner = self._ledger.vault.subject_id(subject.user)
         await self._ledger.know(owner)
         draft = drafts.session_open(
@@ -133,11 +139,13 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": printable(facts.get("request", "")).encode(),
+            "request": request.encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        await self._commit(draft, owner, values)
-        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        done = await self._commit(draft, owner, values, guards=(TraceIsNew(subject.trace_id),))
+        if isinstance(done, Refused):
+            raise TraceInUseError(f"{done.why}: leave trace_id out, or give each session one of its own")
+        provenance = Provenance(request, draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
     async def resume(self, session: str) -> Session:
@@ -307,11 +315,12 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
     for name in (facts["agent"], facts["user"]):
         if printable(name) != name:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
-    if not _TRACE_ID.fullmatch(facts.get("trace_id", _NO_TRACE)):
-        raise CanonicalError("trace_id: 32 hex digits (W3C Trace Context)")
+    trace_id = facts.get("trace_id") or secrets.token_hex(16)
+    if not _TRACE_ID.fullmatch(trace_id) or trace_id == _NO_TRACE:
+        raise CanonicalError("trace_id: 32 lower-case hex digits, not all of them 0 (W3C Trace Context)")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
-        trace_id=facts.get("trace_id") or secrets.token_hex(16),
+        trace_id=trace_id,
         agent=facts["agent"],
         tenant=tenant,
         user=facts["user"],

@@ -4,6 +4,7 @@ Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
   serves it, the call is new, the approval is unused and bound to it, and a counted exception has uses left.
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
+- What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
 
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from pratique.ledger.guards import (
     UsesLeft,
 )
 from pratique.ledger.sequencer import Entry
-from pratique.model import Allow, Call, Decision, Label, Outcome, Permit, Result, Unresolved
+from pratique.model import Allow, Call, Decision, Deny, Label, Outcome, Permit, Result, Unresolved
 
 
 class Entries:
@@ -72,6 +73,17 @@ class Entries:
             held = SessionIsHeld(permit.call.request.subject.session, self._ledger.writer.id)
             guards = (EpochIs(permit.decision.epoch), held)
         return self._entry(permit.call, draft, values, guards)
+
+    def bare(self, permit: Permit, final: Deny) -> Entry:
+        """Return the entry that closes a call whose outcome cannot be recorded, without any value.
+
+        Args:
+            permit: what ran. Its intent ends as unknown; a read is denied, for nobody gets its result.
+            final: says why.
+        """
+        if permit.intent is None:
+            return Entry(drafts=(drafts.denied(permit.call, final),), guards=(EpochIs(final.epoch),))
+        return Entry(drafts=(drafts.bare(permit, final.because),), guards=(CallIsOpen(permit.intent),))
 
     def _entry(
         self, call: Call | Unresolved, draft: Draft, values: Mapping[str, bytes], guards: tuple[Guard, ...]

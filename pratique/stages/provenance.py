@@ -36,10 +36,12 @@ from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
 from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
+from pratique.stages.echoes import Echoes
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
 
 _REFERENCE = "reference"
+_REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
 
 
@@ -158,7 +160,10 @@ class Provenance:
             size: bytes of its result.
         """
         done = outcome.status is Status.DONE
-        kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
+        echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
+        if any(one.hears(outcome.error) for one in echoes):
+            outcome = outcome.model_copy(update={"error": _REPEATS})
         shown = Shown(
             tool=call.capability.name,
             call_id=call.request.call_id,
@@ -190,8 +195,16 @@ class Provenance:
             self.tracker.lose()
             return
         self._backlog.settle()
+        self._hand_over(shown.arguments, shown.origins or ())
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
+
+    def _hand_over(
+        self, arguments: Mapping[str, Any], origins: Collection[Origin], *, given: bool = False
+    ) -> tuple[Echoes, ...]:
+        """Return what must not come back from a call; `given`: it was asked for with a reference."""
+        by_reference = given or any(origin.how == _REFERENCE for origin in origins)
+        return self.withheld.hand_over(arguments, by_reference=by_reference)
 
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE

@@ -16,9 +16,11 @@ from pratique.model import (
     Ask,
     Call,
     Decision,
+    Deny,
     Integrity,
     Label,
     Outcome,
+    Permit,
     Status,
     Unresolved,
 )
@@ -50,6 +52,15 @@ def ran_before(call: Call | Unresolved) -> Outcome:
         status=Status.UNKNOWN,
         error="it was started before, and has no outcome",
     )
+
+
+def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcome:
+    """Return what the caller gets of a call that ran, and whose outcome could not be recorded."""
+    if permit.intent is None:
+        return denied(permit.call, final, record)
+    nothing = Outcome(call_id=outcome.call_id, tool=outcome.tool, status=Status.UNKNOWN, error=final.because)
+    kept = {name: getattr(outcome, name) for name in ("tier", "decision", "reasons", "ticket", "approved_by")}
+    return nothing.model_copy(update={**kept, "record": record})
 
 
 def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
