@@ -15,7 +15,7 @@ import orjson
 from pydantic import Field
 
 from pratique.marking import reveal
-from pratique.origin import Origin, OriginKind, Part, Source
+from pratique.origin import Carried, Origin, OriginKind, Part, Source
 from pratique.words import (
     ArgumentClass,
     Confidentiality,
@@ -386,6 +386,7 @@ class Outcome(Value):
         ticket: what a person answers to, when a person was asked.
         label: where the value came from.
         withheld: full path → reference, for what the agent is not shown.
+        carried: which parts of the value an earlier write of ours put there. Not for the agent.
         record: the number of the chain's record that holds this, once there is one.
     """
 
@@ -401,6 +402,7 @@ class Outcome(Value):
     approved_by: tuple[str, ...] = ()
     label: Label = Field(default=CLEAN)
     withheld: dict[str, str] = Field(default_factory=dict)
+    carried: tuple[Carried, ...] = Field(default=(), exclude=True, repr=False)
     record: int | None = None
 
     @property
@@ -428,6 +430,7 @@ __all__ = [
     "Ask",
     "Call",
     "Capability",
+    "Carried",
     "Confidentiality",
     "Decision",
     "Deny",

@@ -41,6 +41,7 @@ from pratique.sessions.session import Session
 from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
+from pratique.stages.lineage import Lineage
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
@@ -78,8 +79,9 @@ class Runtime:
         self.queue = Queue(ledger)
         self.enforcement = Enforcement(ledger, shadow_every)
         self._executor = executor
-        self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
+        self._lineage = Lineage(ledger, self._hosting.provenance)
+        self._entries = Entries(ledger, self._lineage.carried)
         self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
@@ -169,6 +171,7 @@ class Runtime:
             ticket=permit.decision.ticket,
             approved_by=permit.decision.approved_by,
         )
+        outcome = self._lineage.recognise(call, outcome)
         provenance = self._hosting.provenance(call.request.subject.session)
         outcome = provenance.release(call, of, outcome, len(result.value_json))
         return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})

@@ -126,15 +126,16 @@ def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
     }
 
 
-def intent(call: Call, decision: Allow, writer: str) -> Draft:
-    """Draft the intent: on disk before the effect."""
-    return {
+def intent(call: Call, decision: Allow, writer: str, carried: list[dict[str, Any]]) -> Draft:
+    """Draft the intent: on disk before the effect. `carried` is what may be read again after it."""
+    draft = {
         "type": "call.intent",
         **_what(call),
         **decision.facts,
         "writer": writer,
         "grants": [rule for rule, _ in decision.grants],
     }
+    return {**draft, "carried": carried} if carried else draft
 
 
 def denied(call: Call | Unresolved, decision: Decision) -> Draft:
@@ -196,7 +197,7 @@ def bare(permit: Permit, error: str) -> Draft:
     }
 
 
-_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
+_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "carried", "args_c", "user_c"}
 
 
 def _what(call: Call) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from pratique.ledger.database import immediate, prepare, reader_engine, unavaila
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
 from pratique.ledger.writers import Writer
+from pratique.ledger.written import Written
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class Ledger:
         self.vault = Vault.at(folder / "vault.key")
         self._reader = reader_engine(self.path)
         self._writing = writer_engine(self.path)
+        self.written = Written(self._reader, lambda problem: unavailable(problem, self.path))
         self.log = self._name()
         self.writer = Writer(folder / "writers")
         self._sequencer = Sequencer(self._writing, self.path, self.log, clock, most_waiting)
@@ -131,6 +133,7 @@ class Ledger:
     def close(self) -> None:
         """Commit what waits, then let go of everything."""
         self._sequencer.close()
+        self.written.close()
         self._reader.dispose()
         self._writing.dispose()
         self.writer.close()

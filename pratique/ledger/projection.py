@@ -106,6 +106,8 @@ def _call_intent(connection: Connection, record: Record) -> None:
         _set_approval(connection, record["ticket"], state="started")
     for rule in record["grants"]:
         _count_use(connection, rule)
+    for carried in record.get("carried", ()):
+        _keep_marks(connection, carried, record["seq"])
 
 
 def _call_outcome(connection: Connection, record: Record) -> None:
@@ -210,6 +212,22 @@ def _approval_expired(connection: Connection, record: Record) -> None:
 
 def _set_approval(connection: Connection, ticket: str, **columns: Any) -> None:
     connection.execute(update(t.approvals).where(t.approvals.c.ticket == ticket).values(**columns))
+
+
+def _keep_marks(connection: Connection, carried: Mapping[str, Any], seq: int) -> None:
+    """Remember what a write carries, once: by the intent, because it may take effect before its outcome."""
+    facts = {name: carried[name] for name in ("source", "integrity", "confidentiality")}
+    same = (t.written.c[name] == value for name, value in facts.items())
+    known = set(
+        connection.execute(
+            select(t.written.c.mark).where(t.written.c.mark.in_(carried["marks"]), *same)
+        ).scalars()
+    )
+    rows = [
+        {"mark": mark, **facts, "seq": seq} for mark in dict.fromkeys(carried["marks"]) if mark not in known
+    ]
+    if rows:
+        connection.execute(insert(t.written), rows)
 
 
 def _count_use(connection: Connection, rule: str) -> None:

@@ -3,6 +3,7 @@
 Rules:
 - `records` is the history. The state tables (`STATE`) hold nothing that cannot be rebuilt from it.
 - `vault` holds what the records only commit to, encrypted; a row may be erased, a record may not.
+- `written` says where what our own writes carried came from: mark of a value (`Vault.mark`) → source.
 - `blobs` holds texts that records name by their SHA-256 (policies).
 
 An attacker who can modify these tables can hide a pending approval or forge one until `pratique audit verify`
@@ -139,5 +140,15 @@ grant_uses = Table(
     Column("uses", Integer, nullable=False),
 )
 
-STATE = (policies, sessions, calls, approvals, votes, grant_uses)
+written = Table(
+    "written",
+    metadata,
+    Column("mark", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("integrity", Text, primary_key=True),
+    Column("confidentiality", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+STATE = (policies, sessions, calls, approvals, votes, grant_uses, written)
 """Views of the log: emptied and filled again by `rebuild`."""

@@ -6,6 +6,8 @@ Rules:
 - Subject keys are wrapped by a master key in a file of its own (0600), outside the database: a copy of the
   database alone reads as nothing.
 - The associated data is the record's type and call id, so that a row cannot stand in for another one.
+- A mark is a keyed hash by which a value is known again without being kept. It is the same for the same
+  value, and it stands in records: who holds the key file can test a guess against it, nobody else can.
 
 An attacker who holds database and key file can read every value. One who can write the database can destroy
 values, but not replace them: the record's commitment would not match.
@@ -27,6 +29,7 @@ from pratique.ledger.entropy import ENTROPY
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+MARK_BYTES: Final = 12
 MOST_SUBJECTS: Final = 10_000
 """Pseudonyms that are remembered, so that they need not be computed for every call."""
 
@@ -55,6 +58,7 @@ class Vault:
 
     def __init__(self, master: bytes) -> None:
         self._master = master
+        self._marking = hmac.digest(master, b"pratique mark", "sha256")
         self._wrapping = AESGCM(hmac.digest(master, b"pratique wrap", "sha256"))
         self._keys: dict[str, AESGCM] = {}
         self._subjects: dict[str, str] = {}
@@ -112,6 +116,10 @@ class Vault:
     def forget(self, subject: str) -> None:
         """Drop a key from memory, after it was erased."""
         self._keys.pop(subject, None)
+
+    def mark(self, form: bytes) -> str:
+        """Return the mark of a value in its normal form, in hex: HMAC-SHA-256 (RFC 2104), cut short."""
+        return hmac.digest(self._marking, form, "sha256")[:MARK_BYTES].hex()
 
     def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
         """Return commitments to the values, and the values encrypted.

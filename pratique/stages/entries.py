@@ -7,7 +7,8 @@ Rules:
 - What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 
@@ -35,10 +36,11 @@ class Entries:
 
     Args:
         ledger: its vault encrypts the values, its writer signs the intents.
+        carried: says what a call that writes carries, for the record.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, carried: Callable[[Call], list[dict[str, Any]]]) -> None:
+        self._ledger, self._carried = ledger, carried
 
     def intent(self, call: Call, decision: Allow) -> Entry:
         """Return the entry that permits one run of a call that changes the world."""
@@ -54,8 +56,8 @@ class Entries:
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
-        values = asked_values(call)
-        return self._entry(call, drafts.intent(call, decision, writer), values, tuple(guards))
+        draft = drafts.intent(call, decision, writer, self._carried(call))
+        return self._entry(call, draft, asked_values(call), tuple(guards))
 
     def denial(self, call: Call | Unresolved, decision: Decision) -> Entry:
         """Return the entry that records a denial."""
@@ -68,6 +70,8 @@ class Entries:
         values = {**asked_values(permit.call), "result": result.value_json}
         if outcome.withheld:
             values["withheld"] = orjson.dumps(outcome.withheld)
+        if outcome.carried:
+            values["carried"] = orjson.dumps([part.model_dump() for part in outcome.carried])
         guards: tuple[Guard, ...] = (CallIsOpen(permit.intent or 0),)
         if permit.intent is None:
             held = SessionIsHeld(permit.call.request.subject.session, self._ledger.writer.id)

@@ -15,6 +15,7 @@ from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
 from pratique.model import (
     Ask,
     Call,
+    Carried,
     Decision,
     Deny,
     Integrity,
@@ -77,14 +78,23 @@ def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
         sources = {f"{where}#error"} if of.shape.foreign else set()
     else:
         sources = _sources(where, of, value, outcome.withheld)
+    carried = [_label(part) for part in outcome.carried if not covering(part.path, outcome.withheld)]
     if not sources:
-        return call.label
-    return join(
-        Label(
-            integrity=Integrity.UNTRUSTED,
-            confidentiality=call.capability.confidentiality,
-            sources=frozenset(sources),
-        )
+        return join(call.label, *carried) if carried else call.label
+    foreign = Label(
+        integrity=Integrity.UNTRUSTED,
+        confidentiality=call.capability.confidentiality,
+        sources=frozenset(sources),
+    )
+    return join(foreign, *carried)
+
+
+def _label(part: Carried) -> Label:
+    """Return the label of what an earlier write put into a result: the source is what it was then."""
+    return Label(
+        integrity=part.integrity,
+        confidentiality=part.confidentiality,
+        sources=frozenset({redact(part.source, kinds=KINDS)}),
     )
 
 
