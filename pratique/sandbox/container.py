@@ -197,7 +197,8 @@ class ContainerProvider:
             if isinstance(error, (frames.FrameError, TimeoutError)):
                 words = bytes(attached.words).decode(errors="replace").strip().splitlines()
                 raise SandboxUnavailableError(
-                    f"the container did not start: {words[-1:] or error}"
+                    f"the container did not start: {words[-1] if words else error}; if its image is older "
+                    "than this Pratique, `pratique sandbox image` makes a new one"
                 ) from error
             raise
         parts.on_close(lambda: self._release(attached))
@@ -291,6 +292,7 @@ def _options(limits: Limits, image: str, runtime: str | None) -> dict[str, Any]:
         "read_write": [plan.WORK, "/tmp", "/dev/shm"],  # noqa: S108  # the container's own
         "devices": list(plan.DEVICES),
         "first": False,
+        "alone": True,
         "own_folders": True,
         "hands_out": True,
         "network": False,

@@ -45,6 +45,7 @@ class Setting(NamedTuple):
     read_write: "list[str]"
     devices: "list[str]"
     first: bool  # process 1 of a namespace, with whose end everything ends
+    alone: bool  # its pid namespace has no other processes than this run's (and, above us, our own process 1)
     own_folders: bool  # the writable folders are this run's alone, of a fixed size
     hands_out: bool  # files are sent out by us, because the host cannot look into the folder
     network: bool
@@ -166,15 +167,15 @@ def _serve(job: "dict[str, Any]", control: socket.socket, setting: Setting, gues
         frames.send_json(guest.order, frames.JOB, job)
     seen = _watch(guest, job["limits"], started, control, setting)
     hands_out = setting.hands_out and job["artifacts"]
-    if seen.done and not hands_out and (setting.first or setting.hands_out):
-        # Nothing is left but the end, and whoever started us sees to it that it comes.
-        frames.send_json(control, frames.EXIT, _figures(guest.pid, seen))
-        if not setting.first:
-            _kill_all()
+    if seen.done and setting.alone and not hands_out:
+        figures = _figures(guest.pid, seen)
+        _kill_all(setting)  # what is left of them ends while the report travels
+        frames.send_json(control, frames.EXIT, figures)
         return
-    if seen.limit not in {"", "disk"} or not seen.ended or not setting.first:
-        _kill_all()
-    report = _settle(guest.pid, seen, job["limits"])
+    kills = seen.limit not in {"", "disk"} or not seen.ended or not setting.first
+    if kills:
+        _kill_all(setting)
+    report = _settle(guest.pid, seen, job["limits"], everything=kills and setting.alone)
     if not hands_out or report["limit"]:
         frames.send_json(control, frames.EXIT, report)
         return
@@ -197,9 +198,9 @@ def _figures(pid: int, seen: Seen) -> "dict[str, Any]":
     }
 
 
-def _settle(pid: int, seen: Seen, limits: "dict[str, Any]") -> "dict[str, Any]":
+def _settle(pid: int, seen: Seen, limits: "dict[str, Any]", *, everything: bool) -> "dict[str, Any]":
     """Take what has ended away, and report on it."""
-    rc = _reap(pid)
+    rc = _reap(pid, everything=everything)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "rc": 0 if seen.done else rc,
@@ -319,11 +320,16 @@ def _by_signal(rc: int, limits: "dict[str, Any]") -> str:
     return ""
 
 
-def _kill_all() -> None:
-    """Kill every descendant, those that are born meanwhile too: stopped first, they start no others."""
+def _kill_all(setting: Setting) -> None:
+    """Kill every descendant, those that are born meanwhile too."""
+    if setting.alone:
+        # The kernel spares us and process 1, and finishes no fork of a process that a signal waits for.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        return
     for _ in range(_KILL_ROUNDS):
         pids = watch.load().pids
-        for number in (signal.SIGSTOP, signal.SIGKILL):
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, they start no others
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -331,10 +337,10 @@ def _kill_all() -> None:
             return
 
 
-def _reap(pid: int) -> int:
-    """Take the guest's exit code, and whatever else has ended by now."""
+def _reap(pid: int, *, everything: bool) -> int:
+    """Take the guest's exit code, and whatever else has ended by now, or (they were killed) all there is."""
     rc = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(-1, 0 if everything else os.WNOHANG)[0]:
             pass
     return rc
