@@ -197,3 +197,5 @@ def _demand_all(registry: Registry, world: World) -> None:
         lacking = world.lacks(tool.capability)
         if lacking:
             raise ToolDeclarationError(f"{tool.capability.name}: " + "; ".join(lacking))
+    for problem in registry.problems():
+        raise ToolDeclarationError(problem)

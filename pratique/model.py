@@ -97,6 +97,7 @@ class Capability(Value):
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation for the code that it is handed.
+        calls: tools that this code may call; each call of one is a governed call of the same session.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
@@ -122,6 +123,7 @@ class Capability(Value):
     parameters: dict[str, Any]
     digest: str
     private: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @cached_property
     def changes_the_world(self) -> bool:
@@ -173,6 +175,19 @@ class Judged(Value):
 UNTAINTED = Judged()
 
 
+class Code(Value):
+    """The code that asks for a call, when it is not the agent itself: which call handed it over.
+
+    Attributes:
+        call_id, tool: the call in whose sandbox it runs.
+        taint: how near text from outside came to that code, by its own arguments and by what it was given.
+    """
+
+    call_id: str
+    tool: str
+    taint: Taint
+
+
 class Request(Value):
     """One ask, as it came in: nothing about the tool or the arguments is believed yet.
 
@@ -186,6 +201,7 @@ class Request(Value):
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
+        code: the code in a sandbox that asks, on the agent's behalf.
     """
 
     subject: Subject
@@ -197,6 +213,7 @@ class Request(Value):
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+    code: Code | None = None
 
     @property
     def as_asked(self) -> "Request":
@@ -362,7 +379,8 @@ class Permit(Value):
 class Result(Value):
     """What a tool's run gave: a JSON value or an error in words, and how long it took.
 
-    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers.
+    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers; `given` is the label
+    of what the code in it was given by the tools that it called.
     """
 
     status: Status
@@ -371,6 +389,7 @@ class Result(Value):
     duration_us: int = 0
     level: Level = Level.INLINE
     sandbox: dict[str, int | str] = Field(default_factory=dict)
+    given: Label = CLEAN
 
 
 class Outcome(Value):
@@ -431,6 +450,7 @@ __all__ = [
     "Call",
     "Capability",
     "Carried",
+    "Code",
     "Confidentiality",
     "Decision",
     "Deny",

@@ -144,7 +144,8 @@ class Runtime:
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
         try:
-            return await self._executor.run(tool, permit.call, permit.decision.at_least)
+            code_calls = self._hosting.code_calls(permit.call)
+            return await self._executor.run(tool, permit.call, permit.decision.at_least, code_calls)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
             with contextlib.suppress(asyncio.CancelledError):
@@ -158,7 +159,8 @@ class Runtime:
         """6. Label what comes out, remember it, withhold what must not be shown."""
         call = permit.call
         value = orjson.loads(result.value_json)
-        of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
+        tool = self.registry.demand(call.capability.name)
+        of = declared(tool, self.enforcement.snapshot.policy).given(result.given)
         outcome = Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -174,7 +176,7 @@ class Runtime:
         outcome = self._lineage.recognise(call, outcome)
         provenance = self._hosting.provenance(call.request.subject.session)
         outcome = provenance.release(call, of, outcome, len(result.value_json))
-        return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})
+        return outcome.model_copy(update={"label": label_of(call, of, value, outcome, result.given)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""

@@ -16,11 +16,13 @@ from pratique.model import (
     Allow,
     Ask,
     Call,
+    Confidentiality,
     Decision,
     Label,
     OriginKind,
     Outcome,
     Permit,
+    Request,
     Result,
     Subject,
     Unresolved,
@@ -166,6 +168,9 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
     }
     if result.sandbox:
         draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
+    if result.given is not CLEAN:
+        classes = permit.call.label.confidentiality, result.given.confidentiality
+        draft["confidentiality"] = Confidentiality.highest(*classes).value
     if permit.intent is not None:
         draft["intent"] = permit.intent
     if context is not None:
@@ -209,6 +214,7 @@ def _what(call: Call) -> dict[str, Any]:
         "taint": call.taint.value,
         "lineage": _lineage(call),
         "digest": call.digest,
+        **_code(call.request),
     }
 
 
@@ -236,4 +242,11 @@ def _asked(call: Unresolved) -> dict[str, Any]:
         "taint": "",
         "lineage": [],
         "digest": call.digest,
+        **_code(call.request),
     }
+
+
+def _code(request: Request) -> dict[str, Any]:
+    """Return in whose call's sandbox the code runs that asks, if code does."""
+    code = request.code
+    return {} if code is None else {"code_of": code.call_id, "code_tool": clip(code.tool)}

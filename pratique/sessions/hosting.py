@@ -34,7 +34,8 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
+from pratique.model import CLEAN, Call, Code, Judged, Label, Request, Subject, Taint, printable
+from pratique.sessions.code_calls import CodeCalls
 from pratique.sessions.session import Governor, Session
 from pratique.stages.declared import Declared, declared
 from pratique.stages.enforcement import Enforcement
@@ -205,6 +206,11 @@ class Hosting:
         if served is not None:
             served.session.saw(label)
 
+    def code_calls(self, call: Call) -> CodeCalls | None:
+        """Return what makes the calls that a call's code asks for; None if it declares none."""
+        served = self._serving.get(call.request.subject.session)
+        return CodeCalls(served.session, call) if served is not None and call.capability.calls else None
+
     def provenance(self, session: str) -> Provenance:
         """Return where a session's values came from; of one that is over, nothing can be explained."""
         served = self._serving.get(session)
@@ -280,6 +286,7 @@ class Hosting:
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
             judged=self._judged(connection, proposed),
+            code=_code(proposed),
         )
 
     def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
@@ -302,6 +309,13 @@ class Hosting:
             if found is not None and found.genuine:
                 return found.value
         raise LedgerCorruptError(f"record {record['seq']}: {field} was erased or is not what was recorded")
+
+
+def _code(proposed: queries.Record) -> Code | None:
+    """Return the code that asked, with the taint that its call had in the end: it never falls."""
+    if "code_of" not in proposed:
+        return None
+    return Code(call_id=proposed["code_of"], tool=proposed["code_tool"], taint=Taint(proposed["taint"]))
 
 
 def _patterns(given: Any) -> list[str]:

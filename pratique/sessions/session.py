@@ -18,7 +18,7 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip
+from pratique.model import CLEAN, Code, Label, Outcome, Request, Status, Subject, Tier, clip
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -122,6 +122,18 @@ class Session:
             outcome = await self._once(request)
         else:
             outcome = self._note(request, await self._governor.run(request))
+        await let_cancellation_in()
+        return outcome
+
+    async def call_for_code(self, code: Code, tool: str, args: Any, *, call_id: str, wait: float) -> Outcome:
+        """Make a call that code in a sandbox asks for; see `sessions.code_calls`.
+
+        Raises:
+            SessionClosedError: the session has ended.
+            LedgerUnavailableError: the log cannot be written, so nothing may run.
+        """
+        request = self._request(tool, args, call_id, wait)
+        outcome = await self._once(request.model_copy(update={"code": code}))
         await let_cancellation_in()
         return outcome
 

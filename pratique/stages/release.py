@@ -13,6 +13,7 @@ from typing import Any
 from pratique.capabilities.fields import full_path
 from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
 from pratique.model import (
+    CLEAN,
     Ask,
     Call,
     Carried,
@@ -64,7 +65,7 @@ def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcom
     return nothing.model_copy(update={**kept, "record": record})
 
 
-def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
+def label_of(call: Call, of: Declared, value: Any, outcome: Outcome, given: Label = CLEAN) -> Label:
     """Return the label of what the agent is shown of a call.
 
     Args:
@@ -72,7 +73,13 @@ def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
         of: its declaration.
         value: its whole result.
         outcome: what leaves: an error instead, or without what is withheld.
+        given: the label of what the tool's code was given by tools that it called.
     """
+    own = _own_label(call, of, value, outcome)
+    return own if given is CLEAN else join(own, given)
+
+
+def _own_label(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
     where = f"{call.capability.name}:{call.request.call_id}"
     if outcome.error:
         sources = {f"{where}#error"} if of.shape.foreign else set()
