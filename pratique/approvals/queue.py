@@ -10,7 +10,6 @@ Rules:
 """
 
 import secrets
-import unicodedata
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ import orjson
 
 from pratique.approvals.card import Card, make_card
 from pratique.audit import drafts
-from pratique.capabilities.manifest import ANY_LOCAL
 from pratique.errors import (
     CanonicalError,
     LedgerCorruptError,
@@ -43,6 +41,7 @@ from pratique.model import (
     Waiting,
     printable,
 )
+from pratique.people import is_member, same_person
 
 Members = Callable[[str], Sequence[str]]
 
@@ -280,16 +279,6 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
     if isinstance(call, Call) and call.judged.origins:
         values["judged"] = call.judged.model_dump_json().encode()
     return values
-
-
-def is_member(group: Sequence[str], person: str) -> bool:
-    """Return whether the person belongs to the group; `local:*` stands for every shell login."""
-    return person in group or (ANY_LOCAL in group and person.startswith("local:"))
-
-
-def same_person(name: str) -> str:
-    """Return the form in which two spellings of one person's name are equal (NFKC, case folded)."""
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _demand_approver(question: Question, voter: str, user: str, members: Members) -> None:

@@ -21,6 +21,7 @@ from pratique.capabilities.constraints import compile_constraint
 from pratique.capabilities.fields import read_word
 from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
 from pratique.model import ArgumentClass, Confidentiality, Level, Taint, Tier
+from pratique.people import ANY_LOCAL
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -381,7 +382,3 @@ def _quorums(policy: PolicyFile) -> Iterator[str]:
         members = policy.groups.get(rule.approvers)
         if members is not None and len(set(members)) < rule.quorum and ANY_LOCAL not in members:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
-
-
-ANY_LOCAL = "local:*"
-"""A group member that stands for everyone with a shell account on the machine of the ledger."""
