@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, doctor, policy, sandbox, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, policy, replay, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
+audit.app.command("replay")(replay.replay_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -53,7 +53,7 @@ def legal() -> Records:
     used = {"ticket": "t1", "approved_by": YES, "writer": "w1", "grants": []}
     again = {"ticket": "t2", "needs": NEEDS, "effect": "ask", "wait_s": 60, "use_within_s": 60}
     decided = {"type": "approval.decided", "session": "s1", "ticket": "t1", "state": "approved"}
-    records = [
+    records: Records = [
         {"type": "policy.load", "epoch": 1, "policy_digest": "p1"},
         {"type": "session.open", **WHO, **BY, "writer": "w0"},
         {"type": "session.resume", **WHO, "writer": "w1"},
