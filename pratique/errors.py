@@ -14,7 +14,8 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerUnavailableError  it cannot be written now (disk, lock, closed): calls are denied
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
-    │   └── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   └── ErasureRefusedError     values were not erased; the message says who or what is in the way
     ├── CanonicalError              a value has no canonical JSON form (NaN, too deep, too large, not JSON)
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
@@ -90,6 +91,10 @@ class LedgerVersionError(LedgerError):
 
 class LedgerCorruptError(LedgerError):
     """Stored state contradicts itself. Run `pratique audit verify` before anything else."""
+
+
+class ErasureRefusedError(LedgerError):
+    """Nothing was erased: a person must agree first, a session is open, or a hold is on it."""
 
 
 class CanonicalError(PratiqueError):

@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, doctor, policy, replay, sandbox, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, erase, policy, replay, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -18,6 +18,7 @@ app = typer.Typer(
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
 audit.app.command("replay")(replay.replay_command)
+audit.app.command("erase")(erase.erase_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from pratique.errors import LedgerCorruptError
 from pratique.ledger import tables as t
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
+from pratique.ledger.erasing import Erasing
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
 from pratique.ledger.writers import Writer
@@ -57,7 +58,17 @@ class Ledger:
         self._writing = writer_engine(self.path)
         self.log = self._name()
         self.writer = Writer(folder / "writers")
-        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, most_waiting)
+        self.on_erased: list[Callable[[Erasing], None]] = []
+        """Who drops what they remember when values are erased, by whichever process. In another thread."""
+        self._sequencer = Sequencer(
+            self._writing,
+            self.path,
+            self.log,
+            clock,
+            most_waiting,
+            keeps=self.vault.keeps,
+            erased=self._erased,
+        )
 
     async def commit(self, entry: Entry) -> Answer:
         """Commit an entry and return once it is on disk; see `Sequencer.commit`."""
@@ -131,6 +142,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _erased(self, erasing: Erasing) -> None:
+        if erasing.subject:
+            self.vault.forget(erasing.subject)
+        for forget in self.on_erased:
+            forget(erasing)
 
     def _name(self) -> str:
         """Return the log's name; give it one when it is new."""

@@ -11,6 +11,7 @@ Rules:
 """
 
 import sqlite3
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from pratique.errors import LedgerUnavailableError
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.beside import BesideLedger
+from pratique.ledger.erasure import restored
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.schema import foreign_objects
 from pratique.ledger.vault import Vault
@@ -74,19 +76,36 @@ def _verify(connection: Connection, anchor: Head | None, vault: Vault | None) ->
     misfiled = queries.misfiled(connection)
     if misfiled is not None:
         return _broken(report.head, anchor, "its index columns do not say what the record says", misfiled)
-    foreign = foreign_objects(connection)
-    if foreign:
-        problem = f"the database holds what no ledger has: {', '.join(foreign)}"
-        return _broken(report.head, anchor, problem)
     found = list(
         islice(illegal(queries.every_record(connection), BesideLedger(connection, vault)), MOST_SHOWN)
     )
     if found:
         return _broken(report.head, anchor, found[0].problem, found[0].seq, tuple(found))
-    forged = forged_table(connection)
-    if forged:
-        return _broken(report.head, anchor, f"the table {forged} is not what the log makes of it")
-    return report
+    for erased, there in restored(connection):
+        return _broken(
+            report.head, anchor, f"its values are in the vault, and record {erased} erased them", there
+        )
+    problem = _forged(connection)
+    return _broken(report.head, anchor, problem) if problem else report
+
+
+def _forged(connection: Connection) -> str:
+    """Return what beside the log is not what it should be, or nothing."""
+    foreign, forged = foreign_objects(connection), forged_table(connection)
+    if foreign:
+        return f"the database holds what no ledger has: {', '.join(foreign)}"
+    return f"the table {forged} is not what the log makes of it" if forged else ""
+
+
+def _illegal(connection: Connection, vault: Vault | None) -> Iterator[Illegal]:
+    return illegal(queries.every_record(connection), BesideLedger(connection, vault))
+
+
+def _restored(connection: Connection) -> Iterator[Illegal]:
+    """Yield what was erased by a record and is in the vault nevertheless."""
+    for erased, there in restored(connection):
+        problem = f"its values are in the vault, and record {erased} erased them"
+        yield Illegal(seq=there, type="erase", problem=problem)
 
 
 def _vault_beside(path: Path) -> Vault | None:
