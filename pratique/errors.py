@@ -15,7 +15,11 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
     │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
-    │   └── ErasureRefusedError     values were not erased; the message says who or what is in the way
+    │   ├── ErasureRefusedError     values were not erased; the message says who or what is in the way
+    │   ├── ForkError               it is another history than the one that was signed for
+    │   └── RetentionError          records that must stay cannot be dropped
+    ├── NoteError                   a signed note, checkpoint or key that is not one, or not by whom it says
+    ├── WitnessError                a witness did not take a checkpoint
     ├── CanonicalError              a value has no canonical JSON form (NaN, too deep, too large, not JSON)
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
@@ -95,6 +99,22 @@ class LedgerCorruptError(LedgerError):
 
 class ErasureRefusedError(LedgerError):
     """Nothing was erased: a person must agree first, a session is open, or a hold is on it."""
+
+
+class ForkError(LedgerError):
+    """The ledger is another history than the one that was signed for. Restore the newest one, or recover."""
+
+
+class RetentionError(LedgerError):
+    """These records must stay: they are too young, held, in use, or not sealed. The message says which."""
+
+
+class NoteError(PratiqueError):
+    """A signed note, checkpoint or key is not one, or not by whom it says. Nothing of it may be used."""
+
+
+class WitnessError(PratiqueError):
+    """A witness did not take a checkpoint. The message says why; what it refused stays in the log."""
 
 
 class CanonicalError(PratiqueError):

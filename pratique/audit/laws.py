@@ -337,6 +337,19 @@ def _agreed(now: Standing, question: Question, record: Record) -> Iterator[str]:
             )
 
 
+def _with_reason(_: Standing, record: Record) -> Iterator[str]:
+    """Judge what somebody does to the log itself: a name and a reason are demanded."""
+    if not record["by"] or not record["reason"]:
+        yield "nobody says who did it, or why"
+
+
+def _key_rotate(standing: Standing, record: Record) -> Iterator[str]:
+    """Judge a new key. That both keys signed is `pratique.audit.checkpoint.Keyring`'s to say."""
+    yield from _with_reason(standing, record)
+    if record["old"] == record["new"]:
+        yield "the new key is the old one"
+
+
 LAWS: Mapping[str, Law] = {
     "policy.load": _policy_load,
     "session.open": _session_open,
@@ -350,5 +363,10 @@ LAWS: Mapping[str, Law] = {
     "call.outcome": _call_outcome,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
+    "key.rotate": _key_rotate,
+    "segment.seal": _with_reason,
+    "segment.drop": _with_reason,
+    "hold.set": _with_reason,
+    "hold.lift": _with_reason,
 }
 """Type of record → its law."""

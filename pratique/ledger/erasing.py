@@ -6,9 +6,10 @@ Rules:
 - With a person goes the key, so that copies of the rows elsewhere are as good as gone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import orjson
 from sqlalchemy import ColumnElement, Connection, delete, select
 
 from pratique.ledger import tables as t
@@ -57,3 +58,22 @@ def erase_rows(connection: Connection, erasing: Erasing) -> None:
     connection.execute(delete(t.vault).where(rows_of(erasing)))
     if erasing.subject:
         connection.execute(delete(t.vault_keys).where(t.vault_keys.c.subject == erasing.subject))
+
+
+def of_type(connection: Connection, kind: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the records of one type, in order."""
+    rows = connection.execute(
+        select(t.records.c.body).where(t.records.c.type == kind).order_by(t.records.c.seq)
+    )
+    for row in rows:
+        yield orjson.loads(row.body)
+
+
+def restored(connection: Connection) -> Iterator[tuple[int, int]]:
+    """Yield, for each erased value that is in the vault nevertheless, the `erase` record and the value's."""
+    for record in of_type(connection, "erase"):
+        erasing = Erasing.of(record)
+        chosen = select(t.vault.c.seq).where(rows_of(erasing), t.vault.c.seq < record["seq"]).limit(1)
+        seq = connection.execute(chosen).scalar()
+        if seq is not None:
+            yield record["seq"], seq

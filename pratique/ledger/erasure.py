@@ -13,11 +13,9 @@ Rules:
 """
 
 import secrets
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from pratique.audit import drafts
 from pratique.audit.record import Draft
@@ -26,8 +24,9 @@ from pratique.ledger import policies, queries
 from pratique.ledger import tables as t
 from pratique.ledger.database import purged
 from pratique.ledger.door import Ledger
-from pratique.ledger.erasing import Erasing, rows_of
+from pratique.ledger.erasing import Erasing, of_type, rows_of
 from pratique.ledger.guards import Guard, Moment
+from pratique.ledger.segments import holds
 from pratique.ledger.sequencer import Entry, Receipt, Refused
 from pratique.model import Value
 from pratique.people import is_member, same_person
@@ -94,6 +93,21 @@ class NobodyUses(NamedTuple):
         """See the class."""
         others = sorted(set(_open_sessions(moment.connection, self.subject)) - set(self.ended))
         return f"the session {others[0]} is open; end it, or say --end-sessions" if others else None
+
+
+class NotHeld(NamedTuple):
+    """Guard: no legal hold keeps any of the values."""
+
+    erasing: Erasing
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        connection, where = moment.connection, rows_of(self.erasing)
+        for hold in holds(connection):
+            kept = select(t.vault.c.seq).where(where, _held(hold)).limit(1)
+            if connection.execute(kept).first() is not None:
+                return f"the legal hold {hold.id} keeps some of it: {hold.reason}"
+        return None
 
 
 def extent(ledger: Ledger, erasing: Erasing) -> Extent:
@@ -207,20 +221,11 @@ def purge(ledger: Ledger) -> bool:
     return purged(ledger.path)
 
 
-def restored(connection: Connection) -> Iterator[tuple[int, int]]:
-    """Yield, for each erased value that is in the vault nevertheless, the `erase` record and the value's."""
-    for record in _of_type(connection, "erase"):
-        erasing = Erasing.of(record)
-        chosen = select(t.vault.c.seq).where(rows_of(erasing), t.vault.c.seq < record["seq"]).limit(1)
-        seq = connection.execute(chosen).scalar()
-        if seq is not None:
-            yield record["seq"], seq
-
-
 def _carry_out(
     ledger: Ledger, erasing: Erasing, draft: Draft, guards: tuple[Guard, ...], *, end_sessions: bool
 ) -> Receipt:
     ended: list[Draft] = []
+    guards = (NotHeld(erasing), *guards)
     if erasing.subject:
         rows = ledger.read(lambda c: _session_rows(c, erasing.subject)) if end_sessions else []
         ended = [drafts.session_ended(row._asdict(), "erased") for row in rows]
@@ -232,22 +237,23 @@ def _carry_out(
     return done
 
 
+def _held(hold: Any) -> ColumnElement[bool]:
+    """Return the condition on rows of the vault that a hold keeps."""
+    if hold.session:
+        return t.vault.c.seq.in_(select(t.records.c.seq).where(t.records.c.session == hold.session))
+    if hold.subject:
+        return t.vault.c.subject == str(hold.subject)
+    return t.vault.c.seq.between(hold.first, hold.last)
+
+
 def _open(connection: Connection) -> list[Proposal]:
-    done = {record["proposal"] for record in _of_type(connection, "erase")}
+    done = {record["proposal"] for record in of_type(connection, "erase")}
     waiting = []
-    for record in _of_type(connection, "erase.proposed"):
+    for record in of_type(connection, "erase.proposed"):
         if record["proposal"] not in done:
             fields = ("subject", "session", "call_id", "reason", "asked_by", "ts_us")
             waiting.append(Proposal(id=record["proposal"], **{name: record[name] for name in fields}))
     return waiting
-
-
-def _of_type(connection: Connection, kind: str) -> Iterator[queries.Record]:
-    rows = connection.execute(
-        select(t.records.c.body).where(t.records.c.type == kind).order_by(t.records.c.seq)
-    )
-    for row in rows:
-        yield orjson.loads(row.body)
 
 
 def _open_sessions(connection: Connection, subject: str) -> tuple[str, ...]:

@@ -220,7 +220,56 @@ def _count_use(connection: Connection, rule: str) -> None:
         connection.execute(insert(t.grant_uses).values(rule=rule, uses=1))
 
 
+def _key_rotate(connection: Connection, record: Record) -> None:
+    stated = {"key": record["new"], "old": record["old"], "statement": record["statement"]}
+    connection.execute(insert(t.log_keys).values(seq=record["seq"], **stated))
+
+
+def _segment_seal(connection: Connection, record: Record) -> None:
+    connection.execute(delete(t.segments).where(t.segments.c.last == record["last"]))
+    connection.execute(
+        insert(t.segments).values(
+            **{name: record[name] for name in ("first", "last", "leaf", "root", "bundle")},
+            state="",
+            sealed_seq=record["seq"],
+            dropped_seq=0,
+        )
+    )
+
+
+def _segment_drop(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.segments)
+        .where(t.segments.c.last == record["last"])
+        .values(state=record["state"], dropped_seq=record["seq"])
+    )
+
+
+def _hold_set(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.holds).values(
+            id=record["hold"],
+            **{name: record[f"of_{name}"] for name in ("session", "subject", "first", "last")},
+            reason=record["reason"],
+            set_by=record["by"],
+            set_us=record["ts_us"],
+            lifted_us=0,
+        )
+    )
+
+
+def _hold_lift(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.holds).where(t.holds.c.id == record["hold"]).values(lifted_us=record["ts_us"])
+    )
+
+
 _CHANGES: Mapping[str, Project] = {
+    "key.rotate": _key_rotate,
+    "segment.seal": _segment_seal,
+    "segment.drop": _segment_drop,
+    "hold.set": _hold_set,
+    "hold.lift": _hold_lift,
     "policy.load": _policy_load,
     "session.open": _session_open,
     "session.resume": _session_resume,

@@ -58,10 +58,12 @@ def policy_text(connection: Connection, digest: str) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else ""
 
 
-def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, leaf and bytes of every record, in order, a page at a time."""
+def stored(connection: Connection, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, leaf and bytes of every record past number `after`, in order, a page at a time."""
     rows = connection.execution_options(yield_per=PAGE).execute(
-        select(t.records.c.seq, t.records.c.leaf, t.records.c.body).order_by(t.records.c.seq)
+        select(t.records.c.seq, t.records.c.leaf, t.records.c.body)
+        .where(t.records.c.seq > after)
+        .order_by(t.records.c.seq)
     )
     for row in rows:
         yield row.seq, row.leaf, row.body
@@ -168,6 +170,12 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def dropped(connection: Connection) -> int:
+    """Return the last record that was dropped, 0 when none was."""
+    chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)
+    return connection.execute(chosen).scalar() or 0
 
 
 def count(connection: Connection) -> int:

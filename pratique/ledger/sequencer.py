@@ -13,14 +13,15 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, func, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pratique.audit.record import GENESIS, Draft, Sealed, seal
@@ -32,10 +33,12 @@ from pratique.errors import (
     PratiqueError,
 )
 from pratique.ledger import tables as t
+from pratique.ledger.checkpoints import Checkpoints
 from pratique.ledger.database import immediate, savepoint, unavailable
 from pratique.ledger.erasing import Erasing, erase_rows
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
+from pratique.ledger.tree import drop_records
 from pratique.ledger.vault import Sealing
 
 LARGEST_BATCH = 1024
@@ -58,6 +61,10 @@ class Entry(NamedTuple):
         blobs: SHA-256 (hex) → text that a record names.
         keys: subject → wrapped key, stored unless the subject has one.
         erase: values to be gone with this entry.
+        rows: rows of tables beside the log, that authenticate themselves or say how something went; each
+            replaces the one with its primary key.
+        drop: delete the records up to this one, and their values; their hashes stay in the tree.
+        checkpoint: sign the head that this entry leads to.
     """
 
     drafts: tuple[Draft, ...]
@@ -66,6 +73,9 @@ class Entry(NamedTuple):
     blobs: tuple[tuple[str, bytes], ...] = ()
     keys: tuple[tuple[str, bytes], ...] = ()
     erase: tuple[Erasing, ...] = ()
+    rows: tuple[tuple[Table, Mapping[str, Any]], ...] = ()
+    drop: int = 0
+    checkpoint: bool = False
 
 
 class Receipt(NamedTuple):
@@ -162,6 +172,7 @@ class Sequencer:
         path: the database file, watched for being replaced.
         log: the log's name.
         clock: gives the time, microseconds since the epoch.
+        checkpoints: grows the tree over the records, and signs it now and then.
         most_waiting: how many entries may wait.
         keeps: says whether the vault still keeps what was sealed.
         erased: told of every erasure.
@@ -173,12 +184,14 @@ class Sequencer:
         path: Path,
         log: str,
         clock: Callable[[], int],
+        checkpoints: Checkpoints,
         most_waiting: int = 10_000,
         *,
         keeps: Keeps = lambda _: True,
         erased: Erased = lambda _: None,
     ) -> None:
         self._engine, self._path, self._log, self._clock = engine, path, log, clock
+        self._checkpoints = checkpoints
         self._keeps, self._erased = keeps, erased
         self._seen = _last(engine)  # what others erased before now, this process has never known
         self._most_waiting = most_waiting
@@ -189,6 +202,7 @@ class Sequencer:
         self._closing = threading.Lock()
         self.batches = 0
         self._own_head = b""
+        self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
         self.epoch = 0  # as last seen in a transaction
         self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
@@ -242,16 +256,36 @@ class Sequencer:
             if batch:
                 self._commit(batch)
                 _answer(batch)
+            elif self._checkpoints.uncovered:
+                self._cover()
             if self._closed and self._queue.empty():
                 break
         self._disconnect()
 
+    def _cover(self) -> None:
+        """Sign a head over records that nothing covers: nothing came for a while, or this is the end."""
+        self._commit([_Item(Entry((), checkpoint=True), None, Future())])
+        self._checkpoints.given_up()
+
     def _take(self) -> list[_Item]:
-        batch = [self._queue.get()]
+        try:
+            batch = [self._queue.get(timeout=self._patience())]
+        except Empty:
+            return []
         with contextlib.suppress(Empty):
             while len(batch) < LARGEST_BATCH:
                 batch.append(self._queue.get_nowait())
         return [item for item in batch if item is not None]
+
+    def _is_overdue(self) -> bool:
+        return self._checkpoints.uncovered and self._patience() == 0
+
+    def _patience(self) -> float | None:
+        """Return how many seconds to wait for the next entry; None for as long as it takes."""
+        if not self._checkpoints.uncovered:
+            self._uncovered_since = time.monotonic()
+            return None
+        return max(0.0, self._uncovered_since + self._checkpoints.cadence.seconds - time.monotonic())
 
     def _commit(self, batch: list[_Item]) -> None:
         try:
@@ -259,9 +293,13 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
+                before = chain.seq
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
                 chain.flush(driver)
+                asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
+                self._checkpoints.appended(driver, before, chain.seq, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=chain.seq > before)
             self.batches += 1
             self._own_head, self._seen = chain.prev, chain.seq
             self.epoch = chain.epoch
@@ -289,9 +327,9 @@ class Sequencer:
             chain.flush(driver)  # what waits in this batch is erased with the rest
         mark = chain.mark()
         try:
-            if entry.blobs or entry.keys or entry.erase or any(map(changes_state, entry.drafts)):
+            if _has_state(entry):
                 with savepoint(driver):
-                    return _append_with_state(connection, chain, entry)
+                    return _append_with_state(connection, driver, chain, entry)
             return _append(chain, entry)
         except CanonicalError as problem:
             chain.restore(mark)
@@ -332,6 +370,11 @@ class Sequencer:
             )
 
 
+def _has_state(entry: Entry) -> bool:
+    beside = entry.blobs or entry.keys or entry.rows or entry.erase
+    return bool(beside) or any(map(changes_state, entry.drafts))
+
+
 def _append(chain: _Chain, entry: Entry) -> Receipt:
     values = entry.values or (None,) * len(entry.drafts)
     sealed = Sealed(chain.seq, chain.ts_us, chain.prev, b"")
@@ -340,11 +383,19 @@ def _append(chain: _Chain, entry: Entry) -> Receipt:
     return Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
 
 
-def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> Receipt:
+def _append_with_state(
+    connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
+) -> Receipt:
     for digest, body in entry.blobs:
         _add_missing(connection, t.blobs, digest=digest, body=body)
     for subject, wrapped in entry.keys:
         _add_missing(connection, t.vault_keys, subject=subject, wrapped=wrapped)
+    for table, row in entry.rows:
+        key = [column == row[column.name] for column in table.primary_key]
+        connection.execute(delete(table).where(*key))
+        connection.execute(insert(table).values(**row))
+    if entry.drop:
+        drop_records(driver, entry.drop)
     values = entry.values or (None,) * len(entry.drafts)
     receipt = Receipt(chain.seq, chain.ts_us, chain.prev)
     for draft, kept in zip(entry.drafts, values, strict=True):

@@ -204,6 +204,10 @@ BREAKS: dict[str, tuple[Change, str]] = {
 }
 
 
+ELSEWHERE = {"key.rotate", "segment.seal", "segment.drop", "hold.set", "hold.lift", "recovery"}
+"""Records that say something of the log itself, tried where they are made."""
+
+
 def problems(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [one.problem for one in illegal(records, Known())]
 
@@ -211,7 +215,7 @@ def problems(records: Sequence[Mapping[str, Any]]) -> list[str]:
 def test_a_legal_history_is_legal_with_and_without_what_lies_beside_it() -> None:
     assert problems(legal()) == []
     assert list(illegal(legal())) == []
-    assert {record["type"] for record in legal()} == set(LAWS), "every law is tried here"
+    assert {record["type"] for record in legal()} == set(LAWS) - ELSEWHERE, "every law is tried here"
 
 
 @pytest.mark.parametrize("name", BREAKS)

@@ -14,6 +14,7 @@ from pratique.ledger import erasure, queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
 from pratique.ledger.erasing import Erasing
+from pratique.ledger.segments import Hold, lift_hold, set_hold
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.verification import verify_file
 from pratique.model import Status
@@ -224,6 +225,23 @@ async def test_an_erasure_that_cannot_be_recorded_erases_nothing(house: House) -
     mend_log(ledger)
     assert texts(ledger, session)["user_id"] == KIM
     assert ledger.vault.knows(subject(ledger).subject)
+
+
+@pytest.mark.parametrize("by", ["session", "subject", "range"])
+async def test_a_legal_hold_stops_it_until_it_is_lifted(house: House, by: str) -> None:
+    ledger, session = await spoken(house)
+    hold = {
+        "session": Hold(session=session),
+        "subject": Hold(subject=subject(ledger).subject),
+        "range": Hold(first=3, last=3),
+    }[by]
+    name = set_hold(ledger, hold, LI, "Acme v. Mo")
+    with pytest.raises(ErasureRefusedError, match=f"{name} keeps some of it: Acme v. Mo"):
+        erasure.erase(ledger, subject(ledger), WHY, KIM)
+    assert texts(ledger, session)["user_id"] == KIM
+    lift_hold(ledger, name, LI, "settled")
+    erasure.erase(ledger, subject(ledger), WHY, KIM)
+    assert texts(ledger, session)["user_id"] == ERASED
 
 
 async def test_where_the_policy_names_a_group_another_person_must_agree(house: House, clock: Clock) -> None:
