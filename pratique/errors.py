@@ -15,6 +15,7 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
     │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── ErasureRefusedError     values were not erased; the message says who or what is in the way
     │   ├── ForkError               it is another history than the one that was signed for
     │   └── RetentionError          records that must stay cannot be dropped
     ├── NoteError                   a signed note, checkpoint or key that is not one, or not by whom it says
@@ -101,6 +102,10 @@ class LedgerVersionError(LedgerError):
 
 class LedgerCorruptError(LedgerError):
     """Stored state contradicts itself. Run `pratique audit verify` before anything else."""
+
+
+class ErasureRefusedError(LedgerError):
+    """Nothing was erased: a person must agree first, a session is open, or a hold is on it."""
 
 
 class ForkError(LedgerError):

@@ -6,7 +6,7 @@ Rules:
 - Free text in a record is bounded, because the record is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pratique.audit.record import Draft
@@ -68,6 +68,34 @@ def session_resume(subject: Subject, writer: str) -> Draft:
 def session_close(subject: Subject, final_action: str) -> Draft:
     """Draft the record that closes a session."""
     return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
+
+
+def session_ended(row: Mapping[str, Any], final_action: str) -> Draft:
+    """Draft the end of a session that somebody else ends, from the row that is kept of it."""
+    who = {"session": row["id"], **{name: row[name] for name in ("trace_id", "agent", "tenant")}}
+    return {"type": "session.close", **who, "final_action": final_action}
+
+
+def erase_proposed(proposal: str, what: dict[str, str], reason: str, asked_by: str) -> Draft:
+    """Draft the wish to erase `what` (subject, session, call_id), for another person to agree to."""
+    return {
+        "type": "erase.proposed",
+        **what,
+        "proposal": proposal,
+        "reason": clip(reason),
+        "asked_by": clip(asked_by),
+    }
+
+
+def erased(
+    what: dict[str, str], reason: str, asked_by: str, approved_by: str = "", proposal: str = ""
+) -> Draft:
+    """Draft the record of an erasure. `approved_by` is the second person, if the policy asked for one."""
+    return {
+        **erase_proposed(proposal, what, reason, asked_by),
+        "type": "erase",
+        "approved_by": clip(approved_by),
+    }
 
 
 def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:

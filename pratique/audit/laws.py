@@ -42,6 +42,9 @@ _OF_THE_INTENT = (
 )
 """What an outcome repeats of its intent."""
 
+_OF_THE_PROPOSAL = ("subject", "session", "call_id", "reason", "asked_by")
+"""What an erasure repeats of what was proposed."""
+
 
 def _policy_load(now: Standing, record: Record) -> Iterator[str]:
     if record["epoch"] != now.epoch + 1:
@@ -207,6 +210,32 @@ def _read(now: Standing, record: Record) -> Iterator[str]:
         yield f"it used the yes to {record['ticket']} without an intent on record"
 
 
+def _erase_proposed(now: Standing, record: Record) -> Iterator[str]:
+    if not record["proposal"] or record["proposal"] in now.erasures:
+        yield f"the erasure {record['proposal']!r} has no name of its own"
+    now.erasures[record["proposal"]] = record
+
+
+def _erase(now: Standing, record: Record) -> Iterator[str]:
+    stated = now.stated(now.epoch)
+    group = stated.erasers if stated is not None else ""
+    proposal = record["proposal"]
+    if not proposal:
+        if group:
+            yield f"it was erased without {group}, who must agree"
+        return
+    proposed = now.erasures.pop(proposal, None)
+    if proposed is None:
+        yield f"nobody proposed the erasure {proposal}, or it was carried out before"
+        return
+    if [name for name in _OF_THE_PROPOSAL if record[name] != proposed[name]]:
+        yield f"it is not what {proposal} proposed"
+    if same_person(record["approved_by"]) == same_person(proposed["asked_by"]):
+        yield f"{record['approved_by']} agreed to what they proposed themselves"
+    if stated is not None and group and not is_member(stated.groups.get(group, ()), record["approved_by"]):
+        yield f"{record['approved_by'] or 'nobody'} does not belong to {group}"
+
+
 # --- what the laws are made of ----------------------------------------------------------------------------
 
 
@@ -332,6 +361,8 @@ LAWS: Mapping[str, Law] = {
     "approval.expired": _approval_expired,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
+    "erase.proposed": _erase_proposed,
+    "erase": _erase,
     "key.rotate": _key_rotate,
     "segment.seal": _with_reason,
     "segment.drop": _with_reason,

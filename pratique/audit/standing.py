@@ -24,10 +24,12 @@ class Stated(NamedTuple):
     Attributes:
         groups: approver group → its members.
         most_uses: counted exception → how often it may be used.
+        erasers: the group that must agree to an erasure; empty for none.
     """
 
     groups: Mapping[str, Sequence[str]]
     most_uses: Mapping[str, int]
+    erasers: str = ""
 
 
 class Beside(Protocol):
@@ -95,6 +97,7 @@ class Standing:
         self.asked: dict[CallKey, str] = {}
         self.intents: dict[int, Record] = {}
         self.uses: dict[str, int] = {}
+        self.erasures: dict[str, Record] = {}
 
     def stated(self, epoch: int) -> Stated | None:
         """Return what the policy of an epoch states, when its text is there."""

@@ -170,6 +170,12 @@ class Preset(_Section):
     identities: bool = False
 
 
+class Erasure(_Section):
+    """Who must agree before values are erased: another person than the one who asks, of this group."""
+
+    approvers: Name
+
+
 class PolicyFile(_Section):
     """A whole policy file, valid in itself."""
 
@@ -186,6 +192,7 @@ class PolicyFile(_Section):
     tools: dict[Name, ToolLabels] = {}
     plans: dict[Name, Tools] = {}
     preset: Preset | None = None
+    erasure: Erasure | None = None
 
     @property
     def rules(self) -> Iterator[AllowRule | DenyRule | AskRule | ExceptionRule]:
@@ -313,6 +320,8 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
     for floor in policy.isolation:
         if floor.to != "*" and (floor.tenant, floor.to) not in known:
             yield f"{floor.id}.to: no agent or role of tenant {floor.tenant!r} is called {floor.to!r}"
+    if policy.erasure is not None and policy.erasure.approvers not in policy.groups:
+        yield f"erasure.approvers: no group is called {policy.erasure.approvers!r}; add it under [groups]"
     for number, test in enumerate(policy.test):
         if test.agent not in policy.agents and test.expect != "deny":
             yield f"test[{number}].agent: no agent is called {test.agent!r}"

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
-from pratique.cli import approvals, audit, demo, doctor, policy, sandbox, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, erase, policy, replay, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -22,6 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
+audit.app.command("replay")(replay.replay_command)
+audit.app.command("erase")(erase.erase_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

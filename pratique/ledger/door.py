@@ -22,6 +22,7 @@ from pratique.errors import CanonicalError, LedgerCorruptError, LedgerError
 from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Cadence, Checkpoints
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
+from pratique.ledger.erasing import Erasing
 from pratique.ledger.keys import KeyFolder
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
@@ -81,7 +82,18 @@ class Ledger:
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
         checkpoints = Checkpoints(self.log, self.keys, cadence)
-        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, checkpoints, most_waiting)
+        self.on_erased: list[Callable[[Erasing], None]] = []
+        """Who drops what they remember when values are erased, by whichever process. In another thread."""
+        self._sequencer = Sequencer(
+            self._writing,
+            self.path,
+            self.log,
+            clock,
+            checkpoints,
+            most_waiting,
+            keeps=self.vault.keeps,
+            erased=self._erased,
+        )
         self._companions: list[Companion] = []
 
     async def commit(self, entry: Entry) -> Answer:
@@ -175,6 +187,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _erased(self, erasing: Erasing) -> None:
+        if erasing.subject:
+            self.vault.forget(erasing.subject)
+        for forget in self.on_erased:
+            forget(erasing)
 
     def _name(self) -> str:
         """Return the log's name; give it one when it is new."""

@@ -31,6 +31,7 @@ from pratique.errors import (
 )
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.erasing import Erasing
 from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
@@ -110,6 +111,7 @@ class Hosting:
     def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
         self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
         self._serving: dict[str, Served] = {}
+        ledger.on_erased.append(self._forget)
 
     @asynccontextmanager
     async def session(self, **facts: Unpack[SessionFacts]) -> AsyncIterator[Session]:
@@ -215,6 +217,17 @@ class Hosting:
         """Return where a session's values came from; of one that is over, nothing can be explained."""
         served = self._serving.get(session)
         return served.provenance if served is not None else Provenance.lost()
+
+    def _forget(self, erasing: Erasing) -> None:
+        """Drop what sessions remember of values that were erased: from now on nothing vouches for anything.
+
+        Called in the ledger's thread; each step is one assignment.
+        """
+        for name, served in list(self._serving.items()):
+            owner = self._ledger.vault.subject_id(served.session.subject.user)
+            if erasing.concerns(name, owner):
+                self._serving[name] = Served(served.session, Provenance.lost())
+                served.session.forget()
 
     def _declared(self, tool: str) -> Declared | None:
         found = self._host.registry.get(tool)

@@ -175,6 +175,11 @@ class Session:
         """Raise the session's label by what it was shown."""
         self.context = self.raised_by(label) or self.context
 
+    def forget(self) -> None:
+        """Drop the outcomes that are remembered, because values were erased: the ledger has what is left."""
+        self._complete = False
+        self._finished.clear()
+
     async def aclose(self) -> None:
         """End the session and record its answer. A second time does nothing."""
         if not self._closed:
