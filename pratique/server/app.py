@@ -22,6 +22,9 @@ from pratique.server.headers import GuardedHeaders, hosts_of
 from pratique.server.problems import install
 from pratique.settings import ServerSettings
 
+CANCELLED_S = 5.0
+"""How long calls that were cancelled when the server ends may take until they are on record."""
+
 
 def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, close: bool = True) -> FastAPI:
     """Return the application that serves this runtime.
@@ -32,10 +35,13 @@ def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, clos
         close: close the runtime when the server ends.
     """
     settings = settings or ServerSettings()
+    here = Door(runtime, settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        here.closing.set()
+        await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
         if close:
             await runtime.aclose()
 
@@ -48,7 +54,7 @@ def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, clos
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.door = Door(runtime, settings)
+    app.state.door = here
     api.describe(app)
     install(app)
     app.include_router(health.router)
