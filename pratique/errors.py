@@ -26,6 +26,13 @@ could not decide or could not record, so the call did not run.
     ├── SessionClosedError          a call on a session that has ended
     ├── TraceInUseError             another session has this trace id
     ├── UnknownSessionError         no session or trace has this name
+    ├── IdentityError               a person, login or key is not there, or may not be
+    │   ├── PasswordError           this password may not be chosen
+    │   ├── LoginRefusedError       what was shown does not log anybody in
+    │   └── LoginThrottledError     too many attempts; carries how long to wait
+    ├── DoorError                   a server does not answer, or does not let a client in
+    │   ├── NotAdmittedError        the key opens nothing, or not this
+    │   └── TooMuchError            too much at a time; carries when to come back
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
@@ -146,6 +153,42 @@ class TraceInUseError(PratiqueError):
 
 class UnknownSessionError(PratiqueError):
     """No session or trace has this name. Look at `pratique trace list`."""
+
+
+class IdentityError(PratiqueError):
+    """A person, login or key is not there, or cannot be as asked. The message says which and why."""
+
+
+class PasswordError(IdentityError):
+    """This password may not be chosen. The message says why."""
+
+
+class LoginRefusedError(IdentityError):
+    """What was shown does not log anybody in. The message is the same whatever was wrong."""
+
+
+class LoginThrottledError(IdentityError):
+    """Too many attempts failed. Wait `seconds`, then try again (HTTP 429)."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(f"too many attempts failed; try again in {seconds} seconds")
+
+
+class DoorError(PratiqueError):
+    """A server does not answer, or not as one of ours would. Whether the call ran is in its trace."""
+
+
+class NotAdmittedError(DoorError):
+    """The key opens nothing, or not this: look at `pratique keys list` on the server."""
+
+
+class TooMuchError(DoorError):
+    """Too much at a time for one caller. Come back after `seconds`."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(text)
 
 
 class TicketError(PratiqueError):

@@ -115,10 +115,10 @@ class Queue:
         ticket = await self._propose(call, ask, card)
         if isinstance(ticket, Refused):
             return Rejection(ticket="", text=ticket.why)
-        with anyio.move_on_after(call.request.wait):
+        with anyio.move_on_after(call.request.wait), self._ledger.watch.on(ticket) as bell:
             # An answer may come from another process, through the database: nothing could wake us.
-            while await self._is_waiting(ticket):  # noqa: ASYNC110
-                await anyio.sleep(POLL_SECONDS)
+            while await self._is_waiting(ticket):
+                await bell.rung(POLL_SECONDS)
         question = await self._settle(await self.get(ticket))
         epoch = await self._ledger.query(queries.epoch)
         if question.state == "proposed" and epoch != question.epoch:

@@ -26,6 +26,7 @@ from pratique.ledger.erasing import Erasing
 from pratique.ledger.keys import KeyFolder
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
+from pratique.ledger.watch import Watch
 from pratique.ledger.writers import Writer
 from pratique.ledger.written import Written
 
@@ -139,6 +140,13 @@ class Ledger:
         await self.commit(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
         await self.query(lambda connection: self.learn(connection, subject))
 
+    def know_now(self, subject: str) -> None:
+        """As `know`, from a thread without an event loop."""
+        if self.vault.knows(subject):
+            return
+        self.commit_now(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
+        self.read(lambda connection: self.learn(connection, subject))
+
     def learn(self, connection: Connection, subject: str) -> bool:
         """Take the subject's key into memory; return False when there is none (any more)."""
         if self.vault.knows(subject):
@@ -168,6 +176,11 @@ class Ledger:
     def accompany(self, companion: Companion) -> None:
         """Close `companion` when the ledger closes, after the last checkpoint and before the last write."""
         self._companions.append(companion)
+
+    @property
+    def watch(self) -> Watch:
+        """Wakes who waits for what this process commits."""
+        return self._sequencer.watch
 
     def close(self) -> None:
         """Commit what waits, then let go of everything."""

@@ -33,6 +33,7 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.erasing import Erasing
 from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
+from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
 from pratique.model import CLEAN, Call, Code, Judged, Label, Request, Subject, Taint, printable
@@ -73,6 +74,8 @@ class SessionFacts(TypedDict, total=False):
         trace_id: W3C trace id (32 hex digits), to join an existing trace.
         plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
             or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
+        api_key: the id of the key that the agent came in with, through a door that has keys. Its revocation
+            ends the session.
     """
 
     agent: Required[str]
@@ -82,6 +85,7 @@ class SessionFacts(TypedDict, total=False):
     inputs: Mapping[str, Any]
     trace_id: str
     plan: str | Sequence[str]
+    api_key: str
 
 
 class Served(NamedTuple):
@@ -139,15 +143,21 @@ class Hosting:
             vault_subject=owner,
             writer=self._ledger.writer.id,
             plan=self._plan(facts.get("plan")),
+            api_key=facts.get("api_key", ""),
         )
         values = {
             "user": subject.user.encode(),
             "request": request.encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        done = await self._commit(draft, owner, values, guards=(TraceIsNew(subject.trace_id),))
-        if isinstance(done, Refused):
+        guards: list[Guard] = [TraceIsNew(subject.trace_id)]
+        if draft["api_key"]:
+            guards.append(KeyIsGood(draft["api_key"], subject.agent))
+        done = await self._commit(draft, owner, values, guards=tuple(guards))
+        if isinstance(done, Refused) and isinstance(done.guard, TraceIsNew):
             raise TraceInUseError(f"{done.why}: leave trace_id out, or give each session one of its own")
+        if isinstance(done, Refused):
+            raise SessionClosedError(f"no session was opened: {done.why}")
         provenance = Provenance(request, draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
@@ -196,6 +206,12 @@ class Hosting:
         draft = drafts.session_close(session.subject, final_action)
         guard = SessionIsOpen(session.id, self._ledger.writer.id)
         await self._commit(draft, owner, values, guards=(guard,))
+
+    def let_go(self, session: Session) -> None:
+        """Forget a session that stays open: it can be resumed."""
+        served = self._serving.get(session.id)
+        if served is not None and served.session is session:
+            del self._serving[session.id]
 
     def show(self, session: str, label: Label) -> Label | None:
         """Return a session's label after it is shown something, if that is higher than what it has."""
