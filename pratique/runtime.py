@@ -179,7 +179,8 @@ class Runtime:
             approved_by=permit.decision.approved_by,
             edited=call.request.edited.told if call.request.edited else None,
         )
-        outcome = self._hosting.provenance(call.request.subject.session).release(call, of, outcome)
+        provenance = self._hosting.provenance(call.request.subject.session)
+        outcome = provenance.release(call, of, outcome, len(result.value_json))
         return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:

@@ -198,7 +198,8 @@ class Snapshot:
     def _escalate_to(self, access: Access, asking: list[AskRule]) -> tuple[str, ...]:
         """Return who is asked as well when nobody answers: the groups that the rules name, else the owner."""
         groups = tuple(dict.fromkeys(rule.escalate_to for rule in asking if rule.escalate_to))
-        return groups or (PERSON + self.policy.file.agents[access.sub].owner,)
+        agent = self.policy.file.agents.get(access.sub)
+        return groups if groups or agent is None else (PERSON + agent.owner,)
 
     def _grants(self, allows: list[Row]) -> tuple[tuple[str, int], ...]:
         """Return the counted exceptions to draw on: none when an uncounted rule allows as well."""

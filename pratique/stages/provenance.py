@@ -8,6 +8,7 @@ Rules:
 - A call outside the session's plan counts as one whose sinks cannot be explained.
 - An error of a tool whose results come from outside comes from outside; other errors are neither taint nor
   trust: they may repeat an argument.
+- A clean result costs nothing until a call is traced: until then it waits (`backlog`).
 - A session that goes on after a restart is shown again, from the vault, all that it was shown before, with
   the origins that were found then. What was erased meanwhile cannot be matched: then everything is tainted.
 """
@@ -35,6 +36,7 @@ from pratique.model import (
 from pratique.quarantine.approver import of_approver
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
+from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
@@ -83,6 +85,7 @@ class Provenance:
         self.plan = None if plan is None else frozenset(plan)
         self.withheld = Withheld()
         self._classes: dict[str, Confidentiality] = {}
+        self._backlog: Backlog[tuple[Shown, Declared | None]] = Backlog(lambda seen: self._take_in(*seen))
 
     @classmethod
     def lost(cls) -> "Provenance":
@@ -114,7 +117,12 @@ class Provenance:
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
+<<<<<<< HEAD
         origins = of_approver(self._trace(tool, of, asked, resolved), edited)
+=======
+        self._backlog.settle()
+        origins = self._trace(tool, of, asked, resolved)
+>>>>>>> main
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
             origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
@@ -155,24 +163,33 @@ class Provenance:
         name = tool.capability.name
         return self.plan is not None and not any(tool_match(name, pattern) for pattern in self.plan)
 
-    def release(self, call: Call, of: Declared, outcome: Outcome) -> Outcome:
-        """Take in what a call gave, and return it without what is withheld from the agent."""
+    def release(self, call: Call, of: Declared, outcome: Outcome, size: int) -> Outcome:
+        """Take in what a call gave, and return it without what is withheld from the agent.
+
+        Args:
+            call: the call.
+            of: its declaration.
+            outcome: what it gave.
+            size: bytes of its result.
+        """
         done = outcome.status is Status.DONE
         kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
-        self._take_in(
-            Shown(
-                tool=call.capability.name,
-                call_id=call.request.call_id,
-                tier=call.capability.tier,
-                status=outcome.status,
-                value=outcome.value if done else outcome.error,
-                arguments=call.arguments,
-                origins=call.judged.origins or None,
-                kept=kept,
-                confidentiality=of.confidentiality,
-            ),
-            of,
+        shown = Shown(
+            tool=call.capability.name,
+            call_id=call.request.call_id,
+            tier=call.capability.tier,
+            status=outcome.status,
+            value=outcome.value if done else outcome.error,
+            arguments=call.arguments,
+            origins=call.judged.origins or None,
+            kept=kept,
+            confidentiality=of.confidentiality,
         )
+        if kept or of.shape.foreign:
+            self._backlog.settle()
+            self._take_in(shown, of)
+        else:
+            self._backlog.add((shown, of), size + len(call.request.args_json))
         if not kept:
             return outcome
         return outcome.model_copy(update={"value": without(outcome.value, kept), "withheld": kept})
@@ -187,6 +204,7 @@ class Provenance:
         if shown.erased:
             self.tracker.lose()
             return
+        self._backlog.settle()
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
 
