@@ -117,12 +117,8 @@ class Provenance:
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
-<<<<<<< HEAD
-        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
-=======
         self._backlog.settle()
-        origins = self._trace(tool, of, asked, resolved)
->>>>>>> main
+        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
             origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
