@@ -20,6 +20,7 @@ import orjson
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
 from pratique.approvals.queue import Queue
+from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
@@ -86,6 +87,7 @@ class Runtime:
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
         self.desk = Desk(ledger)
+        self.reading = Reading(ledger, self.desk)
         self._editing = Editing(self, ledger, self._hosting)
         self._permits: dict[object, Permit] = {}
 
