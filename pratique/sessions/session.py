@@ -117,8 +117,8 @@ class Session:
             args: its arguments, as JSON values.
             call_id: repeat it, with the same arguments, to get the same outcome without a second run.
             wait: seconds to wait for a person, if one must agree; then the outcome is `pending`.
-            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is bound
-                to them, and they are recorded.
+            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is
+                bound to them, and they are recorded.
 
         Returns:
             The outcome. A denial is an outcome, not an exception.
