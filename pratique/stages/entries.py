@@ -2,7 +2,8 @@
 
 Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
-  serves it, the call is new, the approval is unused and bound to it, and a counted exception has uses left.
+  serves it, the call is new and nobody edited it, the approval is unused and bound to it, and a standing
+  approval or a counted exception has uses left.
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
 - What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
@@ -18,7 +19,6 @@ from pratique.audit.record import Draft
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import (
-    ApprovalUsable,
     CallIsNew,
     CallIsOpen,
     EpochIs,
@@ -27,6 +27,7 @@ from pratique.ledger.guards import (
     SessionIsOpen,
     UsesLeft,
 )
+from pratique.ledger.guards_approvals import ApprovalUsable, NotEdited, StandingUsable
 from pratique.ledger.sequencer import Entry
 from pratique.model import Allow, Call, Decision, Deny, Label, Outcome, Permit, Result, Unresolved
 
@@ -50,14 +51,19 @@ class Entries:
         guards: list[Guard] = [
             EpochIs(decision.epoch),
             CallIsNew(session, call_id, call.digest, rerun),
+            NotEdited(session, call_id, call.digest),
             SessionIsOpen(session, writer),
             *(UsesLeft(rule, most) for rule, most in decision.grants),
         ]
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
-        draft = drafts.intent(call, decision, writer, self._carried(call))
-        return self._entry(call, draft, asked_values(call), tuple(guards))
+        if decision.standing is not None:
+            guards.append(StandingUsable(decision.standing.id))
+        values = asked_values(call)
+        return self._entry(
+            call, drafts.intent(call, decision, writer, self._carried(call)), values, tuple(guards)
+        )
 
     def denial(self, call: Call | Unresolved, decision: Decision) -> Entry:
         """Return the entry that records a denial."""

@@ -25,6 +25,7 @@ from pratique.model import (
     Call,
     Carried,
     Confidentiality,
+    Edited,
     Judged,
     Origin,
     Outcome,
@@ -33,6 +34,7 @@ from pratique.model import (
     Taint,
     Tier,
 )
+from pratique.quarantine.approver import of_approver
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
 from pratique.stages.backlog import Backlog
@@ -97,7 +99,15 @@ class Provenance:
         provenance.tracker.lose()
         return provenance
 
-    def judge(self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, policy: Policy) -> Judged:
+    def judge(  # what a judgement depends on, by name
+        self,
+        tool: Tool,
+        of: Declared,
+        asked: bytes,
+        resolved: bytes,
+        policy: Policy,
+        edited: Edited | None = None,
+    ) -> Judged:
         """Return how near text from outside came to a call, and each argument's origin.
 
         Args:
@@ -106,16 +116,17 @@ class Provenance:
             asked: the arguments as they were asked for, canonical JSON.
             resolved: the same, with what their references stand for.
             policy: says whether identities may be destinations.
+            edited: what a person changed in it, if somebody did: that is theirs.
         """
         tier = tool.capability.tier
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
         self._backlog.settle()
-        origins = self._trace(tool, of, asked, resolved)
+        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
-            origins = self._trace(tool, of, asked, resolved, thorough=True)
+            origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
         return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
