@@ -20,6 +20,10 @@ could not decide or could not record, so the call did not run.
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
     ├── UnknownSessionError         no session or trace has this name
+    ├── IdentityError               a person, login or key is not there, or may not be
+    │   ├── PasswordError           this password may not be chosen
+    │   ├── LoginRefusedError       what was shown does not log anybody in
+    │   └── LoginThrottledError     too many attempts; carries how long to wait
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
@@ -110,6 +114,26 @@ class SessionClosedError(PratiqueError):
 
 class UnknownSessionError(PratiqueError):
     """No session or trace has this name. Look at `pratique trace list`."""
+
+
+class IdentityError(PratiqueError):
+    """A person, login or key is not there, or cannot be as asked. The message says which and why."""
+
+
+class PasswordError(IdentityError):
+    """This password may not be chosen. The message says why."""
+
+
+class LoginRefusedError(IdentityError):
+    """What was shown does not log anybody in. The message is the same whatever was wrong."""
+
+
+class LoginThrottledError(IdentityError):
+    """Too many attempts failed. Wait `seconds`, then try again (HTTP 429)."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(f"too many attempts failed; try again in {seconds} seconds")
 
 
 class TicketError(PratiqueError):

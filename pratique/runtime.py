@@ -19,6 +19,7 @@ import orjson
 
 from pratique.approvals.queue import Question, Queue
 from pratique.errors import LedgerUnavailableError
+from pratique.identity import people
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
@@ -198,7 +199,8 @@ class Runtime:
         """
 
         def record() -> Question:
-            members = policies.in_force(self.ledger).policy.members
+            policy = policies.in_force(self.ledger).policy
+            members = self.ledger.read(lambda connection: people.members(connection, policy))
             return self.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
 
         return await anyio.to_thread.run_sync(record)

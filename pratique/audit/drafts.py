@@ -41,6 +41,7 @@ def session_open(
     vault_subject: str,
     writer: str,
     plan: list[str] | None,
+    api_key: str,
 ) -> Draft:
     """Draft the record that opens a session. `policy` is the epoch and digest in force."""
     return {
@@ -53,6 +54,7 @@ def session_open(
         "context": CLEAN.facts,
         "writer": writer,
         "plan": plan,
+        "api_key": api_key,
     }
 
 

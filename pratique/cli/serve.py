@@ -24,7 +24,7 @@ def serve(config: ConfigOption = None, *, host: Host = "127.0.0.1", port: Port =
 
     Example: `pratique serve --port 8440`
     """
-    from pratique.server.health import health_app  # noqa: PLC0415  # the web stack is slow to import
+    from pratique.server.app import create_app  # noqa: PLC0415  # the web stack is slow to import
 
     with reporting_errors():
         if host not in LOOPBACK:
@@ -32,7 +32,7 @@ def serve(config: ConfigOption = None, *, host: Host = "127.0.0.1", port: Port =
         runtime = open_runtime(config, logs=True)
         stderr.print(f"serving http://{host}:{port}/healthz; stop with Ctrl-C")
         server = uvicorn.Server(
-            uvicorn.Config(health_app(runtime), host=host, port=port, log_level="warning", access_log=False)
+            uvicorn.Config(create_app(runtime), host=host, port=port, log_level="warning", access_log=False)
         )
         server.run()
     if not server.started:

@@ -93,6 +93,13 @@ class Ledger:
         await self.commit(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
         await self.query(lambda connection: self.learn(connection, subject))
 
+    def know_now(self, subject: str) -> None:
+        """As `know`, from a thread without an event loop."""
+        if self.vault.knows(subject):
+            return
+        self.commit_now(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
+        self.read(lambda connection: self.learn(connection, subject))
+
     def learn(self, connection: Connection, subject: str) -> bool:
         """Take the subject's key into memory; return False when there is none (any more)."""
         if self.vault.knows(subject):

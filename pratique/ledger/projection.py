@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from pratique.capabilities.labels import join
 from pratique.ledger import tables as t
+from pratique.ledger.projection_identity import IDENTITY
 from pratique.model import Confidentiality, Integrity, Label
 
 Record = Mapping[str, Any]
@@ -63,6 +64,7 @@ def _session_open(connection: Connection, record: Record) -> None:
             writer=record["writer"],
             opened_us=record["ts_us"],
             closed_us=0,
+            api_key=record.get("api_key", ""),
         )
     )
 
@@ -231,4 +233,5 @@ _CHANGES: Mapping[str, Project] = {
     "approval.vote": _approval_vote,
     "approval.decided": _approval_decided,
     "approval.expired": _approval_expired,
+    **IDENTITY,
 }

@@ -248,6 +248,8 @@ class Sequencer:
         for draft in entry.drafts:
             if draft["type"] in _OF_SESSIONS:
                 self._held.discard(draft["session"])
+            elif draft["type"] == "key.revoke":
+                self._held.clear()  # it ends sessions, whichever they are
         mark = chain.mark()
         try:
             if entry.blobs or entry.keys or any(map(changes_state, entry.drafts)):

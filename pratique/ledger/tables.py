@@ -78,6 +78,8 @@ sessions = Table(
     Column("writer", Text, nullable=False),
     Column("opened_us", BigInteger, nullable=False),
     Column("closed_us", BigInteger, nullable=False),
+    Column("api_key", Text, nullable=False, server_default=""),
+    Index("sessions_by_key", "api_key"),
 )
 
 calls = Table(
@@ -139,5 +141,65 @@ grant_uses = Table(
     Column("uses", Integer, nullable=False),
 )
 
-STATE = (policies, sessions, calls, approvals, votes, grant_uses)
+people = Table(
+    "people",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("password_seq", BigInteger, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("disabled_us", BigInteger, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, nullable=False),
+    Index("logins_by_person", "person", "closed_us"),
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("acts_for", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("issued_by", Text, nullable=False),
+    Column("issued_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger, nullable=False),
+)
+
+STATE = (
+    policies,
+    sessions,
+    calls,
+    approvals,
+    votes,
+    grant_uses,
+    people,
+    logins,
+    login_links,
+    api_keys,
+)
 """Views of the log: emptied and filled again by `rebuild`."""

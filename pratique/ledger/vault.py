@@ -86,6 +86,10 @@ class Vault:
             subject = self._subjects[user] = hmac.digest(self._master, about, "sha256").hex()[:32]
         return subject
 
+    def derived(self, purpose: str) -> bytes:
+        """Return a key for something else than values (32 bytes), the same for all who have this vault."""
+        return hmac.digest(self._master, b"pratique derived\x00" + purpose.encode(), "sha256")
+
     def knows(self, subject: str) -> bool:
         """Return whether the subject's key is in memory."""
         return subject in self._keys

@@ -29,6 +29,7 @@ from pratique.errors import (
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, SessionIsOpen
+from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
 from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
@@ -67,6 +68,8 @@ class SessionFacts(TypedDict, total=False):
         trace_id: W3C trace id (32 hex digits), to join an existing trace.
         plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
             or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
+        api_key: the id of the key that the agent came in with, through a door that has keys. Its revocation
+            ends the session.
     """
 
     agent: Required[str]
@@ -76,6 +79,7 @@ class SessionFacts(TypedDict, total=False):
     inputs: Mapping[str, Any]
     trace_id: str
     plan: str | Sequence[str]
+    api_key: str
 
 
 class Served(NamedTuple):
@@ -130,13 +134,17 @@ class Hosting:
             vault_subject=owner,
             writer=self._ledger.writer.id,
             plan=self._plan(facts.get("plan")),
+            api_key=facts.get("api_key", ""),
         )
         values = {
             "user": subject.user.encode(),
             "request": printable(facts.get("request", "")).encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        await self._commit(draft, owner, values)
+        guards = (KeyIsGood(draft["api_key"], subject.agent),) if draft["api_key"] else ()
+        done = await self._commit(draft, owner, values, guards=guards)
+        if isinstance(done, Refused):
+            raise SessionClosedError(f"no session was opened: {done.why}")
         provenance = Provenance(facts.get("request", ""), draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
