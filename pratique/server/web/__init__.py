@@ -26,7 +26,8 @@ def mount(app: FastAPI) -> None:
     """Add the pages to an application that `create_app` makes."""
     app.state.problem_page = problem_page
     for part in (
-            entering,
+        static,
+        entering,
         queueing,
         answering,
         standing,

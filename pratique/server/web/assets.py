@@ -1,4 +1,4 @@
-"""The few files that pages bring along: one sheet, three scripts of ours, and htmx as its authors published it.
+"""The few files that pages bring along: a sheet, three scripts of ours, and htmx as it was published.
 
 Rules:
 - Nothing is loaded from anywhere else. Each file is named by the hash of its bytes, and cached for a year.

@@ -15,15 +15,15 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 
 from pratique.audit.chain import Head, Report, Verdict
-from pratique.capabilities.rights import Right
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
 from pratique.ledger.verification import verify_file
-from pratique.server.auth.people import Demand, Person
+from pratique.server.auth.people import Person
 from pratique.server.door import door
 from pratique.server.problems import Problem
 from pratique.server.web.pages import page
+from pratique.server.web.who import AuditReader
 
 router = APIRouter()
 
@@ -41,7 +41,7 @@ class Verified(NamedTuple):
 
 
 @router.get("/audit")
-async def audit(request: Request, person: Person = Demand(Right.AUDIT_READ)) -> Response:
+async def audit(request: Request, person: AuditReader) -> Response:
     """Return the state of the log."""
     return await _page(request, person)
 
@@ -49,8 +49,8 @@ async def audit(request: Request, person: Person = Demand(Right.AUDIT_READ)) -> 
 @router.post("/audit/verify")
 async def verify(
     request: Request,
+    person: AuditReader,
     anchor: Annotated[str, Form(max_length=200)] = "",
-    person: Person = Demand(Right.AUDIT_READ),
 ) -> Response:
     """Verify the log, against a head that somebody kept if one is given."""
     here = door(request)
@@ -59,14 +59,16 @@ async def verify(
     except ValueError as problem:
         return await _page(request, person, anchor=anchor, problem=str(problem), status=422)
     started = time.perf_counter_ns()
-    report = await anyio.to_thread.run_sync(lambda: verify_file(here.ledger.path, head), limiter=_one(request))
+    report = await anyio.to_thread.run_sync(
+        lambda: verify_file(here.ledger.path, head), limiter=_one(request)
+    )
     took_us = (time.perf_counter_ns() - started) // 1000
     request.app.state.verified = Verified(report, here.ledger.clock(), person.name, took_us)
     return await _page(request, person, anchor=anchor)
 
 
 @router.get("/audit/export")
-async def export(request: Request, person: Person = Demand(Right.AUDIT_READ)) -> Response:
+async def export(request: Request, person: AuditReader) -> Response:
     """Return every record as it is stored, one a line."""
     del person
     ledger = door(request).ledger
@@ -80,7 +82,7 @@ async def export(request: Request, person: Person = Demand(Right.AUDIT_READ)) ->
 
 
 @router.get("/audit/{seq}")
-async def record(request: Request, seq: int, person: Person = Demand(Right.AUDIT_READ)) -> Response:
+async def record(request: Request, person: AuditReader, seq: int) -> Response:
     """Return one record as it is stored."""
     ledger = door(request).ledger
     found = await ledger.query(lambda connection: queries.record(connection, seq))
@@ -152,7 +154,9 @@ def _sentence(report: Report) -> str:
         where = f"record {report.broken_at}: " if report.broken_at else ""
         return f"{where}{report.problem}"
     if report.verdict is Verdict.UNANCHORED:
-        return f"{report.records:,} records fit together. Without a head kept elsewhere, a cut tail is not seen."
+        return (
+            f"{report.records:,} records fit together. Without a head kept elsewhere, a cut tail is not seen."
+        )
     given = report.anchor.seq if report.anchor else 0
     after = report.records - given
     fit = f"; the {after:,} after it fit together, and may have been cut" if after else ""

@@ -5,12 +5,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
-from pratique.approvals.queue import Question, question_of
-from pratique.capabilities.rights import Right
+from pratique.approvals.queue import Question, _question
 from pratique.ledger import tables as t
-from pratique.server.auth.people import Demand, Person
 from pratique.server.door import door
 from pratique.server.web.pages import page
+from pratique.server.web.who import QueueReader
 
 router = APIRouter()
 
@@ -21,10 +20,10 @@ PAGE = 100
 @router.get("/decided")
 async def decided(
     request: Request,
+    person: QueueReader,
     state: str = "",
     tool: str = "",
     before: int = 0,
-    person: Person = Demand(Right.QUEUE_READ),
 ) -> Response:
     """Return the newest decisions, of one state and one tool if given."""
     chosen = select(t.approvals).where(t.approvals.c.state != "proposed")
@@ -36,7 +35,7 @@ async def decided(
         chosen = chosen.where(t.approvals.c.proposed_us < before)
     chosen = chosen.order_by(t.approvals.c.proposed_us.desc()).limit(PAGE + 1)
     rows = await door(request).ledger.query(lambda connection: list(connection.execute(chosen)))
-    found: list[Question] = [question_of(row) for row in rows[:PAGE]]
+    found: list[Question] = [_question(row, row.ticket) for row in rows[:PAGE]]
     more = ""
     if len(rows) > PAGE:
         more = "/decided?" + urlencode({"state": state, "tool": tool, "before": found[-1].proposed_us})

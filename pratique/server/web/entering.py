@@ -49,7 +49,7 @@ async def log_in(
 
 @router.get("/login/link/{secret}")
 async def link_page(request: Request, secret: Secret) -> Response:
-    """Return a button to log in with a link. A look at the link, by a mail scanner say, does not use it up."""
+    """Return a button to log in with a link: a mail scanner that looks at it does not use it up."""
     return await page(request, None, "link.html", title="Log in", secret=secret, problem="")
 
 
@@ -99,5 +99,7 @@ async def _form(request: Request, next_: str, *, name: str = "", problem: Proble
         oidc="",
     )
     if problem is not None:
-        response.headers.update({key: value for key, value in problem.headers.items() if key == "Retry-After"})
+        response.headers.update(
+            {key: value for key, value in problem.headers.items() if key == "Retry-After"}
+        )
     return response

@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection, func, select
 
-from pratique.capabilities.rights import Right
 from pratique.ledger import tables as t
-from pratique.server.auth.people import Demand, Person
 from pratique.server.door import Door, door
 from pratique.server.web.pages import page
 from pratique.server.web.plots import Bar, Plot, plot
 from pratique.server.web.render import span
+from pratique.server.web.who import MetricsReader
 
 router = APIRouter()
 
@@ -40,7 +39,7 @@ class Figure(NamedTuple):
 
 
 @router.get("/figures")
-async def figures(request: Request, person: Person = Demand(Right.METRICS_READ)) -> Response:
+async def figures(request: Request, person: MetricsReader) -> Response:
     """Return the figures and plots of the last days."""
     here = door(request)
     now_us = here.ledger.clock()
@@ -59,7 +58,9 @@ async def figures(request: Request, person: Person = Demand(Right.METRICS_READ))
 
 def _questions(connection: Connection, since_us: int) -> Sequence[Any]:
     """Return the questions since then, each with when it got its last answer (0 for none)."""
-    last = select(t.votes.c.ticket, func.max(t.votes.c.ts_us).label("at")).group_by(t.votes.c.ticket).subquery()
+    last = (
+        select(t.votes.c.ticket, func.max(t.votes.c.ts_us).label("at")).group_by(t.votes.c.ticket).subquery()
+    )
     a = t.approvals.c
     chosen = (
         select(a.tool, a.state, a.session, a.proposed_us, func.coalesce(last.c.at, 0).label("answered_us"))
@@ -91,7 +92,9 @@ def _figures(rows: Sequence[Any], here: Door) -> list[Figure]:
 def _by_day(rows: Sequence[Any], now_us: int) -> Plot:
     today = datetime.fromtimestamp(now_us / 1e6, tz=UTC).date()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    counted = Counter((datetime.fromtimestamp(row.proposed_us / 1e6, tz=UTC).date(), _end(row)) for row in rows)
+    counted = Counter(
+        (datetime.fromtimestamp(row.proposed_us / 1e6, tz=UTC).date(), _end(row)) for row in rows
+    )
     bars = [Bar(f"{day:%d %b}", tuple(counted[day, end] for end in range(len(_ENDS)))) for day in days]
     return plot("Questions by day", "How those asked on a day have ended so far.", "day", _ENDS, bars)
 
@@ -101,7 +104,9 @@ def _by_latency(rows: Sequence[Any]) -> Plot:
     waits = [(row.answered_us - row.proposed_us) / 1e6 for row in rows if row.answered_us]
     counted = Counter(next((name for most, name in _LATENCIES if wait <= most), "more") for wait in waits)
     bars = [Bar(name, (counted[name],)) for name in names]
-    return plot("Time to an answer", "From the question to its last answer.", "within", (("questions", ""),), bars)
+    return plot(
+        "Time to an answer", "From the question to its last answer.", "within", (("questions", ""),), bars
+    )
 
 
 def _by_tool(rows: Sequence[Any]) -> Plot:

@@ -11,12 +11,11 @@ from sqlalchemy import select
 from pratique.capabilities.explain import Reach, hints, who_can
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import Policy
-from pratique.capabilities.rights import Right
 from pratique.capabilities.selftest import run_tests
 from pratique.ledger import tables as t
-from pratique.server.auth.people import Demand, Person
 from pratique.server.door import Door, door
 from pratique.server.web.pages import page
+from pratique.server.web.who import PolicyReader, ToolsReader
 
 router = APIRouter()
 
@@ -52,9 +51,7 @@ class Rule(NamedTuple):
 
 
 @router.get("/tools")
-async def tools(
-    request: Request, tool: str = "*", agent: str = "", person: Person = Demand(Right.TOOLS_READ)
-) -> Response:
+async def tools(request: Request, person: ToolsReader, tool: str = "*", agent: str = "") -> Response:
     """Return who can call what."""
     here = door(request)
     pattern = tool.strip() or "*"
@@ -75,7 +72,7 @@ async def tools(
 
 
 @router.get("/policy")
-async def policy(request: Request, person: Person = Demand(Right.POLICY_READ)) -> Response:
+async def policy(request: Request, person: PolicyReader) -> Response:
     """Return the policy in force: its rules, who answers, its text, and those before it."""
     here = door(request)
     await here.runtime.enforcement.refresh()

@@ -2,7 +2,7 @@
 
 Rules:
 - A page is offered to whoever has the right to read it; the route itself demands the right.
-- What was just done travels in the address as a word, never as text: an address cannot make a page say things.
+- What was just done travels in the address as one of our words: an address cannot make a page say things.
 """
 
 from typing import Any, NamedTuple
@@ -52,7 +52,7 @@ DONE = {
 }
 
 
-async def page(  # noqa: PLR0913  # what a page is made of
+async def page(  # what a page is made of
     request: Request,
     person: Person | None,
     template: str,
@@ -66,7 +66,7 @@ async def page(  # noqa: PLR0913  # what a page is made of
     """Return a page for this person."""
     parts = door(request)
     nav = [(href, name) for href, name, right in NAV if person is not None and person.may(right)]
-    waiting = 0 if person is None else await anyio.to_thread.run_sync(parts.runtime.queue.waiting)
+    waiting = 0 if person is None else len(await anyio.to_thread.run_sync(parts.runtime.queue.questions))
     return render(
         template,
         {

@@ -1,4 +1,4 @@
-"""Stacked bars as numbers: where each piece of a plot stands. A template draws them; nothing here is markup."""
+"""Stacked bars as numbers: where each piece of a plot stands. A template draws them."""
 
 import math
 from collections.abc import Sequence
@@ -67,9 +67,7 @@ class Plot(NamedTuple):
         return f"{', '.join(totals)} in all. The numbers are in the table below."
 
 
-def plot(
-    title: str, subtitle: str, of: str, series: Sequence[tuple[str, str]], bars: Sequence[Bar]
-) -> Plot:
+def plot(title: str, subtitle: str, of: str, series: Sequence[tuple[str, str]], bars: Sequence[Bar]) -> Plot:
     """Return a plot of stacked bars.
 
     Args:
@@ -91,7 +89,9 @@ def plot(
             if value:
                 told = f"{bar.label}: {_number(value)} {name}"
                 x, width = LEFT + number * slot + slot * 0.12, slot * 0.76
-                pieces.append(Piece(round(x, 1), round(floor, 1), round(width, 1), round(height, 1), kind, told))
+                pieces.append(
+                    Piece(round(x, 1), round(floor, 1), round(width, 1), round(height, 1), kind, told)
+                )
     ticks = [
         Tick(round(HEIGHT - FOOT - room * at * step / top, 1), _number(at * step))
         for at in range(1, round(top / step) + 1)

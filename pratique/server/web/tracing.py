@@ -5,12 +5,11 @@ from collections import Counter
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 
-from pratique.capabilities.rights import Right
 from pratique.ledger import queries
 from pratique.redaction import Redaction
-from pratique.server.auth.people import Demand, Person
 from pratique.server.door import door
 from pratique.server.web.pages import page
+from pratique.server.web.who import TraceReader
 from pratique.server.web.words import FROM_WORDS
 from pratique.sessions.trace import trace
 
@@ -22,14 +21,14 @@ MOST_ORIGINS = 12
 
 
 @router.get("/traces")
-async def sessions(request: Request, person: Person = Demand(Right.TRACE_READ)) -> Response:
+async def sessions(request: Request, person: TraceReader) -> Response:
     """Return the newest sessions."""
     found = await door(request).ledger.query(lambda connection: queries.sessions(connection, MOST_SESSIONS))
     return await page(request, person, "traces.html", title="Sessions", here="/traces", sessions=found)
 
 
 @router.get("/traces/{name}")
-async def session(request: Request, name: str, person: Person = Demand(Right.TRACE_READ)) -> Response:
+async def session(request: Request, person: TraceReader, name: str) -> Response:
     """Return one session: what was read, where it came from, what was decided and why, what ran."""
     ledger = door(request).ledger
     found = await anyio.to_thread.run_sync(
