@@ -11,12 +11,14 @@ from pratique.server.web import (
     answering,
     auditing,
     decisions,
+    editing,
     entering,
     figures,
     housekeeping,
     queueing,
     standing,
     static,
+    together,
     tracing,
 )
 from pratique.server.web.pages import problem_page
@@ -29,6 +31,8 @@ def mount(app: FastAPI) -> None:
         static,
         entering,
         queueing,
+        together,
+        editing,
         answering,
         standing,
         decisions,

@@ -4,39 +4,54 @@ Rules:
 - An answer names the digest of the card that its giver read. To another card it is no answer.
 - What cannot be recorded, and what comes too late, twice or from somebody else, changes nothing and says so.
 - After an answer the browser is sent on, so that reloading does not give it again.
+- A card that cannot be rendered is shown without what it says, and cannot be approved.
 """
 
+from functools import partial
 from typing import Annotated
 
 import anyio.to_thread
+import structlog
 from fastapi import APIRouter, Form, Path, Request, Response
 
-from pratique.approvals.queue import Question
-from pratique.errors import NotAnApproverError, TicketClosedError
+from pratique.approvals.question import Question
+from pratique.approvals.reasons import PRESETS
+from pratique.errors import (
+    CardRefusesError,
+    ConfirmationError,
+    NotAnApproverError,
+    TicketClosedError,
+    TicketError,
+)
 from pratique.server.auth.people import Person
 from pratique.server.door import door
 from pratique.server.web import reading
 from pratique.server.web.pages import after, own_address, page
-from pratique.server.web.views import Problems
+from pratique.server.web.views import CardView, Problems
 from pratique.server.web.who import Answerer, QueueReader
-from pratique.server.web.words import REJECTIONS
+
+log = structlog.get_logger("pratique")
 
 router = APIRouter()
+
+LATE = "Somebody else, or the clock, was first. What was decided stands."
+NO_PROBLEMS = Problems()
 
 Ticket = Annotated[str, Path(pattern=r"^t_[0-9a-f]{4,64}$")]
 Digest = Annotated[str, Form(max_length=64)]
 Text = Annotated[str, Form(max_length=1000)]
+Remark = Annotated[str, Form(max_length=10_000)]
 Address = Annotated[str, Form(max_length=2048)]
 
 
 @router.get("/queue/{ticket}")
 async def card(request: Request, person: QueueReader, ticket: Ticket, back: str = "/queue") -> Response:
     """Return the card."""
-    return await _card(request, person, ticket, back=back)
+    return await card_page(request, person, ticket, back=back)
 
 
 @router.post("/queue/{ticket}/approve")
-async def approve(
+async def approve(  # the fields of the form
     request: Request,
     person: Answerer,
     ticket: Ticket,
@@ -45,17 +60,21 @@ async def approve(
     back: Address = "/queue",
 ) -> Response:
     """Record a yes to the card that was read."""
-    here = door(request)
     try:
-        await _demand_card(request, ticket, card)
-        question = await here.runtime.answer(ticket, person.name, approve=True)
-    except (TicketClosedError, NotAnApproverError) as problem:
-        return await _said_no(request, person, ticket, problem)
+        await demand_card(request, ticket, card)
+        question = await door(request).runtime.answer(ticket, person.name, approve=True, confirm=confirm)
+    except ConfirmationError:
+        problems = Problems(
+            confirm="This is not what it goes to. Look again, then type it as it stands there."
+        )
+        return await card_page(request, person, ticket, back=back, problems=problems, status=422)
+    except TicketError as problem:
+        return await said_no(request, person, ticket, problem)
     return after(own_address(back), "approved" if question.state == "approved" else "counted", ticket)
 
 
 @router.post("/queue/{ticket}/reject")
-async def reject(
+async def reject(  # the fields of the form
     request: Request,
     person: Answerer,
     ticket: Ticket,
@@ -65,20 +84,54 @@ async def reject(
     back: Address = "/queue",
 ) -> Response:
     """Record a no, with its reason."""
-    here = door(request)
-    why = ". ".join(part.strip() for part in (preset, reason) if part.strip())
+    why = " ".join(part.strip() for part in (preset, reason) if part.strip())
     if not why:
         problems = Problems(reason="A no needs a reason: choose one, or write one.")
-        return await _card(request, person, ticket, back=back, problems=problems, status=422)
+        return await card_page(request, person, ticket, back=back, problems=problems, status=422)
     try:
-        await _demand_card(request, ticket, card)
-        await here.runtime.answer(ticket, person.name, approve=False, reason=why)
-    except (TicketClosedError, NotAnApproverError) as problem:
-        return await _said_no(request, person, ticket, problem)
+        await demand_card(request, ticket, card)
+        await door(request).runtime.answer(ticket, person.name, approve=False, reason=why)
+    except TicketError as problem:
+        return await said_no(request, person, ticket, problem)
     return after(own_address(back), "rejected", ticket)
 
 
-async def _demand_card(request: Request, ticket: str, digest: str) -> None:
+@router.post("/queue/{ticket}/delegate")
+async def delegate(  # the fields of the form
+    request: Request, person: Answerer, ticket: Ticket, to: Text = "", reason: Text = ""
+) -> Response:
+    """Hand a question to somebody else."""
+    desk = door(request).runtime.desk
+    try:
+        await anyio.to_thread.run_sync(desk.hand_on, ticket, person.name, to.strip(), reason.strip())
+    except TicketError as problem:
+        return await said_no(request, person, ticket, problem)
+    return after("/queue", "delegated", ticket)
+
+
+@router.post("/queue/{ticket}/ask")
+async def ask(request: Request, person: Answerer, ticket: Ticket, text: Remark = "") -> Response:
+    """Ask the person the agent acts for."""
+    desk = door(request).runtime.desk
+    try:
+        await anyio.to_thread.run_sync(desk.ask_person, ticket, person.name, text)
+    except TicketError as problem:
+        return await said_no(request, person, ticket, problem)
+    return after(f"/queue/{ticket}", "asked")
+
+
+@router.post("/queue/{ticket}/reply")
+async def reply(request: Request, person: QueueReader, ticket: Ticket, text: Remark = "") -> Response:
+    """Answer what an approver asked, as the person the agent acts for."""
+    desk = door(request).runtime.desk
+    try:
+        await anyio.to_thread.run_sync(desk.reply, ticket, person.name, text)
+    except TicketError as problem:
+        return await said_no(request, person, ticket, problem)
+    return after(f"/queue/{ticket}", "replied")
+
+
+async def demand_card(request: Request, ticket: str, digest: str) -> None:
     """Raise unless the card that was read is the one that waits.
 
     Raises:
@@ -89,36 +142,37 @@ async def _demand_card(request: Request, ticket: str, digest: str) -> None:
         raise TicketClosedError(f"the card of {ticket} is not the one that you read; nothing was changed")
 
 
-async def _card(  # what the page is made of
+async def card_page(  # what the page is made of
     request: Request,
     person: Person,
     ticket: str,
     *,
     back: str,
-    problems: Problems = Problems(),  # noqa: B008  # frozen
+    problems: Problems = NO_PROBLEMS,
     status: int = 200,
 ) -> Response:
+    """Return the card, or, if it cannot be rendered, why it cannot be approved."""
     here = door(request)
-    question: Question = await here.runtime.queue.get(ticket)
-    view = await anyio.to_thread.run_sync(lambda: reading.card_view(here, person, question))
-    return await page(
-        request,
-        person,
-        "card.html",
-        title=f"{question.tool}, {ticket}",
-        here="/queue",
-        status=status,
-        q=question,
-        view=view,
-        back_href=own_address(back),
-        problems=problems,
-        presets=REJECTIONS,
-    )
+    question = await here.runtime.queue.get(ticket)
+    view = await anyio.to_thread.run_sync(reading.card_view, here, person, question)
+    rendered = partial(_rendered, request, person, question, own_address(back), problems, status)
+    try:
+        return await rendered(view)
+    except Exception as problem:  # whatever keeps a card from being shown keeps it from a yes
+        log.error("a card cannot be rendered", ticket=ticket, exc_info=problem)
+        unseen = {
+            "card": None,
+            "problem": "A part of it cannot be rendered.",
+            "can_edit": False,
+            "confirm": "",
+        }
+        return await rendered(view.model_copy(update=unseen))
 
 
-async def _said_no(request: Request, person: Person, ticket: str, problem: Exception) -> Response:
+async def said_no(request: Request, person: Person, ticket: str, problem: Exception) -> Response:
     """Return that an answer changed nothing, and why: 409 for what came too late, 403 for who may not."""
     late = isinstance(problem, TicketClosedError)
+    kinds = {TicketClosedError: 409, NotAnApproverError: 403, CardRefusesError: 422}
     text = str(problem)
     return await page(
         request,
@@ -126,11 +180,33 @@ async def _said_no(request: Request, person: Person, ticket: str, problem: Excep
         "said_no.html",
         title="Nothing was changed",
         here="/queue",
-        status=409 if late else 403,
+        status=next((status for kind, status in kinds.items() if isinstance(problem, kind)), 422),
         heading="Too late: nothing was changed" if late else "Nothing was changed",
         problem=text[:1].upper() + text[1:] + ".",
-        advice="Somebody else, or the clock, was first. What was decided stands."
-        if late
-        else "Somebody else has to answer.",
+        advice=LATE if late else "",
         ticket=ticket,
+    )
+
+
+async def _rendered(  # what the page is made of
+    request: Request,
+    person: Person,
+    question: Question,
+    back: str,
+    problems: Problems,
+    status: int,
+    view: CardView,
+) -> Response:
+    return await page(
+        request,
+        person,
+        "card.html",
+        title=f"{question.tool}, {question.ticket}",
+        here="/queue",
+        status=status,
+        q=question,
+        view=view,
+        back_href=back,
+        problems=problems,
+        presets=PRESETS,
     )

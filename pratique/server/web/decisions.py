@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import select
 
-from pratique.approvals.queue import Question, _question
+from pratique.approvals.question import Question, question_of
 from pratique.ledger import tables as t
 from pratique.server.door import door
 from pratique.server.web.pages import page
@@ -35,7 +35,7 @@ async def decided(
         chosen = chosen.where(t.approvals.c.proposed_us < before)
     chosen = chosen.order_by(t.approvals.c.proposed_us.desc()).limit(PAGE + 1)
     rows = await door(request).ledger.query(lambda connection: list(connection.execute(chosen)))
-    found: list[Question] = [_question(row, row.ticket) for row in rows[:PAGE]]
+    found: list[Question] = [question_of(row, row.ticket) for row in rows[:PAGE]]
     more = ""
     if len(rows) > PAGE:
         more = "/decided?" + urlencode({"state": state, "tool": tool, "before": found[-1].proposed_us})

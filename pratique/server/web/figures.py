@@ -25,6 +25,8 @@ DAYS = 14
 MOST = 100_000
 """Questions that are counted, the newest."""
 
+NONE = "none yet"
+
 _DAY_US = 24 * 3600 * 1_000_000
 _ENDS = (("approved", "good"), ("rejected", "bad"), ("expired or void", "calm"), ("still open", ""))
 _END_OF = {"proposed": 3, "rejected": 1, "expired": 2, "void": 2}
@@ -83,8 +85,8 @@ def _figures(rows: Sequence[Any], here: Door) -> list[Figure]:
         Figure("were asked", f"{len(rows):,}"),
         Figure("of those answered were rejected", _share(ends[1], answered)),
         Figure("of those that ended were not answered", _share(ends[2], over)),
-        Figure("half were answered within", span(int(median(waits))) if waits else "-"),
-        Figure("questions a session", f"{len(rows) / sessions:.1f}" if sessions else "-"),
+        Figure("half were answered within", span(int(median(waits))) if waits else NONE),
+        Figure("questions a session", f"{len(rows) / sessions:.1f}" if sessions else NONE),
         Figure("transactions of the log, by this server", f"{here.ledger.batches:,}"),
     ]
 
@@ -131,4 +133,4 @@ def _end(row: Any) -> int:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "-"
+    return f"{part / whole:.0%}" if whole else NONE

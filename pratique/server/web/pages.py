@@ -7,11 +7,11 @@ Rules:
 
 from typing import Any, NamedTuple
 
-import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from pratique.capabilities.rights import Right
+from pratique.ledger.queries_approvals import Chosen, how_many
 from pratique.server.auth.people import Person, visitor
 from pratique.server.door import door
 from pratique.server.problems import Problem
@@ -47,6 +47,7 @@ DONE = {
     "asked": Flash("info", "Your question is recorded."),
     "replied": Flash("info", "Your answer is recorded."),
     "standing": Flash("good", "Recorded. Calls that fit are no longer asked about, until it ends."),
+    "joined": Flash("good", "Recorded. You stand behind it as well."),
     "revoked": Flash("info", "Revoked. Calls like it are asked about again."),
     "password": Flash("good", "Your password is changed."),
 }
@@ -66,7 +67,10 @@ async def page(  # what a page is made of
     """Return a page for this person."""
     parts = door(request)
     nav = [(href, name) for href, name, right in NAV if person is not None and person.may(right)]
-    waiting = 0 if person is None else len(await anyio.to_thread.run_sync(parts.runtime.queue.questions))
+    waiting = 0
+    if person is not None and person.may(Right.QUEUE_READ):
+        open_now = Chosen(now_us=parts.ledger.clock())
+        waiting = await parts.ledger.query(lambda connection: how_many(connection, open_now))
     return render(
         template,
         {

@@ -5,7 +5,10 @@ from urllib.parse import urlencode
 
 import anyio.to_thread
 from fastapi import APIRouter, Request, Response
+from sqlalchemy import Connection
 
+from pratique.approvals.question import question_of
+from pratique.ledger import queries_approvals as asking
 from pratique.server.auth.people import Person
 from pratique.server.door import Door, door
 from pratique.server.web import reading
@@ -27,11 +30,10 @@ class Wanted(NamedTuple):
     agent: str = ""
     mine: str = ""
 
-    @property
-    def address(self) -> str:
-        """The address that asks for it."""
-        asked = urlencode({key: value for key, value in self._asdict().items() if value})
-        return f"/queue?{asked}" if asked else "/queue"
+    def address(self, after: str = "") -> str:
+        """Return the address that asks for it, from a place on."""
+        asked = {key: value for key, value in {**self._asdict(), "after": after}.items() if value}
+        return f"/queue?{urlencode(asked)}" if asked else "/queue"
 
 
 class Found(NamedTuple):
@@ -51,10 +53,11 @@ async def queue(  # the parts of the address
     taint: str = "",
     agent: str = "",
     mine: str = "",
+    after: str = "",
 ) -> Response:
     """Return what waits."""
     here, wanted = door(request), Wanted(q.strip()[:200], tier, taint, agent, mine)
-    found = await anyio.to_thread.run_sync(lambda: _find(here, person, wanted))
+    found = await anyio.to_thread.run_sync(lambda: _find(here, person, wanted, after))
     return await page(
         request,
         person,
@@ -65,34 +68,49 @@ async def queue(  # the parts of the address
         agents=sorted(here.runtime.enforcement.snapshot.policy.file.agents),
         rows=found.rows,
         found=found.found,
-        filtered=wanted != Wanted(),
+        filtered=wanted._replace(mine="") != Wanted(),
         more=found.more,
-        before="",
-        back=f"?{urlencode({'back': wanted.address})}" if wanted != Wanted() else "",
+        first=wanted.address() if after else "",
+        back="" if wanted == Wanted() else f"?{urlencode({'back': wanted.address()})}",
     )
 
 
-def _find(here: Door, person: Person, wanted: Wanted) -> Found:
-    now_us = here.ledger.clock()
-    rows = [
-        reading.row(here, person, question)
-        for question in here.runtime.queue.questions()
-        if question.is_open(now_us)
-    ]
-    fitting = [row for row in rows if _fits(row, wanted)]
-    tiers, taints = ("irreversible", "write", "egress", "read"), ("sink", "argument", "context", "none")
-    fitting.sort(
-        key=lambda row: (not row.urgent, tiers.index(row.tier), taints.index(row.taint), row.until_us)
-    )
-    return Found(fitting[:PAGE], len(fitting), "")
+def _find(here: Door, person: Person, wanted: Wanted, after: str) -> Found:
+    chosen = _chosen(here, person, wanted)
+
+    def read(connection: Connection) -> tuple[list[object], int]:
+        rows = asking.most_urgent(connection, chosen, _place(after), PAGE + 1)
+        return rows, asking.how_many(connection, chosen)
+
+    rows, number = here.ledger.read(read)
+    questions = [question_of(row, "") for row in rows[:PAGE]]
+    more = ""
+    if len(rows) > PAGE:
+        last = rows[PAGE - 1]
+        more = wanted.address(f"{last.rank},{last.wait_until_us},{last.ticket}")  # type: ignore[attr-defined]  # a row of approvals
+    return Found([reading.row(here, person, question) for question in questions], number, more)
 
 
-def _fits(row: Row, wanted: Wanted) -> bool:
-    words = " ".join((row.tool, row.agent, row.user, row.ticket, *(value for _, value in row.gist)))
-    return (
-        wanted.q.casefold() in words.casefold()
-        and wanted.tier in {"", row.tier}
-        and wanted.taint in {"", row.taint}
-        and wanted.agent in {"", row.agent}
-        and (wanted.mine == "all" or not row.not_mine)
+def _chosen(here: Door, person: Person, wanted: Wanted) -> asking.Chosen:
+    named = "@" in wanted.q  # a person is found by their whole name: rows hold a pseudonym
+    everybody = wanted.mine == "all"
+    return asking.Chosen(
+        text="" if named else wanted.q,
+        subject=here.ledger.vault.subject_id(wanted.q) if named else "",
+        tier=wanted.tier,
+        taint=wanted.taint,
+        agent=wanted.agent,
+        groups=None if everybody or not person.groups else tuple(sorted(person.groups)),
+        person="" if everybody or not person.groups else person.name,
+        now_us=here.ledger.clock(),
     )
+
+
+def _place(after: str) -> tuple[int, int, str] | None:
+    """Return the place in the queue that an address names; none, if it names none of ours."""
+    rank, _, rest = after.partition(",")
+    until_us, _, ticket = rest.partition(",")
+    try:
+        return (int(rank), int(until_us), ticket) if ticket else None
+    except ValueError:
+        return None

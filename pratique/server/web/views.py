@@ -44,14 +44,20 @@ class Vote(NamedTuple):
 
 
 class Earlier(NamedTuple):
-    """A question about the same tool that was decided before."""
+    """A question of the same shape that was decided before."""
 
     ticket: str
     state: str
     by: str
     at_us: int
     reason: str
-    same_shape: bool
+
+
+class Change(NamedTuple):
+    """What somebody changed in a call before it was agreed to."""
+
+    path: str
+    value: str
 
 
 class Line(NamedTuple):
@@ -92,7 +98,13 @@ class CardView(Value):
     request: str
     preview: str
     stated: str
+    changes: tuple[Change, ...]
+    edited_by: str
+    edited_from: str
+    edited_to: str
+    escalated: tuple[str, ...]
     earlier: tuple[Earlier, ...]
+    needs: tuple[str, ...]
     votes: tuple[Vote, ...]
     confirm: str
     not_mine: str

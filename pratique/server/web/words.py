@@ -8,6 +8,7 @@ FROM_WORDS = {
     "identity": "a participant",
     "untrusted": "outside",
     "model": "the model",
+    "approver": "an approver",
     "literal": "too short",
     "": "",
 }
@@ -22,12 +23,3 @@ DECIDES = {
     "content": "what it says",
 }
 """What an argument decides (`ArgumentClass`)."""
-
-REJECTIONS = (
-    "The destination is wrong",
-    "The amount is wrong",
-    "Nobody asked for this",
-    "It comes from text of a stranger",
-    "Ask me in person first",
-)
-"""Reasons for a no that can be given by one click."""
