@@ -27,7 +27,12 @@ could not decide or could not record, so the call did not run.
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
-    │   └── NotAnApproverError      this person may not answer this question
+    │   ├── NotAnApproverError      this person may not answer this question
+    │   ├── ConfirmationError       what cannot be undone was not confirmed by its destination
+    │   ├── CardRefusesError        a part of the card cannot be shown, so nobody can say yes to it
+    │   ├── EditError               the edited call cannot be asked about; nothing was changed
+    │   └── StandingError           a standing approval cannot be made or changed like this
+    ├── CursorError                 a place in a list that no list of ours gave
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
         ├── UndeclaredError         it asked for something that its declaration does not name
         ├── HostRefusedError        a URL or an address that no tool may use
@@ -150,6 +155,26 @@ class TicketClosedError(TicketError):
 
 class NotAnApproverError(TicketError):
     """This person may not answer this question. The message says which rule stands in the way."""
+
+
+class ConfirmationError(TicketError):
+    """The call cannot be undone. Type what it goes to, as the card shows it (`Card.confirm`)."""
+
+
+class CardRefusesError(TicketError):
+    """What the call would do cannot be shown in full, so it cannot be approved. Reject it, or edit it."""
+
+
+class EditError(TicketError):
+    """The edited call cannot be asked about: the message says why. Nothing was changed."""
+
+
+class StandingError(TicketError):
+    """A standing approval cannot be made or changed like this. The message says what stands in the way."""
+
+
+class CursorError(PratiqueError):
+    """A cursor that no list gave. Begin at the start of the list."""
 
 
 class ToolError(PratiqueError):

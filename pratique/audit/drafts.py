@@ -6,6 +6,7 @@ Rules:
 - Free text in a record is bounded, because the record is.
 """
 
+import hashlib
 from typing import Any
 
 from pratique.audit.record import Draft
@@ -85,7 +86,24 @@ def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
         "context": call.request.context.facts,
         "wait_s": ask.wait_s,
         "use_within_s": ask.use_within_s,
+        "escalate_to": list(ask.escalate_to),
+        "shape": shape(call),
+        "tell": "asked",
+        **_edited_from(call),
     }
+
+
+def shape(call: Call) -> str:
+    """Return what calls of the same kind have in common: agent, tool, declaration, names of the arguments."""
+    subject, capability = call.request.subject, call.capability
+    names = "\x00".join(sorted(call.arguments))
+    about = [subject.tenant, subject.agent, capability.name, capability.digest, names]
+    return hashlib.sha256("\x00".join(about).encode()).hexdigest()[:32]
+
+
+def _edited_from(call: Call) -> Draft:
+    edited = call.request.edited
+    return {} if edited is None else {"edited_from": edited.ticket, "edited_by": edited.by}
 
 
 def voted(ticket: str, session: str, voter: str, vote: str, reason: str) -> Draft:
@@ -109,6 +127,7 @@ def decided(ticket: str, session: str, state: str, approvers: list[str], reason:
         "state": state,
         "approvers": approvers,
         "reason": clip(reason),
+        "tell": state,
     }
 
 
@@ -120,6 +139,7 @@ def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
         "ticket": ticket,
         "state": state,
         "reason": reason,
+        "tell": state,
     }
 
 
@@ -131,6 +151,7 @@ def intent(call: Call, decision: Allow, writer: str) -> Draft:
         **decision.facts,
         "writer": writer,
         "grants": [rule for rule, _ in decision.grants],
+        **_standing(decision),
     }
 
 
@@ -159,7 +180,11 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
         "bytes_in": len(permit.call.request.args_json),
         "bytes_out": len(result.value_json),
         "label_out": outcome.label.facts,
+        **_standing(permit.decision),
+        **_edited_from(permit.call),
     }
+    if permit.decision.ticket:
+        draft["tell"] = outcome.status.value
     if result.sandbox:
         draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
     if permit.intent is not None:
@@ -178,10 +203,28 @@ def unknown(of: Draft, error: str) -> Draft:
         "intent": of["seq"],
         "outcome": "unknown",
         "error": error,
+        **({"tell": "unknown"} if of["ticket"] else {}),
     }
 
 
-_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
+_OWN_TO_THE_INTENT = {
+    "v",
+    "log",
+    "seq",
+    "prev",
+    "ts_us",
+    "writer",
+    "grants",
+    "args_c",
+    "judged_c",
+    "why_c",
+    "edited_c",
+    "user_c",
+}
+
+
+def _standing(decision: Allow) -> Draft:
+    return {} if decision.standing is None else {"standing": decision.standing.id}
 
 
 def _what(call: Call) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.approvals.card import Card, visible
-from pratique.approvals.queue import Question
+from pratique.approvals.question import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals import card_panel
 from pratique.cli.audit import print_report

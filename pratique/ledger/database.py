@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from pratique.errors import LedgerUnavailableError, LedgerVersionError
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration. A test compares it with the folder of migrations."""
 
 BUSY_SECONDS = 10

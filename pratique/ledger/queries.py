@@ -149,6 +149,14 @@ def approval_of(connection: Connection, session: str, call: str, digest: str) ->
     ).one_or_none()
 
 
+def final_digest(connection: Connection, session: str, call: str, digest: str) -> str:
+    """Return the digest of a call as people left it: they may have edited it, more than once."""
+    row = approval_of(connection, session, call, digest)
+    while row is not None and row.state == "edited":
+        row = approval(connection, row.edited_to)
+    return digest if row is None else str(row.digest)
+
+
 def approvals(connection: Connection, state: str | None = "proposed", most: int = 500) -> list[Any]:
     """Return approvals in this state (any, if None), oldest first."""
     chosen = select(t.approvals).order_by(t.approvals.c.proposed_us).limit(most)

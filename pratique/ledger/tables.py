@@ -120,8 +120,23 @@ approvals = Table(
     Column("wait_until_us", BigInteger, nullable=False),
     Column("use_within_s", Integer, nullable=False),
     Column("use_until_us", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("taint", Text, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("escalate_to", Text, nullable=False),
+    Column("edited_from", Text, nullable=False),
+    Column("edited_to", Text, nullable=False),
+    Column("edited_by", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("escalate_us", BigInteger, nullable=False),
+    Column("escalated_us", BigInteger, nullable=False),
     Index("approvals_by_call", "session", "call", "digest"),
     Index("approvals_by_state", "state", "proposed_us"),
+    Index("approvals_by_rank", "state", "rank", "wait_until_us", "ticket"),
+    Index("approvals_by_shape", "shape", "proposed_us"),
+    Index("approvals_by_escalation", "state", "escalated_us", "escalate_us"),
+    Index("approvals_by_wait", "state", "wait_until_us"),
 )
 
 votes = Table(
@@ -132,6 +147,70 @@ votes = Table(
     Column("vote", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("ts_us", BigInteger, nullable=False),
+)
+
+hand_overs = Table(
+    "hand_overs",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("heir", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("ticket", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("speaker", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Index("remarks_by_ticket", "ticket", "seq"),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("tool_digest", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("people", Text, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger, nullable=False),
+    Column("ended_by", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Index("standings_by_tool", "state", "agent", "tool"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("ticket", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Index("notices_by_time", "ts_us"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("notice", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("channel", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_us", BigInteger, nullable=False),
+    Column("problem", Text, nullable=False),
 )
 
 grant_uses = Table(
@@ -196,6 +275,11 @@ STATE = (
     calls,
     approvals,
     votes,
+    hand_overs,
+    remarks,
+    standings,
+    notices,
+    deliveries,
     grant_uses,
     people,
     logins,

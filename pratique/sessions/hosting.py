@@ -32,7 +32,7 @@ from pratique.ledger.guards import Guard, SessionIsOpen
 from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Judged, Label, Request, Subject, Taint, printable
+from pratique.model import CLEAN, Edited, Judged, Label, Request, Subject, Taint, printable
 from pratique.sessions.session import Governor, Session
 from pratique.stages.declared import Declared, declared
 from pratique.stages.enforcement import Enforcement
@@ -185,6 +185,35 @@ class Hosting:
         subject = session.subject
         return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
 
+    async def as_edited(self, request: Request, ticket: str) -> Request:
+        """Return the request that a person made of one.
+
+        Raises:
+            LedgerCorruptError: its arguments were erased, or are not the ones that were recorded.
+        """
+        subject, wait = request.subject, request.wait
+        return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
+
+    async def asked(self, session: str, ticket: str) -> Request:
+        """Return the request that a question asks about, whichever process serves its session.
+
+        Raises:
+            SessionClosedError: the session has ended.
+        """
+
+        def find(connection: Connection) -> Request:
+            return self._asked(connection, self._find(connection, session).subject, ticket, 0.0)
+
+        return await self._ledger.query(find)
+
+    async def provenance_of(self, session: str) -> Provenance:
+        """Return where a session's values came from; read back if another process serves it."""
+        if session in self._serving:
+            return self._serving[session].provenance
+        return await self._ledger.query(
+            lambda connection: remember(connection, self._ledger, session, self._declared)
+        )
+
     async def end(self, session: Session, output: str, final_action: str) -> None:
         """Record that a session is over, with its final answer; leave it be if it goes on elsewhere."""
         self._serving.pop(session.id, None)
@@ -280,7 +309,13 @@ class Hosting:
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
             judged=self._judged(connection, proposed),
+            why=self._said(connection, proposed, "why"),
+            edited=_edited(self._said(connection, proposed, "edited")),
         )
+
+    def _said(self, connection: Connection, proposed: queries.Record, field: str) -> str:
+        """Return a value that not every question has."""
+        return self._value(connection, proposed, field).decode() if f"{field}_c" in proposed else ""
 
     def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
         """Return what provenance said when the question was put: that is what the person was shown."""
@@ -302,6 +337,10 @@ class Hosting:
             if found is not None and found.genuine:
                 return found.value
         raise LedgerCorruptError(f"record {record['seq']}: {field} was erased or is not what was recorded")
+
+
+def _edited(stated: str) -> Edited | None:
+    return Edited.model_validate_json(stated) if stated else None
 
 
 def _patterns(given: Any) -> list[str]:

@@ -2,7 +2,8 @@
 
 Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
-  serves it, the call is new, the approval is unused and bound to it, and a counted exception has uses left.
+  serves it, the call is new and nobody edited it, the approval is unused and bound to it, and a standing
+  approval or a counted exception has uses left.
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
 """
 
@@ -16,7 +17,6 @@ from pratique.audit.record import Draft
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import (
-    ApprovalUsable,
     CallIsNew,
     CallIsOpen,
     EpochIs,
@@ -25,6 +25,7 @@ from pratique.ledger.guards import (
     SessionIsOpen,
     UsesLeft,
 )
+from pratique.ledger.guards_approvals import ApprovalUsable, NotEdited, StandingUsable
 from pratique.ledger.sequencer import Entry
 from pratique.model import Allow, Call, Decision, Label, Outcome, Permit, Result, Unresolved
 
@@ -47,12 +48,15 @@ class Entries:
         guards: list[Guard] = [
             EpochIs(decision.epoch),
             CallIsNew(session, call_id, call.digest, rerun),
+            NotEdited(session, call_id, call.digest),
             SessionIsOpen(session, writer),
             *(UsesLeft(rule, most) for rule, most in decision.grants),
         ]
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
+        if decision.standing is not None:
+            guards.append(StandingUsable(decision.standing.id))
         values = asked_values(call)
         return self._entry(call, drafts.intent(call, decision, writer), values, tuple(guards))
 

@@ -8,6 +8,7 @@ Rules:
 - A call outside the session's plan counts as one whose sinks cannot be explained.
 - An error of a tool whose results come from outside comes from outside; other errors are neither taint nor
   trust: they may repeat an argument.
+- A clean result costs nothing until a call is traced: until then it waits (`backlog`).
 - A session that goes on after a restart is shown again, from the vault, all that it was shown before, with
   the origins that were found then. What was erased meanwhile cannot be matched: then everything is tainted.
 """
@@ -23,6 +24,7 @@ from pratique.model import (
     UNTAINTED,
     Call,
     Confidentiality,
+    Edited,
     Judged,
     Origin,
     Outcome,
@@ -31,8 +33,10 @@ from pratique.model import (
     Taint,
     Tier,
 )
+from pratique.quarantine.approver import of_approver
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
+from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
@@ -81,6 +85,7 @@ class Provenance:
         self.plan = None if plan is None else frozenset(plan)
         self.withheld = Withheld()
         self._classes: dict[str, Confidentiality] = {}
+        self._backlog: Backlog[tuple[Shown, Declared | None]] = Backlog(lambda seen: self._take_in(*seen))
 
     @classmethod
     def lost(cls) -> "Provenance":
@@ -89,7 +94,15 @@ class Provenance:
         provenance.tracker.lose()
         return provenance
 
-    def judge(self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, policy: Policy) -> Judged:
+    def judge(  # what a judgement depends on, by name
+        self,
+        tool: Tool,
+        of: Declared,
+        asked: bytes,
+        resolved: bytes,
+        policy: Policy,
+        edited: Edited | None = None,
+    ) -> Judged:
         """Return how near text from outside came to a call, and each argument's origin.
 
         Args:
@@ -98,15 +111,17 @@ class Provenance:
             asked: the arguments as they were asked for, canonical JSON.
             resolved: the same, with what their references stand for.
             policy: says whether identities may be destinations.
+            edited: what a person changed in it, if somebody did: that is theirs.
         """
         tier = tool.capability.tier
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
-        origins = self._trace(tool, of, asked, resolved)
+        self._backlog.settle()
+        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
-            origins = self._trace(tool, of, asked, resolved, thorough=True)
+            origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
         return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
@@ -144,24 +159,33 @@ class Provenance:
         name = tool.capability.name
         return self.plan is not None and not any(tool_match(name, pattern) for pattern in self.plan)
 
-    def release(self, call: Call, of: Declared, outcome: Outcome) -> Outcome:
-        """Take in what a call gave, and return it without what is withheld from the agent."""
+    def release(self, call: Call, of: Declared, outcome: Outcome, size: int) -> Outcome:
+        """Take in what a call gave, and return it without what is withheld from the agent.
+
+        Args:
+            call: the call.
+            of: its declaration.
+            outcome: what it gave.
+            size: bytes of its result.
+        """
         done = outcome.status is Status.DONE
         kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
-        self._take_in(
-            Shown(
-                tool=call.capability.name,
-                call_id=call.request.call_id,
-                tier=call.capability.tier,
-                status=outcome.status,
-                value=outcome.value if done else outcome.error,
-                arguments=call.arguments,
-                origins=call.judged.origins or None,
-                kept=kept,
-                confidentiality=of.confidentiality,
-            ),
-            of,
+        shown = Shown(
+            tool=call.capability.name,
+            call_id=call.request.call_id,
+            tier=call.capability.tier,
+            status=outcome.status,
+            value=outcome.value if done else outcome.error,
+            arguments=call.arguments,
+            origins=call.judged.origins or None,
+            kept=kept,
+            confidentiality=of.confidentiality,
         )
+        if kept or of.shape.foreign:
+            self._backlog.settle()
+            self._take_in(shown, of)
+        else:
+            self._backlog.add((shown, of), size + len(call.request.args_json))
         if not kept:
             return outcome
         return outcome.model_copy(update={"value": without(outcome.value, kept), "withheld": kept})
@@ -176,6 +200,7 @@ class Provenance:
         if shown.erased:
             self.tracker.lose()
             return
+        self._backlog.settle()
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
 

@@ -111,4 +111,5 @@ def _not_run(
         reasons=decision.reasons,
         ticket=decision.ticket,
         record=record,
+        edited=call.request.edited.told if call.request.edited else None,
     )

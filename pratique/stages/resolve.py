@@ -53,7 +53,7 @@ def resolve(
         return _unresolved(request, f"{request.tool}: {problem}")
     of = declared(tool, policy)
     judged = request.judged or provenance.judge(
-        tool, of, request.asked_json or request.args_json, request.args_json, policy
+        tool, of, request.asked_json or request.args_json, request.args_json, policy, request.edited
     )
     return Call(
         request=request,

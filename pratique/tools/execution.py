@@ -13,6 +13,7 @@ Rules:
 """
 
 import asyncio
+import inspect
 import sys
 import time
 from collections.abc import Mapping
@@ -110,6 +111,21 @@ class Executor:
             raise Interrupted(result(status, error="cancelled while it ran"), cancellation) from None
         except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(*self._failure(call, problem))
+
+    async def look(self, tool: Tool, call: Call, seconds: float) -> Any:
+        """Return what the tool's preview says of a call: nothing runs, and its handles only look.
+
+        Raises:
+            TimeoutError: it took longer than `seconds`.
+            Exception: whatever the preview raised.
+        """
+        if tool.preview is None:
+            return ""
+        async with ToolContext(call, self._world, looking=True) as context:
+            values = tuple(getattr(call.args, name) for name in tool.names)
+            is_async = inspect.iscoroutinefunction(tool.preview)
+            said = await self._host.run(tool.preview, (context, *values), is_async=is_async, seconds=seconds)
+        return _without(self._secrets_of(tool.capability), said)
 
     async def aclose(self) -> None:
         """End everything that was started for tools. A second call does nothing."""
