@@ -24,6 +24,9 @@ could not decide or could not record, so the call did not run.
     │   ├── PasswordError           this password may not be chosen
     │   ├── LoginRefusedError       what was shown does not log anybody in
     │   └── LoginThrottledError     too many attempts; carries how long to wait
+    ├── DoorError                   a server does not answer, or does not let a client in
+    │   ├── NotAdmittedError        the key opens nothing, or not this
+    │   └── TooMuchError            too much at a time; carries when to come back
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
@@ -139,6 +142,22 @@ class LoginThrottledError(IdentityError):
     def __init__(self, seconds: int) -> None:
         self.seconds = seconds
         super().__init__(f"too many attempts failed; try again in {seconds} seconds")
+
+
+class DoorError(PratiqueError):
+    """A server does not answer, or not as one of ours would. Whether the call ran is in its trace."""
+
+
+class NotAdmittedError(DoorError):
+    """The key opens nothing, or not this: look at `pratique keys list` on the server."""
+
+
+class TooMuchError(DoorError):
+    """Too much at a time for one caller. Come back after `seconds`."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(text)
 
 
 class TicketError(PratiqueError):

@@ -160,11 +160,12 @@ class Queue:
     async def _wait(self, ticket: str, patience: float) -> bool:
         """Wait for an answer; return whether there was anything to wait for."""
         waited = False
-        with anyio.move_on_after(max(0.0, patience - anyio.current_time())):
+        left = max(0.0, patience - anyio.current_time())
+        with anyio.move_on_after(left), self._ledger.watch.on(ticket) as bell:
             # An answer may come from another process, through the database: nothing could wake us.
             while await self._is_waiting(ticket):
                 waited = True
-                await anyio.sleep(POLL_SECONDS)
+                await bell.rung(POLL_SECONDS)
         return waited
 
     async def _standing(self, call: Call, ask: Ask, members: Members) -> Standing | None:

@@ -22,6 +22,7 @@ from pratique.ledger import tables as t
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
+from pratique.ledger.watch import Watch
 from pratique.ledger.writers import Writer
 
 T = TypeVar("T")
@@ -125,6 +126,11 @@ class Ledger:
     def batches(self) -> int:
         """How many transactions this process has committed."""
         return self._sequencer.batches
+
+    @property
+    def watch(self) -> Watch:
+        """Wakes who waits for what this process commits."""
+        return self._sequencer.watch
 
     def close(self) -> None:
         """Commit what waits, then let go of everything."""

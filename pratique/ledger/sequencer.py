@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -36,6 +36,7 @@ from pratique.ledger.database import immediate, savepoint, unavailable
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.vault import Sealing
+from pratique.ledger.watch import Watch
 
 LARGEST_BATCH = 1024
 
@@ -152,6 +153,7 @@ class Sequencer:
         self._closed = False
         self._closing = threading.Lock()
         self.batches = 0
+        self.watch = Watch()
         self._own_head = b""
         self._held: set[str] = set()
         self.epoch = 0  # as last seen in a transaction
@@ -206,6 +208,7 @@ class Sequencer:
             if batch:
                 self._commit(batch)
                 _answer(batch)
+                self.watch.tell(_committed(batch))
             if self._closed and self._queue.empty():
                 break
         self._disconnect()
@@ -351,6 +354,10 @@ async def let_cancellation_in() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         await asyncio.sleep(0)
+
+
+def _committed(batch: list[_Item]) -> Iterator[Draft]:
+    return (draft for item in batch if isinstance(item.answer, Receipt) for draft in item.entry.drafts)
 
 
 def _answer(batch: list[_Item]) -> None:

@@ -16,6 +16,7 @@ from pratique import __version__
 from pratique.runtime import Runtime
 from pratique.server import api, health
 from pratique.server.auth.cookies import SetCookie
+from pratique.server.bodies import BoundedBody
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
 from pratique.server.problems import install
@@ -48,11 +49,13 @@ def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, clos
         openapi_url="/api/v1/openapi.json",
     )
     app.state.door = Door(runtime, settings)
+    api.describe(app)
     install(app)
     app.include_router(health.router)
     app.include_router(api.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
     app.add_middleware(SetCookie)
+    app.add_middleware(BoundedBody, most=settings.body_bytes)
     app.add_middleware(GuardedHeaders, hosts=hosts_of(settings), tls=settings.speaks_tls)
     return app

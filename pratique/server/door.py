@@ -3,15 +3,30 @@
 The server is a door: nothing in it decides or runs a call. It says who asks, and hands on.
 """
 
-from fastapi import Request
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
 
+from fastapi import Request
+from sqlalchemy import Connection
+
+from pratique.capabilities.policy import Policy
 from pratique.identity.keys import Keys
 from pratique.identity.logins import Logins
 from pratique.identity.people import People
 from pratique.identity.throttle import Throttle
+from pratique.ledger import queries
 from pratique.runtime import Runtime
 from pratique.server.auth.cookies import Cookies
+from pratique.server.bounds import Rate, Slots
+from pratique.server.feed import Feed
+from pratique.server.serving import Serving
 from pratique.settings import ServerSettings
+
+STRANGERS = 600
+"""Requests a minute from one address that show no credential, or none that is good."""
+
+T = TypeVar("T")
 
 
 class Door:
@@ -34,6 +49,23 @@ class Door:
             idle_us=int(settings.idle_minutes * 60_000_000),
             secure=settings.speaks_tls,
         )
+        self.closing = asyncio.Event()
+        self.serving = Serving(runtime, settings, self.closing)
+        self.feed = Feed(ledger, self.closing)
+        self.rate, self.strangers = Rate(settings.rate), Rate(STRANGERS)
+        self.waits = Slots("calls that wait", settings.open_waits)
+        self.streams = Slots("event streams", settings.open_streams)
+
+    def glance(self, query: Callable[[Connection], T]) -> T:
+        """Look something small up by its key, here and now: a thread would cost more than the look."""
+        return self.ledger.read(query)
+
+    async def policy(self) -> Policy:
+        """Return the policy that is in force now, whoever put it there."""
+        enforcement = self.runtime.enforcement
+        if self.glance(queries.epoch) != enforcement.snapshot.epoch:
+            await enforcement.refresh()
+        return enforcement.snapshot.policy
 
 
 def door(request: Request) -> Door:

@@ -6,18 +6,19 @@ Rules:
 - A browser that asks for a page is sent to the login when nobody is signed in.
 """
 
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 from fastapi import FastAPI, Request, Response
-from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from pratique import errors
+from pratique.model import printable
 
 log = structlog.get_logger("pratique")
 
@@ -65,8 +66,8 @@ class Problem(Exception):  # noqa: N818  # the name that RFC 9457 gives it
     @property
     def body(self) -> dict[str, Any]:
         """The members, as JSON values."""
-        known = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
-        return known | self.more
+        known = {"type": "about:blank", "title": self.title, "status": self.status}
+        return known | {"detail": printable(self.detail)} | self.more
 
     def response(self) -> JSONResponse:
         """Return the answer for a program."""
@@ -82,10 +83,11 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
         lines = [
-            {"where": ".".join(map(str, line["loc"])), "what": line["msg"]}
-            for line in jsonable_encoder(found)
+            {"where": printable(".".join(map(str, line["loc"]))), "what": printable(line["msg"])}
+            for line in found
         ]
-        return await answered(request, Problem(422, "the request is not valid", "see errors", errors=lines))
+        detail = "; ".join(f"{line['where']}: {line['what']}" for line in lines[:3])
+        return await answered(request, Problem(422, "the request is not valid", detail, errors=lines))
 
     async def plain(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -94,7 +96,8 @@ def install(app: FastAPI) -> None:
         return await answered(request, problem)
 
     async def bug(request: Request, error: Exception) -> Response:
-        log.error("a request broke", path=request.url.path, exc_info=error)
+        text = "".join(traceback.format_exception(error))  # a renderer of its own might print locals
+        log.error("a request broke", path=request.url.path, traceback=text)
         return await answered(request, Problem(500, "a bug", "it was logged; nothing of it is told here"))
 
     app.add_exception_handler(Problem, ours)
@@ -128,8 +131,14 @@ def _problem(error: Exception) -> Problem:
         return Problem(503, "too much waits for the log", str(error), retry_after=1)
     for kind in type(error).__mro__:
         if kind in STATUS:
-            return Problem(STATUS[kind], _title(type(error).__name__), str(error))
+            title = _title(kind.__name__)
+            return Problem(STATUS[kind], title, printable(str(error)), type=urn(title.replace(" ", "-")))
     return Problem(500, "a bug", "it was logged")
+
+
+def urn(kind: str) -> str:
+    """Return the `type` of a kind of problem."""
+    return f"urn:pratique:{kind}"
 
 
 def _title(name: str) -> str:

@@ -223,6 +223,12 @@ class Hosting:
         guard = SessionIsOpen(session.id, self._ledger.writer.id)
         await self._commit(draft, owner, values, guards=(guard,))
 
+    def let_go(self, session: Session) -> None:
+        """Forget a session that stays open: it can be resumed."""
+        served = self._serving.get(session.id)
+        if served is not None and served.session is session:
+            del self._serving[session.id]
+
     def show(self, session: str, label: Label) -> Label | None:
         """Return a session's label after it is shown something, if that is higher than what it has."""
         served = self._serving.get(session)

@@ -25,7 +25,7 @@ MOST_REMEMBERED = 1000
 
 _CHANGES = {Tier.WRITE, Tier.IRREVERSIBLE}
 
-_CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 _Key = tuple[str, str, bytes]
 
@@ -48,6 +48,9 @@ class Keeper(Protocol):
 
     async def end(self, session: "Session", output: str, final_action: str) -> None:
         """Record that the session is over."""
+
+    def let_go(self, session: "Session") -> None:
+        """Forget a session that stays open."""
 
 
 class Session:
@@ -163,6 +166,11 @@ class Session:
         """Raise the session's label by what it was shown."""
         self.context = self.raised_by(label) or self.context
 
+    def let_go(self) -> None:
+        """Take no more calls here, and leave the session open: whoever resumes it goes on with it."""
+        self._closed = True
+        self._keeper.let_go(self)
+
     async def aclose(self) -> None:
         """End the session and record its answer. A second time does nothing."""
         if not self._closed:
@@ -246,7 +254,7 @@ class Session:
 
     def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None) -> Request:
         self._demand_open()
-        if call_id is not None and not _CALL_ID.fullmatch(call_id):
+        if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
         try:
             body, problem = canonical(args, most_bytes=self._limits[0], deepest=self._limits[1]), ""

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 from fastapi import Depends, Request
+from fastapi.security import APIKeyCookie
 
 from pratique.capabilities.rights import Right, may
 from pratique.identity.logins import Known, Login
@@ -25,6 +26,12 @@ from pratique.server.door import Door, door
 from pratique.server.problems import Problem
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
+cookie = APIKeyCookie(
+    name="pratique",
+    auto_error=False,
+    scheme_name="login",
+    description="Set by `/api/v1/login`; over TLS it is called `__Host-pratique`.",
+)
 
 
 class Person(Value):
@@ -49,28 +56,29 @@ class Person(Value):
         return may(self.roles, right)
 
 
-async def visitor(request: Request) -> Person | None:
+async def visitor(request: Request, _: Annotated[object, Depends(cookie)] = None) -> Person | None:
     """Return who is signed in, or None."""
     here = door(request)
     found = here.cookies.login(request.cookies.get(here.cookies.name, ""))
     if found is None:
+        here.strangers.demand(request.client.host if request.client else "")
         return None
     login, renew = found
-    known = await anyio.to_thread.run_sync(here.logins.known, login, here.runtime.enforcement.snapshot.policy)
+    known = await anyio.to_thread.run_sync(here.logins.known, login, await here.policy())
     if known is None:
         return None
+    here.rate.demand(f"person:{known.login.person}")
     if renew:
         request.state.set_cookie = here.cookies.header(login)
     return _person(here, known)
 
 
-async def signed_in(request: Request) -> Person:
+async def signed_in(request: Request, person: Annotated[Person | None, Depends(visitor)]) -> Person:
     """Return who is signed in, after the CSRF check if the request changes something.
 
     Raises:
         Problem: 401 nobody is; 403 the request does not come from our own pages.
     """
-    person = await visitor(request)
     if person is None:
         raise Problem(401, "nobody is signed in", "log in at /login, then come back")
     await demand_own_page(request, person)
