@@ -107,7 +107,10 @@ function changed() {
 
 if (body.dataset.events && "EventSource" in window) {
   const events = new EventSource(body.dataset.events);
-  for (const name of ["message", "queue", "changed"]) events.addEventListener(name, changed);
+  for (const what of ["proposed", "vote", "decided", "expired", "edited", "handed", "escalated", "remark"]) {
+    events.addEventListener(`approval.${what}`, changed);
+  }
+  for (const what of ["intent", "outcome"]) events.addEventListener(`call.${what}`, changed);
   let lost = false;
   events.addEventListener("error", () => (lost = true));
   events.addEventListener("open", () => {

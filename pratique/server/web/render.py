@@ -37,7 +37,7 @@ HEADERS = {
 }
 
 HTMX_CONFIG = orjson.dumps(
-    {"includeIndicatorCSS": False, "history": False, "mode": "same-origin", "extensions": "none"}
+    {"includeIndicatorCSS": False, "history": "reload", "mode": "same-origin", "extensions": "none"}
 ).decode()
 """htmx with what a strict policy forbids switched off: its style sheet, and extensions."""
 
