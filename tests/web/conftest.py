@@ -7,10 +7,12 @@ Rules:
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -86,6 +88,11 @@ class Site:
         session = self.session()
         self.call(session, "mail.read")
         return self.call(session, tool, **args).ticket
+
+    def erase(self, seq: int) -> None:
+        """Take the values of a record out of the vault, as an erasure does."""
+        with closing(sqlite3.connect(self.ledger.path, timeout=10)) as connection, connection:
+            connection.execute("DELETE FROM vault WHERE seq = ?", (seq,))
 
     def link(self, name: str, *roles: str) -> str:
         """Return a login link for a person, who is made if need be."""

@@ -16,6 +16,8 @@ from fastapi import APIRouter, Form, Path, Request, Response
 
 from pratique.approvals.question import Question
 from pratique.approvals.reasons import PRESETS
+from pratique.capabilities.approvers import same_person
+from pratique.capabilities.rights import Right
 from pratique.errors import (
     CardRefusesError,
     ConfirmationError,
@@ -23,12 +25,13 @@ from pratique.errors import (
     TicketClosedError,
     TicketError,
 )
-from pratique.server.auth.people import Person
+from pratique.server.auth.people import Person, SignedIn
 from pratique.server.door import door
+from pratique.server.problems import Problem
 from pratique.server.web import reading
 from pratique.server.web.pages import after, own_address, page
 from pratique.server.web.views import CardView, Problems
-from pratique.server.web.who import Answerer, QueueReader
+from pratique.server.web.who import Answerer
 
 log = structlog.get_logger("pratique")
 
@@ -45,8 +48,9 @@ Address = Annotated[str, Form(max_length=2048)]
 
 
 @router.get("/queue/{ticket}")
-async def card(request: Request, person: QueueReader, ticket: Ticket, back: str = "/queue") -> Response:
-    """Return the card."""
+async def card(request: Request, person: SignedIn, ticket: Ticket, back: str = "/queue") -> Response:
+    """Return the card, to whoever reads the queue and to the person the agent acts for."""
+    await _demand_reader(request, person, ticket)
     return await card_page(request, person, ticket, back=back)
 
 
@@ -121,14 +125,29 @@ async def ask(request: Request, person: Answerer, ticket: Ticket, text: Remark =
 
 
 @router.post("/queue/{ticket}/reply")
-async def reply(request: Request, person: QueueReader, ticket: Ticket, text: Remark = "") -> Response:
+async def reply(request: Request, person: SignedIn, ticket: Ticket, text: Remark = "") -> Response:
     """Answer what an approver asked, as the person the agent acts for."""
+    await _demand_reader(request, person, ticket)
     desk = door(request).runtime.desk
     try:
         await anyio.to_thread.run_sync(desk.reply, ticket, person.name, text)
     except TicketError as problem:
         return await said_no(request, person, ticket, problem)
     return after(f"/queue/{ticket}", "replied")
+
+
+async def _demand_reader(request: Request, person: Person, ticket: str) -> None:
+    """Raise unless this person reads the queue, or is whom the agent acts for.
+
+    Raises:
+        Problem: 403.
+    """
+    if person.may(Right.QUEUE_READ):
+        return
+    queue = door(request).runtime.queue
+    asked = await anyio.to_thread.run_sync(queue.asked, ticket)
+    if same_person(asked.user) != same_person(person.name):
+        raise Problem(403, "this is for approvers", "ask the owner of this installation for a role")
 
 
 async def demand_card(request: Request, ticket: str, digest: str) -> None:
