@@ -20,6 +20,7 @@ import orjson
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
 from pratique.approvals.queue import Queue
+from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.identity import people
 from pratique.ledger.door import Ledger
@@ -87,6 +88,7 @@ class Runtime:
         self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
         self.desk = Desk(ledger, people.members)
+        self.reading = Reading(ledger, self.desk)
         self._editing = Editing(self, ledger, self._hosting)
         self._permits: dict[object, Permit] = {}
 

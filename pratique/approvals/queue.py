@@ -214,28 +214,28 @@ class Queue:
             LedgerCorruptError: the values were erased, or are not the ones that were recorded.
         """
         question = self.look(ticket)
+        return self._ledger.read(lambda connection: self.asked_in(connection, question))
 
-        def read(connection: Any) -> Asked:
-            record = queries.record(connection, question.proposed_seq) or {}
-            subject = queries.subject_of(connection, question.proposed_seq)
-            if subject is not None:
-                self._ledger.learn(connection, subject)
-            found = queries.values(connection, self._ledger.vault, record)
-            if not found or not all(value.genuine for value in found.values()):
-                raise LedgerCorruptError(f"what {ticket} asks was erased or is not what was recorded")
-            card = Card.model_validate_json(found["card"].value).digested()
-            if card.digest != question.card_digest:
-                raise LedgerCorruptError(f"the card of {ticket} is not the one that was recorded")
-            why, edited = found.get("why"), found.get("edited")
-            return Asked(
-                card,
-                found["args"].value,
-                found["user"].value.decode(),
-                why.value.decode() if why else "",
-                Edited.model_validate_json(edited.value) if edited else None,
-            )
-
-        return self._ledger.read(read)
+    def asked_in(self, connection: Any, question: Question) -> Asked:
+        """As `asked`, in a view of the ledger that is open already."""
+        record = queries.record(connection, question.proposed_seq) or {}
+        subject = queries.subject_of(connection, question.proposed_seq)
+        if subject is not None:
+            self._ledger.learn(connection, subject)
+        found = queries.values(connection, self._ledger.vault, record)
+        if not found or not all(value.genuine for value in found.values()):
+            raise LedgerCorruptError(f"what {question.ticket} asks was erased or is not what was recorded")
+        card = Card.model_validate_json(found["card"].value).digested()
+        if card.digest != question.card_digest:
+            raise LedgerCorruptError(f"the card of {question.ticket} is not the one that was recorded")
+        why, edited = found.get("why"), found.get("edited")
+        return Asked(
+            card,
+            found["args"].value,
+            found["user"].value.decode(),
+            why.value.decode() if why else "",
+            Edited.model_validate_json(edited.value) if edited else None,
+        )
 
     def electorate(self, question: Question, user: str, members: Members) -> Electorate:
         """Return who may answer a question."""

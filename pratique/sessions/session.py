@@ -18,10 +18,13 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip
+from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip, printable
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
+
+LONGEST_WHY = 2000
+"""Characters of an agent's own words for why it asks; more are cut: they are no part of what is decided."""
 
 _CHANGES = {Tier.WRITE, Tier.IRREVERSIBLE}
 
@@ -102,7 +105,13 @@ class Session:
         return self.subject.trace_id
 
     async def call(
-        self, tool: str, args: Any = None, *, call_id: str | None = None, wait: float | None = None
+        self,
+        tool: str,
+        args: Any = None,
+        *,
+        call_id: str | None = None,
+        wait: float | None = None,
+        why: str = "",
     ) -> Outcome:
         """Call a tool, if policy and people agree.
 
@@ -111,6 +120,8 @@ class Session:
             args: its arguments, as JSON values.
             call_id: repeat it, with the same arguments, to get the same outcome without a second run.
             wait: seconds to wait for a person, if one must agree; then the outcome is `pending`.
+            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is bound
+                to them, and they are recorded.
 
         Returns:
             The outcome. A denial is an outcome, not an exception.
@@ -120,7 +131,7 @@ class Session:
             LedgerUnavailableError: the log cannot be written, so nothing may run.
             ValueError: the call id is none.
         """
-        request = self._request(tool, {} if args is None else args, call_id, wait)
+        request = self._request(tool, {} if args is None else args, call_id, wait, why)
         if call_id is not None:
             outcome = await self._once(request)
         else:
@@ -252,7 +263,7 @@ class Session:
                 self._complete = False
         return outcome
 
-    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None) -> Request:
+    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str) -> Request:
         self._demand_open()
         if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
@@ -268,6 +279,7 @@ class Session:
             args_json=body,
             problem=problem,
             wait=self._patience(wait),
+            why=printable(why)[:LONGEST_WHY],
         )
 
     def _patience(self, wait: float | None) -> float:
