@@ -177,8 +177,8 @@ async def card_page(  # what the page is made of
     rendered = partial(_rendered, request, person, question, own_address(back), problems, status)
     try:
         return await rendered(view)
-    except Exception as problem:  # whatever keeps a card from being shown keeps it from a yes
-        log.error("a card cannot be rendered", ticket=ticket, exc_info=problem)
+    except Exception:  # whatever keeps a card from being shown keeps it from a yes
+        log.exception("a card cannot be rendered", ticket=ticket)
         unseen = {
             "card": None,
             "problem": "A part of it cannot be rendered.",

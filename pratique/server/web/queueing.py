@@ -7,7 +7,6 @@ import anyio.to_thread
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection
 
-from pratique.approvals.question import question_of
 from pratique.ledger import queries_approvals as asking
 from pratique.server.auth.people import Person
 from pratique.server.door import Door, door
@@ -78,17 +77,15 @@ async def queue(  # the parts of the address
 def _find(here: Door, person: Person, wanted: Wanted, after: str) -> Found:
     chosen = _chosen(here, person, wanted)
 
-    def read(connection: Connection) -> tuple[list[object], int]:
-        rows = asking.most_urgent(connection, chosen, _place(after), PAGE + 1)
-        return rows, asking.how_many(connection, chosen)
+    def read(connection: Connection) -> Found:
+        found = asking.most_urgent(connection, chosen, _place(after), PAGE + 1)
+        shown = found[:PAGE]
+        last = shown[-1] if len(found) > PAGE else None
+        more = wanted.address(f"{last.rank},{last.wait_until_us},{last.ticket}") if last else ""
+        rows = reading.rows(here, person, connection, shown)
+        return Found(rows, asking.how_many(connection, chosen), more)
 
-    rows, number = here.ledger.read(read)
-    questions = [question_of(row, "") for row in rows[:PAGE]]
-    more = ""
-    if len(rows) > PAGE:
-        last = rows[PAGE - 1]
-        more = wanted.address(f"{last.rank},{last.wait_until_us},{last.ticket}")  # type: ignore[attr-defined]  # a row of approvals
-    return Found([reading.row(here, person, question) for question in questions], number, more)
+    return here.ledger.read(read)
 
 
 def _chosen(here: Door, person: Person, wanted: Wanted) -> asking.Chosen:

@@ -6,17 +6,20 @@ Rules:
 - Whether somebody may answer is asked of the same code that takes the answer.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-import structlog
 from sqlalchemy import Connection, select
 
 from pratique.approvals.card import Card, CardArgument
-from pratique.approvals.question import Question
+from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
-from pratique.capabilities.approvers import Handed, same_person
-from pratique.errors import PratiqueError
+from pratique.approvals.reading import Dossier
+from pratique.approvals.reading import Ran as Found
+from pratique.capabilities.approvers import Handed, Members, same_person
+from pratique.capabilities.rights import Right
+from pratique.errors import LedgerCorruptError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger import tables as t
@@ -28,22 +31,90 @@ from pratique.server.web.render import folded, plain
 from pratique.server.web.views import CardView, Change, Earlier, Line, Ran, Row, Vote, on_one_line
 from pratique.server.web.words import DECIDES, FROM_WORDS
 
-log = structlog.get_logger("pratique")
-
-EARLIER = 5
 _ORDER = ("dest", "selector", "secret", "amount", "sched", "", "content")
 _GIST = 3
+_STANDS = {Taint.NONE, Taint.CONTEXT}
 
 
-def row(here: Door, person: Person, question: Question) -> Row:
-    """Return one question as a row."""
-    asked = _asked(here, question)
-    now_us = here.ledger.clock()
-    wait = question.wait_until_us - question.proposed_us
-    urgent = "was not answered for long" if question.escalated_us else ""
-    if question.wait_until_us - now_us < wait // 4:
-        urgent = "ends soon"
-    not_mine = _why_not(here, person, question, asked)
+def rows(here: Door, person: Person, connection: Connection, found: Sequence[Any]) -> list[Row]:
+    """Return questions, as rows of the table, as one person sees them in the queue."""
+    membership = here.runtime.desk.membership()
+    return [_row(here, person, membership, connection, question_of(one, one.ticket)) for one in found]
+
+
+def card_view(here: Door, person: Person, question: Question) -> CardView:
+    """Return a question and its card, for this person."""
+    queue, now_us = here.runtime.queue, here.ledger.clock()
+    found: Dossier | None = None
+    problem = ""
+    try:
+        found = here.runtime.reading.dossier(
+            question.ticket, person.name, sees_results=person.may(Right.TRACE_READ)
+        )
+        problem = found.card.refuses
+    except LedgerCorruptError as broken:
+        problem = f"What it would do cannot be shown: {broken}."
+    card = _ordered(found.card) if found else None
+    is_open = question.is_open(now_us)
+    why_not = found.why_not if found else ""
+    answers = is_open and not why_not and person.may(Right.QUEUE_ANSWER)
+    is_over = question.state == "proposed" and not is_open
+    ended, kind = _ended(question, is_over=is_over)
+    mine = found is not None and same_person(found.user) == same_person(person.name)
+    talk = found.thread if found else ()
+    return CardView(
+        card=card,
+        problem=problem,
+        taint=question.taint,
+        is_open=is_open,
+        is_over=is_over,
+        old_policy=is_open and found is not None and not found.current,
+        rules=card.rules if card else (),
+        request=here.ledger.read(lambda c: _request(c, here, question.session)),
+        preview=card.preview if card else "",
+        stated=found.why if found else "",
+        changes=_changes(found),
+        edited_by=question.edited_by,
+        edited_from=question.edited_from,
+        edited_to=question.edited_to,
+        escalated=question.escalate_to if question.escalated_us else (),
+        earlier=_earlier(found),
+        needs=tuple(dict.fromkeys(f"{need.quorum} of {need.approvers}" for need in question.needs)),
+        votes=tuple(Vote(*vote) for vote in queue.votes(question.ticket)),
+        confirm=card.confirm if card else "",
+        not_mine=_not_mine(person, why_not),
+        ended=ended,
+        ended_kind=kind,
+        ran=_ran(found.ran) if found else None,
+        folds=sum(bool(folded(argument.text).rest) for argument in card.arguments) if card else 0,
+        use_within_s=here.ledger.read(lambda c: _use_within(c, question.ticket)),
+        can_edit=answers and card is not None,
+        can_delegate=answers and card is not None,
+        can_ask=answers and card is not None,
+        can_reply=mine and is_open and talk != (),
+        can_stand=answers and question.tier != Tier.IRREVERSIBLE and question.taint in _STANDS,
+        talk=tuple(Line(line.speaker, line.text, line.ts_us) for line in talk),
+        decides=DECIDES,
+        from_words=FROM_WORDS,
+    )
+
+
+def _row(here: Door, person: Person, membership: Members, connection: Connection, question: Question) -> Row:
+    queue, now_us = here.runtime.queue, here.ledger.clock()
+    asked: Asked | None = None
+    try:
+        asked = queue.asked_in(connection, question)
+    except LedgerCorruptError:  # the row says so, and its card says why
+        asked = None
+    voted = queries.votes(connection, question.ticket) if question.votes else []
+    handed = asking.hand_overs(connection, question.ticket) if question.changes else []
+    electorate = question.electorate(
+        asked.user if asked else "", membership, tuple(Handed(one.person, one.heir) for one in handed)
+    )
+    why_not = electorate.why_not(person.name)
+    if any(same_person(one.voter) == same_person(person.name) for one in voted):
+        why_not = "they have answered already"
+    wait, left = question.wait_until_us - question.proposed_us, question.wait_until_us - now_us
     alone = question.taint != Taint.NONE or question.tier == Tier.IRREVERSIBLE or not question.shape
     return Row(
         ticket=question.ticket,
@@ -56,95 +127,24 @@ def row(here: Door, person: Person, question: Question) -> Row:
         asked_us=question.proposed_us,
         until_us=question.wait_until_us,
         votes=question.votes,
-        urgent=urgent,
-        bulk=asked is not None and not alone and not not_mine,
+        urgent="ends soon" if left < wait // 4 else "waits long" if question.escalated_us else "",
+        bulk=asked is not None and not alone and not why_not and person.may(Right.QUEUE_ANSWER),
         shape=question.shape,
-        not_mine=not_mine,
+        not_mine=_not_mine(person, why_not),
     )
 
 
-def card_view(here: Door, person: Person, question: Question) -> CardView:
-    """Return a question and its card, for this person."""
-    now_us, queue, desk = here.ledger.clock(), here.runtime.queue, here.runtime.desk
-    asked: Asked | None = None
-    problem = ""
-    try:
-        asked = queue.asked(question.ticket)
-        problem = asked.card.refuses
-    except PratiqueError as found:
-        problem = f"What it would do cannot be shown: {found}."
-    card = None if asked is None else _ordered(asked.card)
-    is_open = question.is_open(now_us)
-    not_mine = _why_not(here, person, question, asked)
-    answers = is_open and not not_mine and person.groups != frozenset()
-    ended, kind = _ended(question, is_over=question.state == "proposed" and not is_open)
-    talk = () if asked is None else tuple(desk.thread(question.ticket))
-    mine = asked is not None and same_person(asked.user) == same_person(person.name)
-    return CardView(
-        card=card,
-        problem=problem,
-        taint=question.taint,
-        is_open=is_open,
-        is_over=question.state == "proposed" and not is_open,
-        old_policy=is_open and question.epoch != here.ledger.read(queries.epoch),
-        rules=card.rules if card else (),
-        request=here.ledger.read(lambda c: _request(c, here, question.session)),
-        preview=card.preview if card else "",
-        stated=asked.why if asked else "",
-        changes=_changes(asked),
-        edited_by=question.edited_by,
-        edited_from=question.edited_from,
-        edited_to=question.edited_to,
-        escalated=question.escalate_to if question.escalated_us else (),
-        earlier=_earlier(here, question),
-        needs=tuple(dict.fromkeys(f"{need.quorum} of {need.approvers}" for need in question.needs)),
-        votes=tuple(Vote(*vote) for vote in queue.votes(question.ticket)),
-        confirm=card.confirm if card else "",
-        not_mine=not_mine,
-        ended=ended,
-        ended_kind=kind,
-        ran=here.ledger.read(lambda c: _ran(c, here, question)),
-        folds=sum(bool(folded(argument.text).rest) for argument in card.arguments) if card else 0,
-        use_within_s=here.ledger.read(lambda c: _use_within(c, question.ticket)),
-        can_edit=answers and asked is not None,
-        can_delegate=answers,
-        can_ask=answers and asked is not None,
-        can_reply=mine and is_open and talk != (),
-        can_stand=answers and question.tier != Tier.IRREVERSIBLE and question.taint in _STANDS,
-        talk=tuple(Line(line.speaker, line.text, line.ts_us) for line in talk),
-        decides=DECIDES,
-        from_words=FROM_WORDS,
-    )
-
-
-_STANDS = {Taint.NONE, Taint.CONTEXT}
-
-
-def _asked(here: Door, question: Question) -> Asked | None:
-    try:
-        return here.runtime.queue.asked(question.ticket)
-    except PratiqueError as problem:
-        log.warning("a card cannot be read", ticket=question.ticket, error=str(problem))
-        return None
-
-
-def _why_not(here: Door, person: Person, question: Question, asked: Asked | None) -> str:
-    """Return why this person cannot answer; empty if they can."""
-    if question.votes:
-        given = here.runtime.queue.votes(question.ticket)
-        if any(same_person(name) == same_person(person.name) for name, _, _ in given):
-            return "You have answered. It still needs somebody else."
-    handed: tuple[Handed, ...] = ()
-    if question.changes:
-        rows = here.ledger.read(lambda c: asking.hand_overs(c, question.ticket))
-        handed = tuple(Handed(row.person, row.heir) for row in rows)
-    user = asked.user if asked else ""
-    why = question.electorate(user, here.runtime.desk.members, handed).why_not(person.name)
-    return f"You cannot answer it: {why}." if why else ""
+def _not_mine(person: Person, why_not: str) -> str:
+    """Return why this person cannot answer, said to them; empty if they can."""
+    if why_not == "they have answered already":
+        return "You have answered. It still needs somebody else."
+    if why_not:
+        return f"You cannot answer it: {why_not}."
+    return "" if person.may(Right.QUEUE_ANSWER) else "You can read it, and cannot answer it."
 
 
 def _ordered(card: Card) -> Card:
-    """Return the card with its arguments in the order in which they matter; its digest is of the recorded one."""
+    """Return the card with what matters first; its digest stays that of the recorded one."""
     return card.model_copy(update={"arguments": tuple(sorted(card.arguments, key=_place))})
 
 
@@ -159,23 +159,21 @@ def _gist(asked: Asked | None) -> tuple[tuple[str, str], ...]:
     return tuple((argument.name, on_one_line(argument.text)) for argument in first)
 
 
-def _changes(asked: Asked | None) -> tuple[Change, ...]:
+def _changes(found: Dossier | None) -> tuple[Change, ...]:
     """Return what somebody changed, if this is an edited call."""
-    if asked is None or asked.edited is None:
+    if found is None or found.edit is None:
         return ()
     return tuple(
-        Change(path, "(as it was, or taken out)" if value is None else plain(value))
-        for path, value in asked.edited.changed.items()
+        Change(path, "(see above)" if value is None else plain(value))
+        for path, value in found.edit.changed.items()
     )
 
 
-def _earlier(here: Door, question: Question) -> tuple[Earlier, ...]:
-    if not question.shape:
-        return ()
-    rows = here.ledger.read(lambda c: asking.of_shape(c, question.shape, question.ticket, EARLIER))
+def _earlier(found: Dossier | None) -> tuple[Earlier, ...]:
+    earlier = found.earlier if found else ()
     return tuple(
-        Earlier(row.ticket, row.state, ", ".join(orjson.loads(row.decided_by)), row.proposed_us, row.reason)
-        for row in rows
+        Earlier(one.ticket, one.state, ", ".join(one.decided_by), one.proposed_us, one.reason)
+        for one in earlier
     )
 
 
@@ -184,32 +182,24 @@ def _request(connection: Connection, here: Door, session: str) -> str:
     r = t.records.c
     chosen = select(r.body).where(r.session == session, r.type == "session.open").limit(1)
     body = connection.execute(chosen).scalar()
-    text = _value(connection, here, orjson.loads(body), "request") if body else b""
-    return plain(Redaction().text(text.decode()))
+    record = orjson.loads(body) if body else None
+    owner = queries.subject_of(connection, record["seq"]) if record else None
+    if record is None or owner is None or not here.ledger.learn(connection, owner):
+        return ""
+    found = queries.values(connection, here.ledger.vault, record).get("request")
+    if found is None or not found.genuine:
+        return ""
+    return plain(Redaction().text(found.value.decode()))
 
 
-def _ran(connection: Connection, here: Door, question: Question) -> Ran | None:
-    """Return what became of the call, if it ran."""
-    row = queries.call(connection, question.session, question.call_id, question.digest)
-    record = None if row is None or not row.outcome_seq else queries.record(connection, row.outcome_seq)
-    if record is None:
+def _ran(found: Found | None) -> Ran | None:
+    """Return what became of the call, if it ran; secrets are taken out of it, addresses are not."""
+    if found is None:
         return None
     redaction = Redaction().without("emails", "phones", "iban")
-    result = _value(connection, here, record, "result")
-    return Ran(
-        status=record["outcome"],
-        error=plain(redaction.text(record.get("error") or "")),
-        result=plain(redaction.value(orjson.loads(result))) if result else "",
-    )
-
-
-def _value(connection: Connection, here: Door, record: Any, field: str) -> bytes:
-    """Return a value of a record out of the vault; empty when it is not there, or not the recorded one."""
-    owner = queries.subject_of(connection, record["seq"])
-    if owner is None or not here.ledger.learn(connection, owner):
-        return b""
-    found = queries.values(connection, here.ledger.vault, record).get(field)
-    return found.value if found is not None and found.genuine else b""
+    result = plain(redaction.value(orjson.loads(found.result))) if found.result else ""
+    status = "started" if found.outcome == "running" else found.outcome
+    return Ran(status, plain(redaction.text(found.error)), result)
 
 
 def _use_within(connection: Connection, ticket: str) -> int:

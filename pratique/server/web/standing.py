@@ -1,4 +1,4 @@
-"""Standing approvals: the yeses given beforehand, all on one page; made out of a question, ended by a button."""
+"""Standing approvals: the yeses given beforehand, on one page; made out of a question, ended by a button."""
 
 from typing import Annotated, Any
 
