@@ -211,7 +211,10 @@ def test_a_card_that_cannot_be_had_offers_no_yes(visit: Visit, site: Site) -> No
     page.goto(f"/queue/{ticket}")
     expect(page.get_by_role("alert")).to_contain_text("cannot be approved")
     expect(page.locator("#yes")).to_be_disabled()
-    form = {"csrf": page.locator("[name=csrf]").first.input_value(), "card": question.card_digest}
+    form: dict[str, str | float | bool] = {
+        "csrf": page.locator("[name=csrf]").first.input_value(),
+        "card": question.card_digest,
+    }
     answer = page.request.post(f"/queue/{ticket}/approve", form=form)
     assert answer.status >= 400
     assert state(site, ticket) == "proposed"
