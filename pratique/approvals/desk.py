@@ -38,11 +38,11 @@ MOST_HAND_OVERS = 16
 MOST_REMARKS = 100
 LONGEST_REMARK = 10_000
 
-MembersBy = Callable[[Connection, Policy], Members]
+Known = Callable[[Connection, Policy], Members]
 
 
-def by_policy(connection: Connection, policy: Policy) -> Members:
-    """Return who belongs to a group, by the policy alone."""
+def named(connection: Connection, policy: Policy) -> Members:
+    """Return the groups as the policy's file names their people."""
     del connection
     return policy.members
 
@@ -69,11 +69,11 @@ class Desk:
 
     Args:
         ledger: where the questions are.
-        members: gives who belongs to a group, by a policy and by what else is known of people.
+        known: gives who belongs to the groups of a policy; left out, whom its file names.
     """
 
-    def __init__(self, ledger: Ledger, members: MembersBy = by_policy) -> None:
-        self._ledger, self._members = ledger, members
+    def __init__(self, ledger: Ledger, known: Known = named) -> None:
+        self._ledger, self._known = ledger, known
         self._snapshot: Snapshot | None = None
         self.queue = Queue(ledger)
         self.standings = Standings(ledger)
@@ -88,13 +88,17 @@ class Desk:
 
     def members(self, group: str) -> Sequence[str]:
         """Return who belongs to a group, by the policy in force."""
+        return self.membership()(group)
+
+    def membership(self) -> Members:
+        """Return who belongs to which group at this moment: one look for many questions."""
         policy = self.policy.policy
-        return self._ledger.read(lambda connection: self._members(connection, policy))(group)
+        return self._ledger.read(lambda connection: self._known(connection, policy))
 
     def groups_of(self, person: str) -> tuple[str, ...]:
         """Return the groups that a person belongs to, by the policy in force."""
-        groups = self.policy.policy.file.groups
-        return tuple(name for name in groups if is_member(self.members(name), person))
+        membership = self.membership()
+        return tuple(name for name in self.policy.policy.file.groups if is_member(membership(name), person))
 
     def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""
