@@ -19,7 +19,7 @@ import orjson
 
 from pratique.approvals.queue import Question, Queue
 from pratique.errors import LedgerUnavailableError
-from pratique.ledger import policies
+from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.sequencer import Refused
@@ -34,6 +34,7 @@ from pratique.model import (
     Request,
     Result,
     Status,
+    ToolSpec,
     Unresolved,
 )
 from pratique.sessions.hosting import Hosting, SessionFacts
@@ -41,6 +42,7 @@ from pratique.sessions.session import Session
 from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
+from pratique.stages.offered import offered
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before
 from pratique.stages.resolve import resolve
@@ -187,6 +189,12 @@ class Runtime:
         """Return what became of this very request, if it was made before; None if it may run."""
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one, under the policy in force."""
+        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+            await self.enforcement.refresh()
+        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
     async def answer(self, ticket: str, voter: str, *, approve: bool, reason: str = "") -> Question:
         """Record a person's answer to a question, by the policy in force; see `Queue.answer`.
