@@ -1,7 +1,7 @@
 """What every adapter needs of a session: its tools under names that models accept, and words for outcomes.
 
 Rules:
-- Model APIs take names of letters, digits, `_` and `-` only, at most 64: `mail.read` is offered as `mail_read`.
+- Model APIs take names of letters, digits, `_` and `-` only (64 at most): `mail.read` is `mail_read` there.
 - Two tools that would get the same name are an error, not a guess.
 - A name that was not offered is passed on as it is: the runtime denies the call, and that is on record.
 """

@@ -4,8 +4,8 @@
     agent = create_agent(model, middleware=[middleware], checkpointer=checkpointer)
 
 A call that waits for a person is an interrupt (`{"type": "tool_approval", "ticket": …}`). Resume the thread
-when the person has answered, with any value: the answer is looked up, not taken from the resume value. Resumed
-too early, it interrupts again.
+when the person has answered, with any value: the answer is looked up, not taken from the resume value.
+Resumed too early, it interrupts again.
 
 Rules:
 - All tool calls of the agent are governed: a tool that was given to the agent beside the session's is not

@@ -11,15 +11,18 @@ Rules:
   same call by its id, and runs once.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import OrderedDict
 from typing import Any
 
 import orjson
 from agents import FunctionTool, RunContextWrapper
 from agents.tool_context import ToolContext
 
-from pratique import Status
+from pratique import Outcome, Status, ToolSpec
 from pratique.adapters.executor import Caller, Offer, told
+
+MOST_AHEAD = 256
+"""Outcomes that one tool keeps between the SDK's two questions."""
 
 
 async def function_tools(session: Caller) -> list[FunctionTool]:
@@ -29,32 +32,44 @@ async def function_tools(session: Caller) -> list[FunctionTool]:
         session: in process or over HTTP. Who asks and what the user said was stated when it was opened.
     """
     return [
-        FunctionTool(
-            name=name,
-            description=tool.description,
-            params_json_schema=tool.parameters,
-            on_invoke_tool=_invoke(session, tool.name),
-            strict_json_schema=False,  # optional arguments are optional here
-            needs_approval=_needs_approval(session, tool.name),
-        )
+        _Governed(session, tool.name).as_function_tool(name, tool)
         for name, tool in Offer(await session.tools()).tools.items()
     ]
 
 
-def _needs_approval(
-    session: Caller, tool: str
-) -> Callable[[RunContextWrapper[Any], dict[str, Any], str], Awaitable[bool]]:
-    async def needs(_: RunContextWrapper[Any], args: dict[str, Any], call_id: str) -> bool:
-        return (await session.call(tool, args, call_id=call_id)).status is Status.PENDING
+class _Governed:
+    """One tool of a session. What the SDK's first question found out is kept for its second."""
 
-    return needs
+    def __init__(self, session: Caller, tool: str) -> None:
+        self._session, self._tool = session, tool
+        self._ahead: OrderedDict[str, tuple[Any, Outcome]] = OrderedDict()
 
+    def as_function_tool(self, name: str, tool: ToolSpec) -> FunctionTool:
+        """Return it as the SDK wants it."""
+        return FunctionTool(
+            name=name,
+            description=tool.description,
+            params_json_schema=tool.parameters,
+            on_invoke_tool=self._invoke,
+            strict_json_schema=False,  # optional arguments are optional here
+            needs_approval=self._needs_approval,
+        )
 
-def _invoke(session: Caller, tool: str) -> Callable[[ToolContext[Any], str], Awaitable[Any]]:
-    async def invoke(context: ToolContext[Any], raw: str) -> str:
-        return told(await session.call(tool, _arguments(raw), call_id=context.tool_call_id))
+    async def _needs_approval(self, _: RunContextWrapper[Any], args: dict[str, Any], call_id: str) -> bool:
+        outcome = await self._session.call(self._tool, args, call_id=call_id)
+        if outcome.status is Status.PENDING:
+            return True
+        self._ahead[call_id] = (args, outcome)
+        if len(self._ahead) > MOST_AHEAD:
+            self._ahead.popitem(last=False)
+        return False
 
-    return invoke
+    async def _invoke(self, context: ToolContext[Any], raw: str) -> str:
+        args, call_id = _arguments(raw), context.tool_call_id
+        asked, outcome = self._ahead.pop(call_id, (None, None))
+        if outcome is None or asked != args:
+            outcome = await self._session.call(self._tool, args, call_id=call_id)
+        return told(outcome)
 
 
 def _arguments(raw: str) -> Any:

@@ -4,8 +4,8 @@
 
 A call that waits for a person ends the run with `DeferredToolRequests`; its metadata has the ticket. When the
 person has answered, run the agent again with the messages and
-`DeferredToolResults(approvals={call_id: True})`: that says only that the run may go on. What the person said is
-looked up; if nobody has answered yet, the run ends with the same request again.
+`DeferredToolResults(approvals={call_id: True})`: that says only that the run may go on. What the person said
+is looked up; if nobody has answered yet, the run ends with the same request again.
 
 Rules:
 - Arguments are validated by the runtime, not by the framework: what it denies is on record.
