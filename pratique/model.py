@@ -382,6 +382,24 @@ class Result(Value):
     given: Label = CLEAN
 
 
+class ToolSpec(Value):
+    """A tool as an agent is offered it.
+
+    Attributes:
+        name: what `Session.call` takes.
+        description: the tool's docstring.
+        parameters: the JSON Schema of its arguments, an object.
+        tier: what it can do to the world.
+        digest: of the whole declaration: it changes when anything about the tool does.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    tier: Tier
+    digest: str
+
+
 class Outcome(Value):
     """What the caller gets. Everything in it is on disk already.
 
@@ -480,6 +498,7 @@ __all__ = [
     "Subject",
     "Taint",
     "Tier",
+    "ToolSpec",
     "Unresolved",
     "Value",
     "Waiting",

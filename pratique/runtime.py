@@ -23,6 +23,7 @@ from pratique.approvals.queue import Queue
 from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.identity import people
+from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.guards_approvals import StandingUsable
@@ -38,6 +39,7 @@ from pratique.model import (
     Request,
     Result,
     Status,
+    ToolSpec,
     Unresolved,
     WasEdited,
 )
@@ -48,6 +50,7 @@ from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
 from pratique.stages.lineage import Lineage
+from pratique.stages.offered import offered
 from pratique.stages.recall import recall
 from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
@@ -215,6 +218,12 @@ class Runtime:
         """Return what became of this very request, if it was made before; None if it may run."""
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one, under the policy in force."""
+        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+            await self.enforcement.refresh()
+        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
     async def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""

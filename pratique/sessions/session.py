@@ -18,7 +18,19 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Code, Label, Outcome, Request, Status, Subject, Tier, clip, printable
+from pratique.model import (
+    CLEAN,
+    Code,
+    Label,
+    Outcome,
+    Request,
+    Status,
+    Subject,
+    Tier,
+    ToolSpec,
+    clip,
+    printable,
+)
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -41,6 +53,9 @@ class Governor(Protocol):
 
     async def recall(self, request: Request) -> Outcome | None:
         """Return what became of this very request, if it was made before."""
+
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools that an agent is offered."""
 
 
 class Keeper(Protocol):
@@ -166,6 +181,10 @@ class Session:
         outcome = await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
         await let_cancellation_in()
         return outcome
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one under the policy in force, for a framework."""
+        return await self._governor.tools(self.subject.agent)
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace.
