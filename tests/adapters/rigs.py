@@ -1,7 +1,7 @@
 """Each framework with a model that follows a script, behind one face: start, see what waits, resume, restart.
 
-A script is a list of steps; a step is the tool calls that the model makes at once. After the last step it answers
-`done`. The model knows how far it is from the conversation alone, so it goes on after a restart as well.
+A script is a list of steps; a step is the tool calls that the model makes at once. After the last step it
+answers `done`. The model knows how far it is from the conversation alone, so it goes on after a restart as well.
 """
 
 import json
@@ -67,7 +67,7 @@ class Rig(ABC):
 
     @abstractmethod
     async def resume(self, session: Caller) -> Turn:
-        """Go on from what the framework saved, as after a restart: with new objects, and saying yes to all."""
+        """Go on from what the framework saved, as after a restart: new objects, and a yes to everything."""
 
     @abstractmethod
     def alter(self, args: dict[str, Any]) -> None:
@@ -226,19 +226,23 @@ class OpenAIAgentsRig(Rig):
             agent, given, run_config=agents.RunConfig(tracing_disabled=True), max_turns=20
         )
         heard = {
-            item.raw_item["call_id"]: str(item.output)
+            str(_fact(item.raw_item, "call_id")): str(item.output)
             for item in result.new_items
             if isinstance(item, agents.ToolCallOutputItem)
         }
         waiting = []
+        offered = {one.name.replace(".", "_"): one.name for one in await session.tools()}
         for item in result.interruptions:
-            args = json.loads(item.raw_item.arguments)
-            offered = {one.name.replace(".", "_"): one.name for one in await session.tools()}
-            asked = await session.call(offered[item.raw_item.name], args, call_id=item.raw_item.call_id)
+            name, call_id = offered[_fact(item.raw_item, "name")], _fact(item.raw_item, "call_id")
+            asked = await session.call(name, json.loads(_fact(item.raw_item, "arguments")), call_id=call_id)
             waiting.append(asked.ticket)
         if result.interruptions:
             self._saved = result.to_state().to_string()
         return Turn(tuple(waiting), heard, "" if waiting else str(result.final_output))
+
+
+def _fact(item: Any, name: str) -> Any:
+    return item[name] if isinstance(item, dict) else getattr(item, name)
 
 
 def _with_arguments(value: Any, arguments: str) -> Any:
