@@ -1,4 +1,4 @@
-"""Each framework with a model that follows a script, behind one face: start, see what waits, resume, restart.
+"""Each framework with a scripted model, behind one face: start, see what waits, resume, restart.
 
 A script is a list of steps; a step is the tool calls that the model makes at once. After the last step it
 answers `done`. The model knows how far it is from the conversation alone, so it goes on after a restart as well.
@@ -185,7 +185,7 @@ class PydanticAIRig(Rig):
         said = sum(isinstance(message, ModelResponse) for message in messages)
         step = self.script[said] if said < len(self.script) else ()
         calls = [ToolCallPart(call.tool, call.args, tool_call_id=call.id) for call in step]
-        return ModelResponse(parts=calls or [TextPart("done")])
+        return ModelResponse(parts=[*calls] if calls else [TextPart("done")])
 
 
 class OpenAIAgentsRig(Rig):
