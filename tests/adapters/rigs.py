@@ -1,7 +1,7 @@
 """Each framework with a scripted model, behind one face: start, see what waits, resume, restart.
 
-A script is a list of steps; a step is the tool calls that the model makes at once. After the last step it
-answers `done`. The model knows how far it is from the conversation alone, so it goes on after a restart as well.
+A script is a list of steps; a step is the tool calls that the model makes at once. After the last step
+it answers `done`. The model knows how far it is from the conversation alone, so a restart changes nothing.
 """
 
 import json
