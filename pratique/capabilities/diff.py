@@ -235,6 +235,7 @@ def _compare(before: Answer, after: Answer) -> Direction:
     return _together(
         {
             _asked(before, after),
+            Direction.SAME if before.others == after.others else Direction.OTHER,
             _less(before.wait, after.wait),
             _less(before.use_within, after.use_within),
             _granted(before.grants, after.grants),

@@ -12,7 +12,20 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
-from pratique.cli import approvals, audit, demo, doctor, policy, sandbox, serve, trace
+from pratique.cli import (
+    approvals,
+    audit,
+    demo,
+    doctor,
+    erase,
+    keys,
+    people,
+    policy,
+    replay,
+    sandbox,
+    serve,
+    trace,
+)
 
 app = typer.Typer(
     name="pratique",
@@ -22,11 +35,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Start with `pratique demo`. Every verb has --help; reading verbs have --json.",
 )
+audit.app.command("replay")(replay.replay_command)
+audit.app.command("erase")(erase.erase_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(people.app, name="people")
+app.add_typer(keys.app, name="keys")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
 app.add_typer(sandbox.app, name="sandbox")

@@ -11,10 +11,12 @@ from rich.text import Text
 
 from pratique.app import local_login, open_ledger
 from pratique.approvals.card import Card, CardOrigin
-from pratique.approvals.queue import Question, Queue
+from pratique.approvals.desk import Desk
+from pratique.approvals.question import Question
+from pratique.approvals.queue import Queue
 from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
-from pratique.ledger import policies
+from pratique.identity import people
 from pratique.ledger.door import Ledger
 from pratique.settings import Settings
 
@@ -96,14 +98,11 @@ def reject(ticket: Ticket, config: ConfigOption = None, *, reason: Reason = "") 
         _say(answer(ledger, ticket, approve=False, reason=reason))
 
 
-def answer(ledger: Ledger, ticket: str, *, approve: bool, reason: str) -> Question:
+def answer(ledger: Ledger, ticket: str, *, approve: bool, reason: str, confirm: str = "") -> Question:
     """Record the answer of whoever is logged in to this machine; see `Queue.answer`."""
-    policy = policies.in_force(ledger).policy
-
-    def members(group: str) -> Sequence[str]:
-        return policy.members(group)
-
-    return Queue(ledger).answer(ticket, local_login(), approve=approve, reason=reason, members=members)
+    return Desk(ledger, people.members).answer(
+        ticket, local_login(), approve=approve, reason=reason, confirm=confirm
+    )
 
 
 def card_panel(card: Card, question: Question | None = None) -> Panel:

@@ -23,7 +23,7 @@ from rich.text import Text
 
 from pratique.appearance import visible
 from pratique.approvals.card import Card
-from pratique.approvals.queue import Question
+from pratique.approvals.question import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals import card_panel
 from pratique.cli.audit import print_report

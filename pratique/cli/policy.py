@@ -35,6 +35,7 @@ from pratique.cli.console import (
     reporting_errors,
     say,
 )
+from pratique.cli.moments import microseconds_of
 from pratique.cli.policy_shown import (
     say_if_no_tools,
     show_changes,
@@ -44,8 +45,10 @@ from pratique.cli.policy_shown import (
     show_tests,
     test_row,
 )
+from pratique.cli.replay import PAST_US, Since, progressing, show_past, show_replay
 from pratique.errors import PolicyError, SettingsError, told
 from pratique.ledger import policies
+from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
 from pratique.tools.registry import Registry, Tool
@@ -218,12 +221,17 @@ def diff_command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 when anything differs.")
     ] = False,
+    replayed: Annotated[
+        bool, typer.Option("--replay", help="Say what B would have made of the recorded calls, too.")
+    ] = False,
+    since: Since = None,
     as_json: JsonOption = False,
 ) -> None:
     """Name every agent, tool and taint level for which two policies answer differently, and which way.
 
     It is exact for the declared tools: what is not named does not change. Keys that decide how a call comes
-    to its taint level (labels of tools, plans) are named beside.
+    to its taint level (labels of tools, plans) are named beside. With `--replay`, the calls of the last 31
+    days (or since `--since`) are decided again by B, as `pratique audit replay` does it.
 
         pratique policy diff in-force policy.toml
     """
@@ -231,11 +239,15 @@ def diff_command(
     tools = _tools(settings)
     sides = _load(settings, before).policy, _load(settings, after).policy
     changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
+    past = _past(settings, sides[1], microseconds_of(since)) if replayed else None
     if as_json:
-        print_json({"direction": direction_of(changes, keys), "cells": changes, "relabelled": keys})
+        found = {"direction": direction_of(changes, keys), "cells": changes, "relabelled": keys}
+        print_json({**found, "replay": past} if replayed else found)
     else:
         show_changes(changes, keys)
         say_if_no_tools(tools)
+        if past is not None:
+            show_replay(past)
     if (changes or keys) and exit_code:
         raise typer.Exit(FAILED)
 
@@ -293,12 +305,23 @@ def apply(
         if only_tighter:
             _demand_tighter(direction, list(lowered(current.policy, policy, _capabilities(registry))))
         else:
+            if current.epoch:
+                show_past(ledger, Snapshot(policy, 0), settings.policy.name)
             _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
         epoch = policies.apply(ledger, policy, local_login(), current.epoch, failed).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
 
 
 # --- what the verbs share ---------------------------------------------------------------------------------
+
+
+def _past(settings: Settings, policy: Policy, since_us: int) -> ReplayReport | None:
+    """Return what a policy would have made of the recorded calls; None where there is no ledger yet."""
+    if not (settings.path(settings.folder) / "ledger.db").exists():
+        return None
+    since_us = since_us or _moment(None) - PAST_US
+    with open_ledger(settings) as ledger, progressing("deciding again") as told:
+        return replay(ledger, Snapshot(policy, 0), Stretch(since_us=since_us), progress=told)
 
 
 def _tools(settings: Settings) -> Registry:

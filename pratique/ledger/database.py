@@ -3,6 +3,7 @@
 Rules:
 - WAL and synchronous=FULL: a commit that was acknowledged is on disk.
 - One connection writes, in IMMEDIATE transactions; readers cannot write.
+- What is deleted is overwritten (`secure_delete`); after an erasure the file is rewritten as well (`purged`).
 - A file of a newer version is refused, an older one is migrated, under a lock that one process holds.
 """
 
@@ -20,7 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from pratique.errors import LedgerUnavailableError, LedgerVersionError, told
 
-REVISION = "0001"
+REVISION = "0005"
 """The newest migration. A test compares it with the folder of migrations."""
 
 BUSY_SECONDS = 10
@@ -111,6 +112,27 @@ def exclusively(lock: Path) -> Iterator[None]:
         os.close(handle)
 
 
+def purged(path: Path) -> bool:
+    """Rewrite the file, so that no page of it or of its write-ahead log keeps what was deleted.
+
+    Returns:
+        False when another process reads an old view of the file: its pages must stay until it is done.
+
+    Raises:
+        LedgerUnavailableError: the file cannot be written.
+    """
+    engine = writer_engine(path)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            return not busy
+    except DatabaseError as problem:
+        raise unavailable(problem, path) from problem
+    finally:
+        engine.dispose()
+
+
 def unavailable(problem: Exception, path: Path) -> LedgerUnavailableError:
     """Return the driver's error as ours, in one line."""
     return LedgerUnavailableError(f"the log at {path} cannot be written ({told(problem)}); calls are denied")
@@ -119,8 +141,7 @@ def unavailable(problem: Exception, path: Path) -> LedgerUnavailableError:
 def _pragmas(connection: Any, *, read_only: bool = False) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
         connection.execute(f"PRAGMA {pragma}")
-    if read_only:
-        connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA query_only=ON" if read_only else "PRAGMA secure_delete=ON")
 
 
 @contextmanager

@@ -65,13 +65,21 @@ def policy_text(connection: Connection, digest: str) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else ""
 
 
-def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, leaf and bytes of every record, in order, a page at a time."""
+def stored(connection: Connection, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, leaf and bytes of every record past number `after`, in order, a page at a time."""
     rows = connection.execution_options(yield_per=PAGE).execute(
-        select(t.records.c.seq, t.records.c.leaf, t.records.c.body).order_by(t.records.c.seq)
+        select(t.records.c.seq, t.records.c.leaf, t.records.c.body)
+        .where(t.records.c.seq > after)
+        .order_by(t.records.c.seq)
     )
     for row in rows:
         yield row.seq, row.leaf, row.body
+
+
+def every_record(connection: Connection) -> Iterator[Record]:
+    """Yield every record, in order, a page at a time."""
+    for _, _, body in stored(connection):
+        yield orjson.loads(body)
 
 
 def record(connection: Connection, seq: int) -> Record | None:
@@ -156,6 +164,14 @@ def approval_of(connection: Connection, session: str, call: str, digest: str) ->
     ).one_or_none()
 
 
+def final_digest(connection: Connection, session: str, call: str, digest: str) -> str:
+    """Return the digest of a call as people left it: they may have edited it, more than once."""
+    row = approval_of(connection, session, call, digest)
+    while row is not None and row.state == "edited":
+        row = approval(connection, row.edited_to)
+    return digest if row is None else str(row.digest)
+
+
 def approvals(connection: Connection, state: str | None = "proposed", most: int = 500) -> list[Any]:
     """Return approvals in this state (any, if None), oldest first."""
     chosen = select(t.approvals).order_by(t.approvals.c.proposed_us).limit(most)
@@ -169,6 +185,12 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def dropped(connection: Connection) -> int:
+    """Return the last record that was dropped, 0 when none was."""
+    chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)
+    return connection.execute(chosen).scalar() or 0
 
 
 def count(connection: Connection) -> int:

@@ -14,6 +14,7 @@ Rules:
 """
 
 import asyncio
+import inspect
 import sys
 import time
 from collections.abc import Mapping
@@ -31,13 +32,13 @@ from pratique.errors import (
     SandboxUnavailableError,
     ToolError,
 )
-from pratique.model import Call, Capability, Level, Result, Status, clip, printable
+from pratique.model import CLEAN, Call, Capability, Level, Result, Status, clip, printable
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
 from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
-from pratique.tools.sandboxed import Sandboxed
+from pratique.tools.sandboxed import CodeCalls, Sandboxed
 
 LONGEST_ERROR = 1000
 LARGEST_ERROR = 64 * 1024
@@ -72,13 +73,16 @@ class Executor:
         self._redaction = redaction or Redaction()
         self._host = InlineNoIsolation()
 
-    async def run(self, tool: Tool, call: Call, at_least: Level = Level.INLINE) -> Result:
+    async def run(
+        self, tool: Tool, call: Call, at_least: Level = Level.INLINE, code_calls: CodeCalls | None = None
+    ) -> Result:
         """Return what the tool's body made of the call.
 
         Args:
             tool: what to run.
             call: with which arguments, for whom.
             at_least: the weakest level that the policy allows for the call.
+            code_calls: makes the governed calls that the tool's code asks for.
 
         Raises:
             Interrupted: the task was cancelled meanwhile; the result in it is to be recorded.
@@ -86,7 +90,7 @@ class Executor:
         """
         task = asyncio.current_task()
         try:
-            return await self._run(tool, call, at_least)
+            return await self._run(tool, call, at_least, code_calls)
         except Interrupted:
             raise
         except BaseException as problem:  # whatever it is: the call has begun, so it gets a result
@@ -94,9 +98,9 @@ class Executor:
                 raise
             return Result(status=_after_interruption(call), error=_raised(call, problem))
 
-    async def _run(self, tool: Tool, call: Call, at_least: Level) -> Result:
+    async def _run(self, tool: Tool, call: Call, at_least: Level, code_calls: CodeCalls | None) -> Result:
         started = time.perf_counter_ns()
-        sandbox = self._sandbox(tool.capability, at_least)
+        sandbox = self._sandbox(tool.capability, at_least, code_calls)
 
         def result(status: Status, value: bytes = b"null", error: str = "") -> Result:
             return Result(
@@ -106,6 +110,7 @@ class Executor:
                 duration_us=(time.perf_counter_ns() - started) // 1000,
                 level=Level.INLINE if sandbox is None else sandbox.level,
                 sandbox={} if sandbox is None else sandbox.record,
+                given=CLEAN if sandbox is None else sandbox.given,
             )
 
         try:
@@ -126,15 +131,33 @@ class Executor:
         except Exception as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(*self._failure(call, problem))
 
+    async def look(self, tool: Tool, call: Call, seconds: float) -> Any:
+        """Return what the tool's preview says of a call: nothing runs, and its handles only look.
+
+        Raises:
+            TimeoutError: it took longer than `seconds`.
+            Exception: whatever the preview raised.
+        """
+        if tool.preview is None:
+            return ""
+        async with ToolContext(call, self._world, looking=True) as context:
+            values = tuple(getattr(call.args, name) for name in tool.names)
+            is_async = inspect.iscoroutinefunction(tool.preview)
+            said = await self._host.run(tool.preview, (context, *values), is_async=is_async, seconds=seconds)
+        return _without(self._secrets_of(tool.capability), said)
+
     async def aclose(self) -> None:
         """End everything that was started for tools. A second call does nothing."""
         await self._ladder.aclose()
 
-    def _sandbox(self, capability: Capability, at_least: Level) -> Sandboxed | None:
+    def _sandbox(
+        self, capability: Capability, at_least: Level, code_calls: CodeCalls | None
+    ) -> Sandboxed | None:
         """Return the call's way into the ladder: at the higher of the two levels; None for an inline tool."""
         if capability.runs_in is Level.INLINE:
             return None
-        return Sandboxed(self._ladder, capability, Level.highest(capability.runs_in, at_least))
+        level = Level.highest(capability.runs_in, at_least)
+        return Sandboxed(self._ladder, capability, level, code_calls)
 
     async def _body(self, tool: Tool, call: Call, sandbox: Sandboxed | None) -> Any:
         about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
