@@ -2,7 +2,8 @@
 
 Rules:
 - Arguments that decide where things go come first.
-- Every argument is shown in full, each hidden, bidirectional or look-alike-space character made visible.
+- Every argument is shown in full, each character that hides or moves something written out
+  (`pratique.appearance`).
 - The card's digest covers all that it says. An approval binds to it: who said yes, said yes to this text.
 - What the tool says that the call will change is computed by our code, and is part of the card. If it cannot
   be said, the card refuses: it can be rejected or edited, not approved.
@@ -12,11 +13,11 @@ Rules:
 
 import hashlib
 import re
-import unicodedata
 from typing import Any
 
 import orjson
 
+from pratique.appearance import visible
 from pratique.audit.canonical import canonical
 from pratique.model import ArgumentClass, Ask, Call, Need, Origin, OriginKind, Preview, Taint, Tier, Value
 
@@ -43,10 +44,6 @@ _TAINTS = {
     Taint.ARGUMENT: "An argument carries text from outside.",
     Taint.SINK: "An argument that decides where this goes comes from outside, or cannot be explained.",
 }
-
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
-_HIDDEN_CHARACTERS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f⟨⟩")
-_PLAIN_SPACE = frozenset("\n\t ")
 
 
 class CardOrigin(Value):
@@ -146,7 +143,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
             for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
         taint=_TAINTS[call.taint],
-        rules=tuple(reason.text for reason in ask.reasons),
+        rules=tuple(visible(reason.text) for reason in ask.reasons),
         needs=ask.needs,
         epoch=ask.epoch,
         preview=visible(preview.text),
@@ -222,26 +219,6 @@ def _origin(origin: Origin) -> CardOrigin:
         match=visible(origin.excerpt[start:end]),
         after=visible(origin.excerpt[end:]),
     )
-
-
-def visible(text: str) -> str:
-    """Return the text with every character that a person would not see, or misread, written as ⟨U+202E⟩."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_seen, text))
-
-
-def _seen(character: str) -> str:
-    if character in _PLAIN_SPACE:
-        return character
-    hidden = (
-        unicodedata.category(character) in _HIDDEN_CATEGORIES
-        or character in _HIDDEN_CHARACTERS
-        or character.isspace()
-        or 0xFE00 <= ord(character) <= 0xFE0F  # noqa: PLR2004  # the variation selectors of Unicode
-        or 0xE0100 <= ord(character) <= 0xE01EF  # noqa: PLR2004  # and their supplement
-    )
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
 
 
 def _text(value: Any) -> str:

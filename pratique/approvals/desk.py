@@ -10,7 +10,7 @@ Rules:
   Each is a vote of its own, and fails on its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -20,7 +20,8 @@ from pratique.approvals.queue import Queue, demand_approver, demand_open
 from pratique.approvals.standing import StandingApproval, Standings
 from pratique.audit import deciding
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Handed, is_member, same_person
+from pratique.capabilities.approvers import Handed, Members
+from pratique.capabilities.policy import Policy
 from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import NotAnApproverError, PratiqueError, TicketClosedError
 from pratique.ledger import policies, queries
@@ -30,11 +31,20 @@ from pratique.ledger.guards import EpochIs, Guard
 from pratique.ledger.guards_approvals import ApprovalIs
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Capability, Taint, Tier, Value
+from pratique.people import is_member, same_person
 
 MOST_AT_ONCE = 200
 MOST_HAND_OVERS = 16
 MOST_REMARKS = 100
 LONGEST_REMARK = 10_000
+
+Known = Callable[[Connection, Policy], Members]
+
+
+def named(connection: Connection, policy: Policy) -> Members:
+    """Return the groups as the policy's file names their people."""
+    del connection
+    return policy.members
 
 
 class Remark(Value):
@@ -59,10 +69,11 @@ class Desk:
 
     Args:
         ledger: where the questions are.
+        known: gives who belongs to the groups of a policy; left out, whom its file names.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, known: Known = named) -> None:
+        self._ledger, self._known = ledger, known
         self._snapshot: Snapshot | None = None
         self.queue = Queue(ledger)
         self.standings = Standings(ledger)
@@ -77,12 +88,17 @@ class Desk:
 
     def members(self, group: str) -> Sequence[str]:
         """Return who belongs to a group, by the policy in force."""
-        return self.policy.policy.members(group)
+        return self.membership()(group)
+
+    def membership(self) -> Members:
+        """Return who belongs to which group at this moment: one look for many questions."""
+        policy = self.policy.policy
+        return self._ledger.read(lambda connection: self._known(connection, policy))
 
     def groups_of(self, person: str) -> tuple[str, ...]:
         """Return the groups that a person belongs to, by the policy in force."""
-        groups = self.policy.policy.file.groups
-        return tuple(name for name, people in groups.items() if is_member(people, person))
+        membership = self.membership()
+        return tuple(name for name in self.policy.policy.file.groups if is_member(membership(name), person))
 
     def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""

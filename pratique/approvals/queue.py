@@ -26,7 +26,7 @@ from pratique.approvals.question import Question, question_of
 from pratique.approvals.standing import standing_approvals
 from pratique.audit import drafts
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Electorate, Handed, Members, same_person
+from pratique.capabilities.approvers import Electorate, Handed, Members
 from pratique.capabilities.decide import stands_not
 from pratique.errors import (
     CanonicalError,
@@ -55,7 +55,9 @@ from pratique.model import (
     Unresolved,
     Waiting,
     WasEdited,
+    printable,
 )
+from pratique.people import same_person
 
 Previewed = Callable[[Call], Awaitable[Preview]]
 
@@ -161,11 +163,12 @@ class Queue:
     async def _wait(self, ticket: str, patience: float) -> bool:
         """Wait for an answer; return whether there was anything to wait for."""
         waited = False
-        with anyio.move_on_after(max(0.0, patience - anyio.current_time())):
+        left = max(0.0, patience - anyio.current_time())
+        with anyio.move_on_after(left), self._ledger.watch.on(ticket) as bell:
             # An answer may come from another process, through the database: nothing could wake us.
             while await self._is_waiting(ticket):
                 waited = True
-                await anyio.sleep(POLL_SECONDS)
+                await bell.rung(POLL_SECONDS)
         return waited
 
     async def _standing(self, call: Call, ask: Ask, members: Members) -> Standing | None:
@@ -377,7 +380,9 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
 def demand_open(question: Question, voter: str, now_us: int) -> None:
     """Raise TicketClosedError when a question can no longer be answered."""
     if question.state != "proposed":
-        raise TicketClosedError(f"{question.ticket} is {question.state} already: {voter} changed nothing")
+        raise TicketClosedError(
+            f"{question.ticket} is {question.state} already: {printable(voter)} changed nothing"
+        )
     if not question.is_open(now_us):
         raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
 
@@ -386,7 +391,7 @@ def demand_approver(question: Question, voter: str, electorate: Electorate) -> N
     """Raise NotAnApproverError when this person may not answer."""
     why_not = electorate.why_not(voter)
     if why_not:
-        raise NotAnApproverError(f"{voter} cannot answer {question.ticket}: {why_not}")
+        raise NotAnApproverError(f"{printable(voter)} cannot answer {question.ticket}: {why_not}")
 
 
 def demand_whole(question: Question, card: Card, *, approve: bool, reason: str, confirm: str) -> None:

@@ -21,7 +21,6 @@ import orjson
 from sqlalchemy import Connection
 
 from pratique.audit import deciding
-from pratique.capabilities.approvers import is_member, same_person
 from pratique.capabilities.manifest import AskRule
 from pratique.capabilities.patterns import read_pattern, too_wide
 from pratique.capabilities.policy import Access
@@ -34,6 +33,7 @@ from pratique.ledger.guards import EpochIs
 from pratique.ledger.guards_approvals import StandingIs
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Capability, Standing, Value
+from pratique.people import is_member, same_person
 
 LONGEST_US = 366 * 24 * 3600 * 1_000_000
 MOST_USES = 100_000

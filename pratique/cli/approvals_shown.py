@@ -7,7 +7,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from pratique.approvals.card import Card, CardOrigin, visible
+from pratique.appearance import visible
+from pratique.approvals.card import Card, CardOrigin
 from pratique.approvals.question import Question
 from pratique.approvals.reading import Dossier, Page
 from pratique.approvals.standing import StandingApproval

@@ -20,7 +20,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pratique.approvals.card import Card, visible
+from pratique.appearance import visible
+from pratique.approvals.card import Card
 from pratique.approvals.question import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals_shown import card_panel

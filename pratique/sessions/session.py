@@ -18,7 +18,19 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip, printable
+from pratique.model import (
+    CLEAN,
+    Code,
+    Label,
+    Outcome,
+    Request,
+    Status,
+    Subject,
+    Tier,
+    ToolSpec,
+    clip,
+    printable,
+)
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -28,7 +40,7 @@ LONGEST_WHY = 2000
 
 _CHANGES = {Tier.WRITE, Tier.IRREVERSIBLE}
 
-_CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 _Key = tuple[str, str, bytes]
 
@@ -42,6 +54,9 @@ class Governor(Protocol):
     async def recall(self, request: Request) -> Outcome | None:
         """Return what became of this very request, if it was made before."""
 
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools that an agent is offered."""
+
 
 class Keeper(Protocol):
     """What keeps a session."""
@@ -51,6 +66,9 @@ class Keeper(Protocol):
 
     async def end(self, session: "Session", output: str, final_action: str) -> None:
         """Record that the session is over."""
+
+    def let_go(self, session: "Session") -> None:
+        """Forget a session that stays open."""
 
 
 class Session:
@@ -136,6 +154,18 @@ class Session:
         await let_cancellation_in()
         return outcome
 
+    async def call_for_code(self, code: Code, tool: str, args: Any, *, call_id: str, wait: float) -> Outcome:
+        """Make a call that code in a sandbox asks for; see `sessions.code_calls`.
+
+        Raises:
+            SessionClosedError: the session has ended.
+            LedgerUnavailableError: the log cannot be written, so nothing may run.
+        """
+        request = self._request(tool, args, call_id, wait, "")
+        outcome = await self._once(request.model_copy(update={"code": code}))
+        await let_cancellation_in()
+        return outcome
+
     async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
         """Go on with a pending call: exactly what was asked runs, if the answer was yes.
 
@@ -151,6 +181,10 @@ class Session:
         outcome = await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
         await let_cancellation_in()
         return outcome
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one under the policy in force, for a framework."""
+        return await self._governor.tools(self.subject.agent)
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace.
@@ -173,6 +207,16 @@ class Session:
     def saw(self, label: Label) -> None:
         """Raise the session's label by what it was shown."""
         self.context = self.raised_by(label) or self.context
+
+    def forget(self) -> None:
+        """Drop the outcomes that are remembered, because values were erased: the ledger has what is left."""
+        self._complete = False
+        self._finished.clear()
+
+    def let_go(self) -> None:
+        """Take no more calls here, and leave the session open: whoever resumes it goes on with it."""
+        self._closed = True
+        self._keeper.let_go(self)
 
     async def aclose(self) -> None:
         """End the session and record its answer. A second time does nothing."""
@@ -259,7 +303,7 @@ class Session:
         self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str = ""
     ) -> Request:
         self._demand_open()
-        if call_id is not None and not _CALL_ID.fullmatch(call_id):
+        if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
         try:
             body, problem = canonical(args, most_bytes=self._limits[0], deepest=self._limits[1]), ""
