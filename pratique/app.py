@@ -106,6 +106,24 @@ def open_runtime(
         raise
 
 
+def open_desk(settings: Settings) -> Runtime:
+    """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: there is no ledger, or it cannot be used.
+    """
+    refuse_old_casbin()
+    secrets = settings.secret_values()
+    registry = Registry.from_modules(settings.tools, settings.base)
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    _demand_all(registry, world)
+    known = [secret.get_secret_value() for secret in secrets.values()]
+    executor = Executor(world, _ladder(settings, warm=0), redaction=settings.redaction(known))
+    limits = (settings.arguments_bytes, settings.arguments_depth)
+    return Runtime(open_ledger(settings), registry, executor, limits=limits)
+
+
 def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
     """Return what sends notices, as the settings say; without any channel, it only lets clocks run out.
 

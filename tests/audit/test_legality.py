@@ -204,8 +204,9 @@ BREAKS: dict[str, tuple[Change, str]] = {
 }
 
 
-ELSEWHERE = {"key.rotate", "segment.seal", "segment.drop", "hold.set", "hold.lift", "recovery"}
-"""Records that say something of the log itself, tried where they are made."""
+DECIDING = {kind for kind, law in LAWS.items() if law.__module__ == "pratique.audit.laws_deciding"}
+ELSEWHERE = {"key.rotate", "segment.seal", "segment.drop", "hold.set", "hold.lift", "recovery", *DECIDING}
+"""Records that say something of the log itself, tried where they are made, and those about deciding."""
 
 
 def problems(records: Sequence[Mapping[str, Any]]) -> list[str]:
