@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from pratique import __version__
 from pratique.runtime import Runtime
-from pratique.server import api, health
+from pratique.server import api, health, metrics
 from pratique.server.auth import oidc
 from pratique.server.auth.cookies import SetCookie
 from pratique.server.auth.oidc import Company
@@ -79,11 +79,13 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
     )
     app.state.door = here
+    app.state.meter = metrics.Meter(here)
     api.describe(app)
     install(app)
     app.include_router(health.router)
     app.include_router(api.router)
     app.include_router(oidc.router)
+    app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
     app.add_middleware(SetCookie)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from opentelemetry import context, propagate
 from pydantic import Field
 from sse_starlette import EventSourceResponse
 
@@ -88,7 +89,7 @@ async def call(
     if idempotency_key and body.call_id and idempotency_key != body.call_id:
         raise Problem(422, "two call ids", "give Idempotency-Key or call_id")
     call_id = idempotency_key or body.call_id
-    with _waiting(here, key, body.wait):
+    with _waiting(here, key, body.wait), _traced(request):
         return _answered(
             await here.serving.call(key, session, body.tool, body.args, call_id=call_id, wait=body.wait)
         )
@@ -98,7 +99,7 @@ async def call(
 async def redeem(request: Request, session: SessionId, ticket: Ticket, body: Redeem, key: Agent) -> Response:
     """Go on with a pending call: exactly what was asked runs, if the answer was yes."""
     here = door(request)
-    with _waiting(here, key, body.wait):
+    with _waiting(here, key, body.wait), _traced(request):
         return _answered(await here.serving.redeem(key, session, ticket, wait=body.wait))
 
 
@@ -139,6 +140,19 @@ async def events(
     return await stream(
         request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id
     )
+
+
+@contextmanager
+def _traced(request: Request) -> Iterator[None]:
+    """Let the call's span be part of the caller's trace (W3C Trace Context)."""
+    if "traceparent" not in request.headers:
+        yield
+        return
+    token = context.attach(propagate.extract(request.headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 @contextmanager
