@@ -41,6 +41,7 @@ def say(number: int) -> None:
 
 def serve(settings: Settings, socket: object, ready: int) -> None:
     """Serve until killed."""
+    os.dup2(2, 1)  # what it logs is not for whoever reads this
     runtime = open_runtime(settings)
     app = create_app(runtime, settings.server)
     os.write(ready, b"x")  # what comes before it listens waits in the socket

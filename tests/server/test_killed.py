@@ -13,7 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,8 @@ class Scene:
         self.pid = int(self._said())
 
     def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
     def drive(self, number: int) -> dict[str, Any]:
         """Ask, say yes, redeem: return the outcome that the agent gets in the end."""

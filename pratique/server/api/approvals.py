@@ -11,7 +11,7 @@ from pydantic import Field
 from sse_starlette import EventSourceResponse
 
 from pratique.approvals.card import Card
-from pratique.approvals.queue import Question
+from pratique.approvals.question import Question
 from pratique.capabilities.rights import Right
 from pratique.ledger import pages
 from pratique.model import Value
