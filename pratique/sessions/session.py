@@ -165,7 +165,9 @@ class Session:
             LedgerUnavailableError: the log cannot be written, so nothing may run.
         """
         request = self._request(tool, args, call_id, wait, "")
-        outcome = await self._once(request.model_copy(update={"code": code}))
+        with call_span(self.subject) as span:
+            outcome = await self._once(request.model_copy(update={"code": code}))
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 

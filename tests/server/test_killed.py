@@ -26,7 +26,7 @@ from tests.house import records, verify
 from tests.server.process import ROOT, Place
 
 USER = {"user": "kim@acme.example"}
-TRIES = 50
+APPROVE = {"vote": "approve", "confirm": "mo"}
 
 
 class Scene:
@@ -68,7 +68,7 @@ class Scene:
         answer = self.agent.post(f"{self.session}/calls", json=body)
         if answer.status_code == 202:
             ticket = answer.json()["ticket"]
-            vote = self.person.post(f"/approvals/{ticket}/votes", json={"vote": "approve"})
+            vote = self.person.post(f"/approvals/{ticket}/votes", json=APPROVE)
             assert vote.status_code in {201, 409}, vote.text
             answer = self.agent.post(f"{self.session}/tickets/{ticket}/redeem", json={"wait": 5})
         assert answer.status_code == 200, answer.text
