@@ -203,6 +203,7 @@ class Sequencer:
         self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
         self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
         self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
@@ -263,6 +264,8 @@ class Sequencer:
                 self._commit(batch)
                 _answer(batch)
                 self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
             elif self._checkpoints.uncovered:
                 self._cover()
             if self._closed and self._queue.empty():
