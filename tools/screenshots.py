@@ -90,7 +90,7 @@ def pictures(page: Page, folder: Path, runtime: Runtime) -> None:
     page.mouse.move(0, 0)
     page.screenshot(path=folder / "card.png")
     page.goto(f"/traces/{refund.session}")
-    page.locator("#call-17").evaluate("step => window.scrollTo(0, step.offsetTop + 100)")
+    page.locator("#call-15").evaluate("step => window.scrollTo(0, step.getBoundingClientRect().top - 16)")
     page.screenshot(path=folder / "trace.png")
 
 
