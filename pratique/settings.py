@@ -60,7 +60,8 @@ class ServerSettings(_Part):
     Attributes:
         host, port: where it listens.
         certificate, private_key: PEM files; with them it speaks TLS.
-        behind_tls_proxy: a proxy before it speaks TLS, and only that one can reach it.
+        unencrypted_behind_tls_proxy: it speaks plain HTTP beyond loopback, because a proxy before it speaks
+            TLS and nobody else can reach it. Where that is not so, keys and cookies can be read on the way.
         proxies: addresses of proxies whose word on the client's address is taken.
         public_url: the address that people type, for links and for OIDC.
         login_hours: how long a login lasts at most.
@@ -70,6 +71,7 @@ class ServerSettings(_Part):
         open_waits: calls of one caller that may wait for a person at a time.
         open_streams: event streams of one caller.
         longest_wait: seconds that one request may wait; what still waits is `pending`.
+        connections: connections at a time; more get 503.
         sessions: sessions that are kept in memory; the others are looked up again.
         shutdown_seconds: how long running calls may take to finish when the server is told to stop.
         metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
@@ -80,7 +82,7 @@ class ServerSettings(_Part):
     port: int = Field(default=8440, ge=0, le=65535)
     certificate: Path | None = None
     private_key: Path | None = None
-    behind_tls_proxy: bool = False
+    unencrypted_behind_tls_proxy: bool = False
     proxies: tuple[str, ...] = ()
     public_url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?$")
     login_hours: float = Field(default=12, gt=0, le=24 * 31)
@@ -90,6 +92,7 @@ class ServerSettings(_Part):
     open_waits: int = Field(default=64, gt=0)
     open_streams: int = Field(default=16, gt=0)
     longest_wait: float = Field(default=60.0, ge=0, le=3600)
+    connections: int = Field(default=2000, gt=0)
     sessions: int = Field(default=10_000, gt=0)
     shutdown_seconds: float = Field(default=20.0, ge=0)
     metrics_token: str = ""
@@ -98,7 +101,7 @@ class ServerSettings(_Part):
     @property
     def speaks_tls(self) -> bool:
         """Whether people reach it by https, from itself or from the proxy before it."""
-        return self.certificate is not None or self.behind_tls_proxy
+        return self.certificate is not None or self.unencrypted_behind_tls_proxy
 
 
 class Settings(BaseSettings):
@@ -190,6 +193,18 @@ class Settings(BaseSettings):
         settings._base = path.resolve().parent  # our own private attribute
         return settings
 
+    def with_server(self, **changed: Any) -> Self:
+        """Return these settings with other ones for the server.
+
+        Raises:
+            SettingsError: one cannot be.
+        """
+        try:
+            server = ServerSettings(**{**dict(self.server), **changed})
+        except ValidationError as problem:
+            raise SettingsError("; ".join(f"server.{_words(error)}" for error in problem.errors())) from None
+        return self.model_copy(update={"server": server})
+
     @property
     def base(self) -> Path:
         """The folder that relative paths start from: the settings file's."""
@@ -253,6 +268,10 @@ def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
             key = variable.removeprefix(PREFIX).split("__")[0].lower()
             if key not in settings.model_fields:
                 raise SettingsError(f"{variable}: unknown setting {key!r}")
+
+
+def _words(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
 
 def _line(path: Path, error: Any) -> str:

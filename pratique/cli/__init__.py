@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, doctor, policy, sandbox, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, keys, people, policy, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -22,6 +22,8 @@ app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
+app.add_typer(people.app, name="people")
+app.add_typer(keys.app, name="keys")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
 app.add_typer(sandbox.app, name="sandbox")

@@ -88,7 +88,8 @@ class Keys:
         snapshot = policies.in_force(self._ledger)
         if snapshot.policy.tenant_of(agent) is None:
             known = ", ".join(sorted(snapshot.policy.file.agents)) or "none"
-            raise IdentityError(f"the policy in force has no agent {agent!r}; it has: {known}")
+            hint = "" if snapshot.epoch else " (none was applied yet: `pratique policy apply`)"
+            raise IdentityError(f"the policy in force has no agent {agent!r}; it has: {known}{hint}")
         if not 1 <= days <= LONGEST_DAYS:
             raise IdentityError(f"a key lives 1 to {LONGEST_DAYS} days")
         shown, ends_us = secret.new(), self._ledger.clock() + days * DAY_US

@@ -205,7 +205,7 @@ def checked_roles(roles: Iterable[str]) -> list[str]:
     Raises:
         IdentityError: one cannot be given.
     """
-    found = sorted(set(roles))
+    found = sorted({str(role) for role in roles})
     for role in found:
         if role not in GIVEN:
             raise IdentityError(f"{role!r} is no role that can be given; there are: {', '.join(GIVEN)}")

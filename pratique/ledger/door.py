@@ -132,6 +132,10 @@ class Ledger:
         """Wakes who waits for what this process commits."""
         return self._sequencer.watch
 
+    def count_batches(self, counted: Callable[[int], None]) -> None:
+        """Tell `counted` how many entries each transaction of this process has; in the writing thread."""
+        self._sequencer.counted = counted
+
     def close(self) -> None:
         """Commit what waits, then let go of everything."""
         self._sequencer.close()

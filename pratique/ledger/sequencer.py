@@ -154,6 +154,7 @@ class Sequencer:
         self._closing = threading.Lock()
         self.batches = 0
         self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
         self._held: set[str] = set()
         self.epoch = 0  # as last seen in a transaction
@@ -209,6 +210,8 @@ class Sequencer:
                 self._commit(batch)
                 _answer(batch)
                 self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
             if self._closed and self._queue.empty():
                 break
         self._disconnect()

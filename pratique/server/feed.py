@@ -9,7 +9,7 @@ Rules:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 from pratique.ledger import pages
@@ -63,7 +63,7 @@ class Feed:
         """Return the number of the newest record."""
         return await self._ledger.query(pages.last)
 
-    async def listen(self, after: int, wanted: Wanted) -> AsyncIterator[Event]:
+    async def listen(self, after: int, wanted: Wanted) -> AsyncGenerator[Event, None]:
         """Yield what happened after record `after`, then what happens, until the server closes.
 
         Args:

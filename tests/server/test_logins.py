@@ -163,7 +163,7 @@ async def test_a_host_that_is_not_ours_is_refused(front: Front) -> None:
 
 
 async def test_the_cookie_is_for_tls_only_where_there_is_tls(house: House) -> None:
-    async with front_of(house.runtime(), behind_tls_proxy=True) as front:
+    async with front_of(house.runtime(), unencrypted_behind_tls_proxy=True) as front:
         link = {"link": _linked(front)}
         cookie = (await front.client().post("/api/v1/login/link", json=link)).headers["set-cookie"]
     assert cookie.startswith("__Host-pratique=")

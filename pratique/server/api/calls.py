@@ -7,17 +7,22 @@
 | 403 | `denied`: problem details, with the outcome and its reasons in `outcome` |
 """
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from opentelemetry import context, propagate
 from pydantic import Field
 from sse_starlette import EventSourceResponse
 
+from pratique.identity.keys import Key
 from pratique.model import Outcome, Status, Value
 from pratique.server.api.shapes import Body, SessionId, Text, Ticket, Wait, json, problems
 from pratique.server.api.streams import LastEventId, stream
 from pratique.server.auth.agents import Agent
-from pratique.server.door import door
+from pratique.server.door import Door, door
 from pratique.server.problems import Problem, urn
 
 router = APIRouter(prefix="/sessions/{session}", tags=["calls"])
@@ -84,9 +89,7 @@ async def call(
     if idempotency_key and body.call_id and idempotency_key != body.call_id:
         raise Problem(422, "two call ids", "give Idempotency-Key or call_id")
     call_id = idempotency_key or body.call_id
-    if not body.wait:
-        return _answered(await here.serving.call(key, session, body.tool, body.args, call_id=call_id, wait=0))
-    with here.waits.one(key.id):
+    with _waiting(here, key, body.wait), _traced(request):
         return _answered(
             await here.serving.call(key, session, body.tool, body.args, call_id=call_id, wait=body.wait)
         )
@@ -96,9 +99,7 @@ async def call(
 async def redeem(request: Request, session: SessionId, ticket: Ticket, body: Redeem, key: Agent) -> Response:
     """Go on with a pending call: exactly what was asked runs, if the answer was yes."""
     here = door(request)
-    if not body.wait:
-        return _answered(await here.serving.redeem(key, session, ticket, wait=0))
-    with here.waits.one(key.id):
+    with _waiting(here, key, body.wait), _traced(request):
         return _answered(await here.serving.redeem(key, session, ticket, wait=body.wait))
 
 
@@ -139,6 +140,32 @@ async def events(
     return await stream(
         request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id
     )
+
+
+@contextmanager
+def _traced(request: Request) -> Iterator[None]:
+    """Let the call's span be part of the caller's trace (W3C Trace Context)."""
+    if "traceparent" not in request.headers:
+        yield
+        return
+    token = context.attach(propagate.extract(request.headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
+@contextmanager
+def _waiting(here: Door, key: Key, wait: float) -> Iterator[None]:
+    """Take one of the caller's places if the call may wait; say so when the server ends under it."""
+    with here.waits.one(key.id) if wait else nullcontext():
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not here.closing.is_set():
+                raise
+            detail = "what became of the call is on record; ask again with the same call id"
+            raise Problem(503, "the server has ended", detail, retry_after=5) from None
 
 
 def _answered(outcome: Outcome) -> Response:
