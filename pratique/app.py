@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
+from pratique.approvals.channels import Channel
+from pratique.approvals.channels.apprise import Apprise
+from pratique.approvals.channels.mail import Mail
+from pratique.approvals.channels.webhook import Webhook, key_of
+from pratique.approvals.desk import Desk
+from pratique.approvals.notices import Outbox
+from pratique.approvals.notifier import Notifier
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
@@ -93,6 +101,66 @@ def open_runtime(
     except BaseException:
         ledger.close()
         raise
+
+
+def open_desk(settings: Settings) -> Runtime:
+    """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: there is no ledger, or it cannot be used.
+    """
+    refuse_old_casbin()
+    secrets = settings.secret_values()
+    registry = Registry.from_modules(settings.tools, settings.base)
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    _demand_all(registry, world)
+    known = [secret.get_secret_value() for secret in secrets.values()]
+    executor = Executor(world, _ladder(settings, warm=0), redaction=settings.redaction(known))
+    limits = (settings.arguments_bytes, settings.arguments_depth)
+    return Runtime(open_ledger(settings), registry, executor, limits=limits)
+
+
+def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
+    """Return what sends notices, as the settings say; without any channel, it only lets clocks run out.
+
+    Raises:
+        SettingsError: a secret cannot be had, or is none.
+        DependencyError: an extra is not installed.
+    """
+    notify, secrets = settings.notify, settings.secret_values()
+
+    def secret(where: str, name: str) -> SecretStr:
+        if name not in secrets:
+            raise SettingsError(
+                f"notify.{where}.secret: no secret is called {name!r}; name it under [secrets]"
+            )
+        return secrets[name]
+
+    channels: list[Channel] = [
+        Webhook(name, hook.url, key_of(name, secret(f"webhooks.{name}", hook.secret)), hook.events)
+        for name, hook in notify.webhooks.items()
+    ]
+    if notify.mail is not None:
+        mail = notify.mail
+        password = secret("mail", mail.secret) if mail.secret else None
+        channels.append(
+            Mail(
+                mail.host,
+                mail.port,
+                tls=mail.tls,
+                sender=mail.sender,
+                events=mail.events,
+                username=mail.username,
+                password=password,
+                ca_file=settings.path(mail.ca_file) if mail.ca_file else None,
+            )
+        )
+    channels += [
+        Apprise(name, secret(f"apprise.{name}", one.secret), one.events)
+        for name, one in notify.apprise.items()
+    ]
+    return Notifier(ledger, Outbox(ledger, desk, notify.link), channels)
 
 
 def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -22,6 +22,32 @@ from pratique.redaction import KINDS, Kind, Redaction
 
 FILE = "pratique.toml"
 PREFIX = "PRATIQUE_"
+Event = Literal[
+    "asked",
+    "escalated",
+    "handed",
+    "question",
+    "answer",
+    "approved",
+    "rejected",
+    "expired",
+    "void",
+    "edited",
+    "done",
+    "failed",
+    "unknown",
+    "denied",
+]
+
+
+class _Notified(BaseModel):
+    """`events`: which notices; left out, all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    events: tuple[Event, ...] = get_args(Event)
+
+
 OF_THE_MACHINE = frozenset({"PRATIQUE_CGROUP"})
 """Variables that are no settings: they say what this machine grants (`pratique.sandbox.cgroup`)."""
 
@@ -104,6 +130,48 @@ class ServerSettings(_Part):
         return self.certificate is not None or self.unencrypted_behind_tls_proxy
 
 
+class WebhookSettings(_Notified):
+    """An address that is told, with the secret that signs it (`whsec_…`)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    secret: str
+
+
+class MailSettings(_Notified):
+    """A mail server that notices are handed to. `secret` names the password."""
+
+    host: str
+    port: int = Field(default=465, gt=0, lt=65536)
+    tls: Literal["implicit", "starttls", "none"] = "implicit"
+    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+    username: str = ""
+    secret: str = ""
+    ca_file: Path | None = None
+
+
+class AppriseSettings(_Notified):
+    """A service that apprise speaks to. `secret` names its address, which holds credentials."""
+
+    secret: str
+
+
+class NotifySettings(BaseModel):
+    """Who is told of questions, and how.
+
+    Attributes:
+        link: the server's address, `https://…`: notices link to it.
+        webhooks, apprise: by a name that the records give.
+        mail: to the people who have to be told.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    link: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    webhooks: dict[str, WebhookSettings] = {}
+    mail: MailSettings | None = None
+    apprise: dict[str, AppriseSettings] = {}
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -124,6 +192,7 @@ class Settings(BaseSettings):
         sandbox_most: workers of a kind that may be at work.
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         server: how `pratique serve` listens.
+        notify: who is told of questions to people, and how.
         log_level, log_format: what is logged to standard error, and how (`auto`: JSON unless at a terminal).
     """
 
@@ -153,6 +222,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
+    notify: NotifySettings = NotifySettings()
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 

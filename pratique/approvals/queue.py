@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import anyio
 import orjson
 
+from pratique.approvals import clocks
 from pratique.approvals.card import NO_PREVIEW, Card, confirms, make_card
 from pratique.approvals.question import Question, question_of
 from pratique.approvals.standing import standing_approvals
@@ -296,10 +297,10 @@ class Queue:
 
     async def _is_waiting(self, ticket: str) -> bool:
         """Return whether an answer can still come: under another policy than the one that asked, none can."""
-        question = await self.get(ticket)
-        return question.is_open(self._ledger.clock()) and question.epoch == await self._ledger.query(
-            queries.epoch
-        )
+        question, now_us = await self.get(ticket), self._ledger.clock()
+        if clocks.is_due(question, now_us):
+            await self._ledger.commit(clocks.escalation(question))
+        return question.is_open(now_us) and question.epoch == await self._ledger.query(queries.epoch)
 
     async def _propose(self, call: Call, ask: Ask, card: Card) -> str | Refused:
         """Return the ticket of the question about this call, after asking it if nobody has."""
@@ -334,15 +335,13 @@ class Queue:
         """Let a clock that has run out take effect."""
         now = self._ledger.clock()
         if question.state == "proposed" and not question.is_open(now):
-            return await self._expire(question, "expired", "nobody answered in time")
+            return await self._expire(question, "expired", clocks.UNANSWERED)
         if question.state == "approved" and now >= question.use_until_us:
-            return await self._expire(question, "expired", "the yes was not used in time")
+            return await self._expire(question, "expired", clocks.UNUSED)
         return question
 
     async def _expire(self, question: Question, state: str, reason: str) -> Question:
-        draft = drafts.expired(question.ticket, question.session, state, reason)
-        guard = ApprovalIs(question.ticket, question.state, question.votes, in_time=False)
-        await self._ledger.commit(Entry(drafts=(draft,), guards=(guard,)))
+        await self._ledger.commit(clocks.expiry(question, state, reason))
         return await self.get(question.ticket)
 
 

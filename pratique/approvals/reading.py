@@ -4,7 +4,7 @@ Rules:
 - The order is: what has escalated, then the riskiest (tier, then taint), then what has the least time left.
 - A page starts at a place in that order, not at a number: it costs the same with ten waiting and with ten
   thousand, and what is answered meanwhile moves nothing out of sight.
-- Values come from the vault, checked against the record. What was erased is said to be erased, and what cannot
+- Values come from the vault, checked against the record. What was erased is said to be erased; what cannot
   be shown in full cannot be answered.
 - What a call gave is shown to those only who may see it: the caller decides who that is.
 """

@@ -23,7 +23,7 @@ from rich.text import Text
 from pratique.approvals.card import Card, visible
 from pratique.approvals.question import Question
 from pratique.audit.chain import Report
-from pratique.cli.approvals import card_panel
+from pratique.cli.approvals_shown import card_panel
 from pratique.cli.audit import print_report
 from pratique.cli.console import console, stderr
 from pratique.cli.demo_play import Answer, Preset

@@ -5,7 +5,7 @@ Rules:
 - A page is found by an index and a place in it, so that it costs the same however many questions wait.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, tuple_
@@ -141,7 +141,9 @@ def standings_for(connection: Connection, agent: str, tool: str, now_us: int) ->
     return list(connection.execute(found.order_by(t.standings.c.expires_us)))
 
 
-def undelivered(connection: Connection, channel: str, since_us: int, now_us: int, most: int) -> list[Any]:
+def undelivered(  # one argument per condition
+    connection: Connection, channel: str, since_us: int, now_us: int, most: int, events: Collection[str]
+) -> list[Any]:
     """Return notices that are due on a channel, oldest first, with how often each was tried.
 
     `since_us` leaves out what is too old to be news.
@@ -160,7 +162,7 @@ def undelivered(connection: Connection, channel: str, since_us: int, now_us: int
             func.coalesce(deliveries.c.attempts, 0).label("attempts"),
         )
         .select_from(notices.outerjoin(deliveries, tried))
-        .where(notices.c.ts_us >= since_us, due)
+        .where(notices.c.ts_us >= since_us, notices.c.event.in_(sorted(events)), due)
         .order_by(notices.c.seq)
         .limit(most)
     )

@@ -121,8 +121,8 @@ class Session:
             args: its arguments, as JSON values.
             call_id: repeat it, with the same arguments, to get the same outcome without a second run.
             wait: seconds to wait for a person, if one must agree; then the outcome is `pending`.
-            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is bound
-                to them, and they are recorded.
+            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is
+                bound to them, and they are recorded.
 
         Returns:
             The outcome. A denial is an outcome, not an exception.
@@ -269,7 +269,9 @@ class Session:
                 self._complete = False
         return outcome
 
-    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str) -> Request:
+    def _request(
+        self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str = ""
+    ) -> Request:
         self._demand_open()
         if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")

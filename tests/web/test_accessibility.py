@@ -28,7 +28,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 @pytest.fixture(scope="session")
 def axe(request: pytest.FixtureRequest) -> str:
     """Return the source of axe-core."""
-    kept = Path(request.config.cache.mkdir("axe-core")) / f"axe-{VERSION}.min.js"  # type: ignore[union-attr]  # the cache plugin is on
+    kept = Path(request.config.cache.mkdir("axe-core")) / f"axe-{VERSION}.min.js"
     if not kept.exists():
         kept.write_bytes(_fetched(kept.parent))
     source = kept.read_bytes()
