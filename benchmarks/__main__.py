@@ -2,10 +2,17 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, sandbox, verify
+from benchmarks import calls, decision, ledger, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"decision": decision, "calls": calls, "ledger": ledger, "sandbox": sandbox, "verify": verify}
+TABLES = {
+    "decision": decision,
+    "calls": calls,
+    "ledger": ledger,
+    "replay": replay,
+    "sandbox": sandbox,
+    "verify": verify,
+}
 
 
 def main(arguments: list[str]) -> None:

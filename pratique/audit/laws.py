@@ -9,6 +9,8 @@ Rules:
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pratique.answers import Need
+from pratique.audit import laws_deciding as deciding
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -41,6 +43,9 @@ _OF_THE_INTENT = (
     "approved_by",
 )
 """What an outcome repeats of its intent."""
+
+_OF_THE_PROPOSAL = ("subject", "session", "call_id", "reason", "asked_by")
+"""What an erasure repeats of what was proposed."""
 
 
 def _policy_load(now: Standing, record: Record) -> Iterator[str]:
@@ -84,6 +89,7 @@ def _approval_proposed(now: Standing, record: Record) -> Iterator[str]:
         yield f"the ticket {record['ticket']} was given before"
     if key_of(record) in now.asked:
         yield f"{now.asked[key_of(record)]} asks this already"
+    yield from deciding.follows_edit(now, record)
     now.questions[record["ticket"]] = Question(record)
     now.asked[key_of(record)] = record["ticket"]
 
@@ -93,7 +99,7 @@ def _approval_vote(now: Standing, record: Record) -> Iterator[str]:
     if question is None:
         yield f"it votes on {record['ticket']}, which is not a question that is open"
         return
-    yield from _answerable(now, question, record)
+    yield from deciding.answerable(now, question, record)
     voter = record["voter"]
     if any(same_person(voter) == same_person(other) for other in question.votes):
         yield f"{voter} voted on {record['ticket']} before"
@@ -109,7 +115,7 @@ def _approval_decided(now: Standing, record: Record) -> Iterator[str]:
     if question is None:
         yield f"it decides {ticket}, which is not a question that is open"
         return
-    yield from _answerable(now, question, record)
+    yield from deciding.answerable(now, question, record)
     if state == "approved":
         yield from _agreed(now, question, record)
         question.state = "approved"
@@ -147,6 +153,8 @@ def _call_intent(now: Standing, record: Record) -> Iterator[str]:
     yield from _runs_once(session, record)
     if record["ticket"]:
         yield from _uses_yes(now, record)
+    elif "standing" in record:
+        yield from deciding.uses_standing(now, record)
     elif record["approved_by"]:
         yield "it names approvers, and no question that they answered"
     for rule in record["grants"]:
@@ -207,6 +215,32 @@ def _read(now: Standing, record: Record) -> Iterator[str]:
         yield f"it used the yes to {record['ticket']} without an intent on record"
 
 
+def _erase_proposed(now: Standing, record: Record) -> Iterator[str]:
+    if not record["proposal"] or record["proposal"] in now.erasures:
+        yield f"the erasure {record['proposal']!r} has no name of its own"
+    now.erasures[record["proposal"]] = record
+
+
+def _erase(now: Standing, record: Record) -> Iterator[str]:
+    stated = now.stated(now.epoch)
+    group = stated.erasers if stated is not None else ""
+    proposal = record["proposal"]
+    if not proposal:
+        if group:
+            yield f"it was erased without {group}, who must agree"
+        return
+    proposed = now.erasures.pop(proposal, None)
+    if proposed is None:
+        yield f"nobody proposed the erasure {proposal}, or it was carried out before"
+        return
+    if [name for name in _OF_THE_PROPOSAL if record[name] != proposed[name]]:
+        yield f"it is not what {proposal} proposed"
+    if same_person(record["approved_by"]) == same_person(proposed["asked_by"]):
+        yield f"{record['approved_by']} agreed to what they proposed themselves"
+    if stated is not None and group and not is_member(stated.groups.get(group, ()), record["approved_by"]):
+        yield f"{record['approved_by'] or 'nobody'} does not belong to {group}"
+
+
 # --- what the laws are made of ----------------------------------------------------------------------------
 
 
@@ -238,6 +272,8 @@ def _runs_once(session: Session | None, record: Record) -> Iterator[str]:
     if session is None:
         return
     call = record["call_id"], record["digest"]
+    if call in session.edited:
+        yield f"a person had edited the call {record['call_id']}: as it was asked, it must not run"
     if session.ran.get(call, "unknown") != "unknown":
         yield f"the call {record['call_id']} had run already ({session.ran[call]})"
     session.ran[call] = "started"
@@ -270,25 +306,17 @@ def _draws_on(now: Standing, rule: str, stated: Stated | None) -> Iterator[str]:
         yield f"the exception {rule} was used {now.uses[rule]} times, at most {most} are allowed"
 
 
-def _answerable(now: Standing, question: Question, record: Record) -> Iterator[str]:
-    ticket = record["ticket"]
-    if question.state != "proposed":
-        yield f"{ticket} was {question.state} already"
-    if record["session"] != question.proposed["session"]:
-        yield f"{ticket} belongs to another session"
-    if record["ts_us"] >= question.wait_until_us:
-        yield f"{ticket} was answered after its time to wait"
-    if question.proposed["epoch"] != now.epoch:
-        yield f"{ticket} was answered after the policy had changed"
-
-
 def _may_vote(now: Standing, question: Question, voter: str) -> Iterator[str]:
     asked_for = now.beside.asked_for(question.proposed) if now.beside else None
     if asked_for is not None and same_person(asked_for) == same_person(voter):
         yield f"{voter} voted on what was asked on their own behalf"
-    stated = now.stated(question.proposed["epoch"])
-    groups = [need["approvers"] for need in question.proposed["needs"]]
-    if stated is not None and not any(is_member(stated.groups.get(group, ()), voter) for group in groups):
+    voters = deciding.electorate(now, question)
+    if voters is None or not voters.why_not(voter):
+        return
+    if any(same_person(by) == same_person(voter) for by, _ in question.handed):
+        yield f"{voter} voted on {question.proposed['ticket']}, which they had handed on"
+    elif asked_for is None or same_person(asked_for) != same_person(voter):
+        groups = [need["approvers"] for need in question.proposed["needs"]]
         yield f"{voter} belongs to none of: {', '.join(groups)}"
 
 
@@ -296,16 +324,19 @@ def _agreed(now: Standing, question: Question, record: Record) -> Iterator[str]:
     yes = question.said("approve")
     if record["approvers"] != yes or question.said("reject"):
         yield f"{record['ticket']} is approved, and not by those who voted for it"
-    stated = now.stated(question.proposed["epoch"])
+    voters = deciding.electorate(now, question)
     people = {same_person(name): name for name in yes}.values()
-    for need in question.proposed["needs"]:
-        members = None if stated is None else stated.groups.get(need["approvers"], ())
-        count = sum(members is None or is_member(members, person) for person in people)
-        if count < need["quorum"]:
+    for stated in question.proposed["needs"]:
+        need = Need.model_validate(stated)
+        count = len(people) if voters is None else voters.yes_for(need, people)
+        if count < need.quorum:
             yield (
-                f"{record['ticket']} is approved by {count} of {need['approvers']}, "
-                f"{need['rule']} needs {need['quorum']}"
+                f"{record['ticket']} is approved by {count} of {need.approvers}, "
+                f"{need.rule} needs {need.quorum}"
             )
+            return
+    if voters is not None and not voters.suffice(yes):
+        yield f"{record['ticket']} cannot be undone, and only {voters.editor}, who edited it, agreed"
 
 
 def _with_reason(_: Standing, record: Record) -> Iterator[str]:
@@ -330,8 +361,18 @@ LAWS: Mapping[str, Law] = {
     "approval.vote": _approval_vote,
     "approval.decided": _approval_decided,
     "approval.expired": _approval_expired,
+    "approval.edited": deciding.edited,
+    "approval.handed": deciding.handed,
+    "approval.escalated": deciding.escalated,
+    "approval.remark": deciding.remarked,
+    "standing.made": deciding.standing_made,
+    "standing.joined": deciding.standing_joined,
+    "standing.revoked": deciding.standing_revoked,
+    "notice.delivery": deciding.delivery,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
+    "erase.proposed": _erase_proposed,
+    "erase": _erase,
     "key.rotate": _key_rotate,
     "segment.seal": _with_reason,
     "segment.drop": _with_reason,

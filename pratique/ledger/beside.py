@@ -80,6 +80,7 @@ def _stated(policy: Mapping[str, Any]) -> Stated:
     return Stated(
         groups={name: _members(group) for name, group in groups.items()},
         most_uses={rule["id"]: rule["max_uses"] for rule in exceptions if "max_uses" in rule},
+        erasers=policy.get("erasure", {}).get("approvers", ""),
     )
 
 

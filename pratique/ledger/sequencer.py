@@ -14,14 +14,14 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, delete, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from pratique.audit.record import GENESIS, Draft, Sealed, seal
@@ -35,10 +35,12 @@ from pratique.errors import (
 from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Checkpoints
 from pratique.ledger.database import immediate, savepoint, unavailable
+from pratique.ledger.erasing import Erasing, erase_rows
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.tree import drop_records
 from pratique.ledger.vault import Sealing
+from pratique.ledger.watch import Watch
 
 LARGEST_BATCH = 1024
 
@@ -48,6 +50,7 @@ _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records 
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
 _LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
+_ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
 
 
 class Entry(NamedTuple):
@@ -59,6 +62,7 @@ class Entry(NamedTuple):
         guards: conditions that are looked at inside the transaction.
         blobs: SHA-256 (hex) → text that a record names.
         keys: subject → wrapped key, stored unless the subject has one.
+        erase: values to be gone with this entry.
         rows: rows of tables beside the log, that authenticate themselves or say how something went; each
             replaces the one with its primary key.
         drop: delete the records up to this one, and their values; their hashes stay in the tree.
@@ -70,6 +74,7 @@ class Entry(NamedTuple):
     guards: tuple[Guard, ...] = ()
     blobs: tuple[tuple[str, bytes], ...] = ()
     keys: tuple[tuple[str, bytes], ...] = ()
+    erase: tuple[Erasing, ...] = ()
     rows: tuple[tuple[Table, Mapping[str, Any]], ...] = ()
     drop: int = 0
     checkpoint: bool = False
@@ -113,11 +118,21 @@ class _Item:
                 self.future.set_result(self.answer)
 
 
+Keeps = Callable[[Sealing], bool]
+"""Whether the vault still keeps what was sealed: its key may have been erased since."""
+
+
+Erased = Callable[[Erasing], None]
+"""Drops what is remembered of values that were erased, by this process or another one. In the thread."""
+
+
 class _Chain:
     """The head of the chain inside one transaction, and the rows that will be appended to it."""
 
-    def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int) -> None:
+    def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int, keeps: Keeps) -> None:
         self.log, self.seq, self.prev, self.ts_us, self.epoch = log, seq, prev, ts_us, epoch
+        self.keeps = keeps
+        self.erased: list[Erasing] = []
         self.rows: list[tuple[Any, ...]] = []
         self.kept: list[tuple[Any, ...]] = []
 
@@ -126,19 +141,29 @@ class _Chain:
         sealed = seal(draft, log=self.log, seq=self.seq + 1, prev=self.prev, ts_us=self.ts_us)
         where = (draft["type"], draft.get("session", ""), draft.get("call_id", ""))
         self.rows.append((sealed.seq, *where, sealed.leaf, sealed.body))
-        if values is not None:
+        if values is not None and self.keeps(values) and not self._is_gone(values.subject):
             self.kept.append((sealed.seq, values.subject, values.sealed))
         self.seq, self.prev = sealed.seq, sealed.leaf
         return sealed
 
+    def _is_gone(self, subject: str) -> bool:
+        return bool(self.erased) and any(erasing.subject == subject for erasing in self.erased)
+
+    def flush(self, driver: sqlite3.Connection) -> None:
+        """Write what was appended. It is still part of the transaction."""
+        driver.executemany(_APPEND, self.rows)
+        driver.executemany(_KEEP, self.kept)
+        self.rows.clear()
+        self.kept.clear()
+
     def mark(self) -> tuple[Any, ...]:
         """Return what `restore` needs to take back what is appended from now on."""
-        return self.seq, self.prev, self.epoch, len(self.rows), len(self.kept)
+        return self.seq, self.prev, self.epoch, len(self.rows), len(self.kept), len(self.erased)
 
     def restore(self, mark: tuple[Any, ...]) -> None:
         """Take back what was appended since `mark`."""
-        self.seq, self.prev, self.epoch, rows, kept = mark
-        del self.rows[rows:], self.kept[kept:]
+        self.seq, self.prev, self.epoch, rows, kept, erased = mark
+        del self.rows[rows:], self.kept[kept:], self.erased[erased:]
 
 
 class Sequencer:
@@ -151,9 +176,11 @@ class Sequencer:
         clock: gives the time, microseconds since the epoch.
         checkpoints: grows the tree over the records, and signs it now and then.
         most_waiting: how many entries may wait.
+        keeps: says whether the vault still keeps what was sealed.
+        erased: told of every erasure.
     """
 
-    def __init__(
+    def __init__(  # what it works with; only the door makes one
         self,
         engine: Engine,
         path: Path,
@@ -161,16 +188,23 @@ class Sequencer:
         clock: Callable[[], int],
         checkpoints: Checkpoints,
         most_waiting: int = 10_000,
+        *,
+        keeps: Keeps = lambda _: True,
+        erased: Erased = lambda _: None,
     ) -> None:
         self._engine, self._path, self._log, self._clock = engine, path, log, clock
         self._checkpoints = checkpoints
+        self._keeps, self._erased = keeps, erased
+        self._seen = _last(engine)  # what others erased before now, this process has never known
         self._most_waiting = most_waiting
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._connection: Connection | None = None
         self._inode = _inode(path)
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
+        self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
         self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
@@ -203,6 +237,10 @@ class Sequencer:
         self._put(item)
         return item.future.result()  # type: ignore[no-any-return]  # as above
 
+    def post(self, entry: Entry) -> None:
+        """Hand the entry over, wait for nothing: for what the garbage collector runs, in any thread."""
+        self._put(_Item(entry, None, Future()))
+
     def close(self) -> None:
         """Commit what waits, then let go of the file."""
         with self._closing:
@@ -226,6 +264,9 @@ class Sequencer:
             if batch:
                 self._commit(batch)
                 _answer(batch)
+                self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
             elif self._checkpoints.uncovered:
                 self._cover()
             if self._closed and self._queue.empty():
@@ -266,15 +307,16 @@ class Sequencer:
                 before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
-                driver.executemany(_APPEND, chain.rows)
-                driver.executemany(_KEEP, chain.kept)
+                chain.flush(driver)
                 asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
                 leaves = [row[_LEAF] for row in chain.rows]
                 self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
             self._checkpoints.committed(appended=bool(leaves))
             self.batches += 1
-            self._own_head = chain.prev
+            self._own_head, self._seen = chain.prev, chain.seq
             self.epoch = chain.epoch
+            for erasing in chain.erased:
+                self._erased(erasing)
         except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
             error = problem if isinstance(problem, PratiqueError) else unavailable(problem, self._path)
             for item in batch:
@@ -293,9 +335,13 @@ class Sequencer:
         for draft in entry.drafts:
             if draft["type"] in _OF_SESSIONS:
                 self._held.discard(draft["session"])
+            elif draft["type"] == "key.revoke":
+                self._held.clear()  # it ends sessions, whichever they are
+        if entry.erase:
+            chain.flush(driver)  # what waits in this batch is erased with the rest
         mark = chain.mark()
         try:
-            if entry.blobs or entry.keys or entry.rows or any(map(changes_state, entry.drafts)):
+            if _has_state(entry):
                 with savepoint(driver):
                     return _append_with_state(connection, driver, chain, entry)
             return _append(chain, entry)
@@ -310,11 +356,13 @@ class Sequencer:
         row = driver.execute(_HEAD).fetchone()
         now = self._clock()
         if row is None:
-            return _Chain(self._log, 0, GENESIS, now, 0)
+            return _Chain(self._log, 0, GENESIS, now, 0, self._keeps)
         seq, leaf, body, epoch = row
         if leaf != self._own_head:
             self._held.clear()  # another process has written: what was known of sessions may be over
-        return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0)
+            for (erased,) in driver.execute(_ERASED, (self._seen,)).fetchall():
+                self._erased(Erasing.of(orjson.loads(erased)))
+        return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0, self._keeps)
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -334,6 +382,11 @@ class Sequencer:
             raise LedgerUnavailableError(
                 f"{self._path} is no longer the file that was opened; calls are denied"
             )
+
+
+def _has_state(entry: Entry) -> bool:
+    beside = entry.blobs or entry.keys or entry.rows or entry.erase
+    return bool(beside) or any(map(changes_state, entry.drafts))
 
 
 def _append(chain: _Chain, entry: Entry) -> Receipt:
@@ -365,6 +418,9 @@ def _append_with_state(
         if draft["type"] == "policy.load":
             chain.epoch = draft["epoch"]
         receipt = Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
+    for erasing in entry.erase:
+        erase_rows(connection, erasing)
+        chain.erased.append(erasing)
     return receipt
 
 
@@ -404,6 +460,10 @@ async def let_cancellation_in() -> None:
         await asyncio.sleep(0)
 
 
+def _committed(batch: list[_Item]) -> Iterator[Draft]:
+    return (draft for item in batch if isinstance(item.answer, Receipt) for draft in item.entry.drafts)
+
+
 def _answer(batch: list[_Item]) -> None:
     """Wake every waiter: one call into each event loop, whatever the size of the batch."""
     loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
@@ -420,6 +480,11 @@ def _answer(batch: list[_Item]) -> None:
 def _deliver(items: list[_Item]) -> None:
     for item in items:
         item.deliver()
+
+
+def _last(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return int(connection.execute(select(func.max(t.records.c.seq))).scalar() or 0)
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -49,6 +49,7 @@ from pratique.errors import LedgerCorruptError, LedgerUnavailableError, NoteErro
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.beside import BesideLedger
+from pratique.ledger.erasing import restored
 from pratique.ledger.keys import first_key, last_signed
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.scan import Progress, ScannedTree, scan_file
@@ -325,6 +326,9 @@ class _Verification:
         nodes = {(row.level, row.idx): row.hash for row in self._connection.execute(select(t.tree))}
         if nodes != expected:
             raise BrokenError(Break.BESIDE, "the stored tree is not the records': no proof would verify")
+        for erased, there in restored(self._connection):
+            problem = f"its values are in the vault, and record {erased} erased them"
+            raise BrokenError(Break.BESIDE, problem, there)
 
     def _legal(self, report: Report) -> None:
         if self._start.seq:
