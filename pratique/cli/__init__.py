@@ -7,7 +7,7 @@ Rules:
 
 import typer
 
-from pratique.cli import approvals, audit, demo, doctor, erase, policy, replay, sandbox, serve, trace
+from pratique.cli import approvals, audit, demo, doctor, erase, policy, recover, replay, sandbox, serve, trace
 
 app = typer.Typer(
     name="pratique",
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 audit.app.command("replay")(replay.replay_command)
 audit.app.command("erase")(erase.erase_command)
+audit.app.command("recover")(recover.recover_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
