@@ -18,6 +18,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
+from pratique.capabilities.approvers import PERSON
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.isolation import at_least
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
@@ -195,10 +196,21 @@ class Snapshot:
             reasons=reasons,
             grants=grants,
             at_least=at_least(self.policy, access),
-            needs=tuple(Need(rule=r.id, approvers=r.approvers, quorum=r.quorum) for r in asking),
+            needs=tuple(
+                Need(rule=r.id, approvers=r.approvers, quorum=r.quorum, delegates=r.delegates or "")
+                for r in asking
+            ),
             wait_s=int(min(rule.wait for rule in asking).total_seconds()),
             use_within_s=int(min(rule.use_within for rule in asking).total_seconds()),
+            escalate_to=self._escalate_to(access, asking),
+            standing=all(rule.lets_stand(access.tier) for rule in asking),
         )
+
+    def _escalate_to(self, access: Access, asking: list[AskRule]) -> tuple[str, ...]:
+        """Return who is asked as well when nobody answers: the groups that the rules name, else the owner."""
+        groups = tuple(dict.fromkeys(rule.escalate_to for rule in asking if rule.escalate_to))
+        agent = self.policy.file.agents.get(access.sub)
+        return groups if groups or agent is None else (PERSON + agent.owner,)
 
     def _grants(self, allows: list[Row]) -> tuple[tuple[str, int], ...]:
         """Return the counted exceptions to draw on: none when an uncounted rule allows as well."""

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from pratique.errors import LedgerUnavailableError, LedgerVersionError
+from pratique.errors import LedgerUnavailableError, LedgerVersionError, told
 
 REVISION = "0005"
 """The newest migration. A test compares it with the folder of migrations."""
@@ -98,7 +98,7 @@ def prepare(path: Path) -> None:
             _migrate(connection, path)
         path.chmod(0o600)
     except (OSError, DatabaseError, sqlite3.Error, UnicodeDecodeError) as problem:
-        raise LedgerUnavailableError(f"{path}: {_short(problem)}") from problem
+        raise LedgerUnavailableError(f"{path}: {told(problem)}") from problem
 
 
 @contextmanager
@@ -133,15 +133,9 @@ def purged(path: Path) -> bool:
         engine.dispose()
 
 
-def _short(problem: BaseException) -> str:
-    return str(getattr(problem, "orig", None) or problem).splitlines()[0]
-
-
-def unavailable(problem: BaseException, path: Path) -> LedgerUnavailableError:
+def unavailable(problem: Exception, path: Path) -> LedgerUnavailableError:
     """Return the driver's error as ours, in one line."""
-    return LedgerUnavailableError(
-        f"the log at {path} cannot be written ({_short(problem)}); calls are denied"
-    )
+    return LedgerUnavailableError(f"the log at {path} cannot be written ({told(problem)}); calls are denied")
 
 
 def _pragmas(connection: Any, *, read_only: bool = False) -> None:

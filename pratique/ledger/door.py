@@ -18,7 +18,7 @@ import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
-from pratique.errors import LedgerCorruptError, LedgerError
+from pratique.errors import CanonicalError, LedgerCorruptError, LedgerError
 from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Cadence, Checkpoints
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
@@ -26,7 +26,9 @@ from pratique.ledger.erasing import Erasing
 from pratique.ledger.keys import KeyFolder
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
+from pratique.ledger.watch import Watch
 from pratique.ledger.writers import Writer
+from pratique.ledger.written import Written
 
 T = TypeVar("T")
 
@@ -76,6 +78,7 @@ class Ledger:
         self.vault = Vault.at(folder / "vault.key")
         self._reader = reader_engine(self.path)
         self._writing = writer_engine(self.path)
+        self.written = Written(self._reader, lambda problem: unavailable(problem, self.path))
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
@@ -103,18 +106,27 @@ class Ledger:
         """Commit an entry from a thread without an event loop."""
         return self._sequencer.commit_now(entry)
 
+    def post(self, entry: Entry) -> None:
+        """Hand an entry over without waiting; see `Sequencer.post`."""
+        self._sequencer.post(entry)
+
     def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` finds in one consistent view of the ledger.
 
         Raises:
             LedgerUnavailableError: the database cannot be read.
             LedgerCorruptError: what is stored is no text or JSON any more.
+            CanonicalError: what is asked for has no UTF-8 form, so it cannot be stored.
         """
         try:
             with self._reader.connect() as connection, connection.begin():
                 return query(connection)
         except DatabaseError as problem:
             raise unavailable(problem, self.path) from problem
+        except UnicodeEncodeError as problem:
+            raise CanonicalError(
+                f"{problem.object[:80]!r}: half of a surrogate pair has no UTF-8 form"
+            ) from None
         except (UnicodeDecodeError, orjson.JSONDecodeError) as problem:
             raise LedgerCorruptError(f"{self.path}: what is stored cannot be read ({problem})") from problem
 
@@ -128,6 +140,13 @@ class Ledger:
             return
         await self.commit(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
         await self.query(lambda connection: self.learn(connection, subject))
+
+    def know_now(self, subject: str) -> None:
+        """As `know`, from a thread without an event loop."""
+        if self.vault.knows(subject):
+            return
+        self.commit_now(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
+        self.read(lambda connection: self.learn(connection, subject))
 
     def learn(self, connection: Connection, subject: str) -> bool:
         """Take the subject's key into memory; return False when there is none (any more)."""
@@ -159,6 +178,11 @@ class Ledger:
         """Close `companion` when the ledger closes, after the last checkpoint and before the last write."""
         self._companions.append(companion)
 
+    @property
+    def watch(self) -> Watch:
+        """Wakes who waits for what this process commits."""
+        return self._sequencer.watch
+
     def close(self) -> None:
         """Commit what waits, then let go of everything."""
         if self._companions:
@@ -167,6 +191,7 @@ class Ledger:
         while self._companions:
             self._companions.pop().close()
         self._sequencer.close()
+        self.written.close()
         self._reader.dispose()
         self._writing.dispose()
         self.writer.close()

@@ -44,6 +44,13 @@ def policy_in_force(connection: Connection) -> PolicyRow | None:
     return None if row is None else PolicyRow(row.epoch, row.digest, policy_text(connection, row.digest))
 
 
+def policy_record(connection: Connection, epoch: int) -> Record | None:
+    """Return the record that put the policy of an epoch in force, or None."""
+    loads = select(t.records.c.body).where(t.records.c.type == "policy.load").order_by(t.records.c.seq.desc())
+    found = (orjson.loads(row.body) for row in connection.execute(loads))
+    return next((record for record in found if record["epoch"] == epoch), None)
+
+
 def epoch(connection: Connection) -> int:
     """Return the epoch in force, 0 when no policy was ever applied."""
     return connection.execute(select(func.max(t.policies.c.epoch))).scalar() or 0
@@ -155,6 +162,14 @@ def approval_of(connection: Connection, session: str, call: str, digest: str) ->
         .order_by(t.approvals.c.proposed_seq.desc())
         .limit(1)
     ).one_or_none()
+
+
+def final_digest(connection: Connection, session: str, call: str, digest: str) -> str:
+    """Return the digest of a call as people left it: they may have edited it, more than once."""
+    row = approval_of(connection, session, call, digest)
+    while row is not None and row.state == "edited":
+        row = approval(connection, row.edited_to)
+    return digest if row is None else str(row.digest)
 
 
 def approvals(connection: Connection, state: str | None = "proposed", most: int = 500) -> list[Any]:

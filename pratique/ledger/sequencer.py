@@ -14,7 +14,7 @@ import contextlib
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -42,6 +42,7 @@ from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
 from pratique.ledger.tree import drop_records
 from pratique.ledger.vault import Sealing
+from pratique.ledger.watch import Watch
 
 LARGEST_BATCH = 1024
 
@@ -212,8 +213,9 @@ class Sequencer:
         self._connection: Connection | None = None
         self._inode = _inode(path)
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
+        self.watch = Watch()
         self._own_head = b""
         self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
@@ -246,6 +248,10 @@ class Sequencer:
         self._put(item)
         return item.future.result()  # type: ignore[no-any-return]  # as above
 
+    def post(self, entry: Entry) -> None:
+        """Hand the entry over, wait for nothing: for what the garbage collector runs, in any thread."""
+        self._put(_Item(entry, None, Future()))
+
     def close(self) -> None:
         """Commit what waits, then let go of the file."""
         with self._closing:
@@ -269,6 +275,7 @@ class Sequencer:
             if batch:
                 self._commit(batch)
                 _answer(batch)
+                self.watch.tell(_committed(batch))
             elif self._checkpoints.uncovered:
                 self._cover()
             if self._closed and self._queue.empty():
@@ -337,6 +344,8 @@ class Sequencer:
         for draft in entry.drafts:
             if draft["type"] in _OF_SESSIONS:
                 self._held.discard(draft["session"])
+            elif draft["type"] == "key.revoke":
+                self._held.clear()  # it ends sessions, whichever they are
         if entry.erase:
             chain.flush(driver)  # what waits in this batch is erased with the rest
         mark = chain.mark()
@@ -483,6 +492,10 @@ async def let_cancellation_in() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         await asyncio.sleep(0)
+
+
+def _committed(batch: list[_Item]) -> Iterator[Draft]:
+    return (draft for item in batch if isinstance(item.answer, Receipt) for draft in item.entry.drafts)
 
 
 def _answer(batch: list[_Item]) -> None:

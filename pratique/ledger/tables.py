@@ -3,6 +3,7 @@
 Rules:
 - `records` is the history. The state tables (`STATE`) hold nothing that cannot be rebuilt from it.
 - `vault` holds what the records only commit to, encrypted; a row may be erased, a record may not.
+- `written` says where what our own writes carried came from: mark of a value (`Vault.mark`) → source.
 - `blobs` holds texts that records name by their SHA-256 (policies, the state before a dropped segment).
 - `tree` and `leaf_tiles` are hashes over the records: a cache for proofs, and all that stays of dropped ones.
 - `checkpoints` and `witnessed` authenticate themselves: they are signed. `witness_tries` says what failed.
@@ -81,6 +82,8 @@ sessions = Table(
     Column("writer", Text, nullable=False),
     Column("opened_us", BigInteger, nullable=False),
     Column("closed_us", BigInteger, nullable=False),
+    Column("api_key", Text, nullable=False, server_default=""),
+    Index("sessions_by_key", "api_key"),
 )
 
 calls = Table(
@@ -121,8 +124,23 @@ approvals = Table(
     Column("wait_until_us", BigInteger, nullable=False),
     Column("use_within_s", Integer, nullable=False),
     Column("use_until_us", BigInteger, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("taint", Text, nullable=False),
+    Column("shape", Text, nullable=False),
+    Column("escalate_to", Text, nullable=False),
+    Column("edited_from", Text, nullable=False),
+    Column("edited_to", Text, nullable=False),
+    Column("edited_by", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("changes", Integer, nullable=False),
+    Column("escalate_us", BigInteger, nullable=False),
+    Column("escalated_us", BigInteger, nullable=False),
     Index("approvals_by_call", "session", "call", "digest"),
     Index("approvals_by_state", "state", "proposed_us"),
+    Index("approvals_by_rank", "state", "rank", "wait_until_us", "ticket"),
+    Index("approvals_by_shape", "shape", "proposed_us"),
+    Index("approvals_by_escalation", "state", "escalated_us", "escalate_us"),
+    Index("approvals_by_wait", "state", "wait_until_us"),
 )
 
 votes = Table(
@@ -135,11 +153,85 @@ votes = Table(
     Column("ts_us", BigInteger, nullable=False),
 )
 
+hand_overs = Table(
+    "hand_overs",
+    metadata,
+    Column("ticket", Text, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("heir", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+remarks = Table(
+    "remarks",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("ticket", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("speaker", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Index("remarks_by_ticket", "ticket", "seq"),
+)
+
+standings = Table(
+    "standings",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("tool_digest", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("people", Text, nullable=False),
+    Column("max_uses", Integer, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger, nullable=False),
+    Column("ended_by", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Index("standings_by_tool", "state", "agent", "tool"),
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("ticket", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+    Index("notices_by_time", "ts_us"),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("notice", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("channel", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_us", BigInteger, nullable=False),
+    Column("problem", Text, nullable=False),
+)
+
 grant_uses = Table(
     "grant_uses",
     metadata,
     Column("rule", Text, primary_key=True),
     Column("uses", Integer, nullable=False),
+)
+
+written = Table(
+    "written",
+    metadata,
+    Column("mark", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("integrity", Text, primary_key=True),
+    Column("confidentiality", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
 )
 
 log_keys = Table(
@@ -221,5 +313,74 @@ witness_tries = Table(
     Column("ts_us", BigInteger, nullable=False),
 )
 
-STATE = (policies, sessions, calls, approvals, votes, grant_uses, log_keys, segments, holds)
+people = Table(
+    "people",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("groups", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("password_seq", BigInteger, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("disabled_us", BigInteger, nullable=False),
+)
+
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, nullable=False),
+    Index("logins_by_person", "person", "closed_us"),
+)
+
+login_links = Table(
+    "login_links",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("used_us", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("acts_for", Text, nullable=False),
+    Column("secret_sha256", Text, nullable=False),
+    Column("label", Text, nullable=False),
+    Column("issued_by", Text, nullable=False),
+    Column("issued_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),
+    Column("revoked_us", BigInteger, nullable=False),
+)
+
+STATE = (
+    policies,
+    sessions,
+    calls,
+    approvals,
+    votes,
+    hand_overs,
+    remarks,
+    standings,
+    notices,
+    deliveries,
+    grant_uses,
+    written,
+    people,
+    logins,
+    login_links,
+    api_keys,
+    log_keys,
+    segments,
+    holds,
+)
 """Views of the log: emptied and filled again by `rebuild`."""

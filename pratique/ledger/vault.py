@@ -6,6 +6,8 @@ Rules:
 - Subject keys are wrapped by a master key in a file of its own (0600), outside the database: a copy of the
   database alone reads as nothing.
 - The associated data is the record's type and call id, so that a row cannot stand in for another one.
+- A mark is a keyed hash by which a value is known again without being kept. It is the same for the same
+  value, and it stands in records: who holds the key file can test a guess against it, nobody else can.
 
 An attacker who holds database and key file can read every value. One who can write the database can destroy
 values, but not replace them: the record's commitment would not match.
@@ -22,11 +24,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pratique.audit.record import SALT_BYTES, commitment
-from pratique.errors import LedgerCorruptError, LedgerUnavailableError
+from pratique.errors import LedgerCorruptError, LedgerUnavailableError, told
 from pratique.ledger.entropy import ENTROPY
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+MARK_BYTES: Final = 12
 MOST_SUBJECTS: Final = 10_000
 """Pseudonyms that are remembered, so that they need not be computed for every call."""
 
@@ -59,6 +62,7 @@ class Vault:
 
     def __init__(self, master: bytes) -> None:
         self._master = master
+        self._marking = hmac.digest(master, b"pratique mark", "sha256")
         self._wrapping = AESGCM(hmac.digest(master, b"pratique wrap", "sha256"))
         self._keys: dict[str, AESGCM] = {}
         self._erased: set[str] = set()
@@ -76,7 +80,7 @@ class Vault:
             _make_key_file(path)
             master = path.read_bytes()
         except OSError as problem:
-            raise LedgerUnavailableError(f"{path}: {problem.strerror}") from problem
+            raise LedgerUnavailableError(f"{path}: {told(problem)}") from problem
         if len(master) != KEY_BYTES:
             raise LedgerCorruptError(f"{path} holds {len(master)} bytes, a vault key has {KEY_BYTES}")
         return cls(master)
@@ -90,6 +94,10 @@ class Vault:
             about = b"pratique subject\x00" + user.encode()
             subject = self._subjects[user] = hmac.digest(self._master, about, "sha256").hex()[:32]
         return subject
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key for something else than values (32 bytes), the same for all who have this vault."""
+        return hmac.digest(self._master, b"pratique derived\x00" + purpose.encode(), "sha256")
 
     def knows(self, subject: str) -> bool:
         """Return whether the subject's key is in memory."""
@@ -123,6 +131,10 @@ class Vault:
     def keeps(self, sealing: Sealing) -> bool:
         """Return whether what was sealed is still to be kept: its key was not erased since."""
         return sealing.key is None or self._keys.get(sealing.subject) is sealing.key
+
+    def mark(self, form: bytes) -> str:
+        """Return the mark of a value in its normal form, in hex: HMAC-SHA-256 (RFC 2104), cut short."""
+        return hmac.digest(self._marking, form, "sha256")[:MARK_BYTES].hex()
 
     def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
         """Return commitments to the values, and the values encrypted.
