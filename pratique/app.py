@@ -33,6 +33,7 @@ from pratique.errors import (
 )
 from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
 from pratique.runtime import Runtime
@@ -68,6 +69,7 @@ def open_runtime(
 
     Raises:
         ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        ForkError: the log lost records, or is another copy than the one that was written here.
         SandboxUnavailableError: a tool declares a level that this machine cannot give.
         LedgerError: the log cannot be used.
     """
@@ -88,6 +90,7 @@ def open_runtime(
         _demand_tested(settings, registry)  # a mistake is told before anything is made
     ledger = open_ledger(settings, create=True)
     try:
+        demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
             log.warning(
