@@ -32,6 +32,7 @@ from pratique.errors import (
     told,
 )
 from pratique.ledger import policies, queries
+from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
 from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
@@ -44,6 +45,8 @@ from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
+from pratique.witnesses.named import witnesses_of
+from pratique.witnesses.pushing import accompany
 
 log = structlog.get_logger("pratique")
 
@@ -88,7 +91,9 @@ def open_runtime(
     )
     if not _ledger_file(settings).exists():
         _demand_tested(settings, registry)  # a mistake is told before anything is made
+    witnesses = witnesses_of(settings)
     ledger = open_ledger(settings, create=True)
+    accompany(ledger, witnesses)
     try:
         demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
@@ -176,10 +181,15 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
+    folder = settings.path(settings.folder)
     if not create and not _ledger_file(settings).exists():
-        folder = settings.path(settings.folder)
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
-    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+    return Ledger(
+        folder,
+        most_waiting=settings.most_waiting,
+        keys=None if settings.keys is None else settings.path(settings.keys),
+        cadence=Cadence(settings.checkpoint_records, settings.checkpoint_seconds),
+    )
 
 
 def read_policy_file(settings: Settings) -> Policy:
