@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from pratique.capabilities.isolation import unmet
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
@@ -71,9 +72,9 @@ def open_runtime(
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
-    demand_levels(registry, lambda: _ladder(settings, warm=0))
+    demand_levels(registry, lambda: ladder_of(settings, warm=0))
     executor = Executor(
-        world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
+        world, ladder_of(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
     ledger = open_ledger(settings, create=True)
     try:
@@ -82,7 +83,7 @@ def open_runtime(
             log.warning(
                 "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
             )
-        return Runtime(
+        runtime = Runtime(
             ledger,
             registry,
             executor,
@@ -90,9 +91,11 @@ def open_runtime(
             limits=(settings.arguments_bytes, settings.arguments_depth),
             shadow_every=settings.shadow_every,
         )
+        _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
         raise
+    return runtime
 
 
 def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
@@ -161,7 +164,20 @@ def local_login() -> str:
         return f"local:{os.getuid()}"
 
 
-def _ladder(settings: Settings, *, warm: int) -> Ladder:
+def _demand_floors(settings: Settings, runtime: Runtime) -> None:
+    """Find at the start what the policy's isolation floors would make of calls.
+
+    Raises:
+        SandboxUnavailableError: a floor demands a level that this machine cannot give.
+    """
+    policy, tools = runtime.enforcement.snapshot.policy, list(runtime.registry)
+    for trouble in unmet(policy, (tool.capability for tool in tools)):
+        log.warning("isolation floor", rule=trouble.rule.id, problem=trouble.line)
+    demand_levels(tools, lambda: ladder_of(settings, warm=0), policy)
+
+
+def ladder_of(settings: Settings, *, warm: int) -> Ladder:
+    """Return a ladder as the settings have it; nothing of it is started yet."""
     return Ladder(warm=warm, most=settings.sandbox_most, image=settings.sandbox_image or DEFAULT_TAG)
 
 

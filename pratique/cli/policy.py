@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import local_login, open_ledger
+from pratique.app import ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of, relabelled
+from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
+from pratique.capabilities.isolation import unmet
 from pratique.capabilities.manifest import microseconds
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.selftest import access_for, coverage, run_tests
@@ -48,6 +49,7 @@ from pratique.errors import PolicyError, SettingsError
 from pratique.ledger import policies
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
+from pratique.tools.levels import lacking_floors
 from pratique.tools.registry import Registry, Tool
 
 IN_FORCE = "in-force"
@@ -102,7 +104,7 @@ def check(
     """
     settings = load_settings(config)
     tools = _tools(settings)
-    reports = [_check(file, tools) for file in files or [settings.path(settings.policy)]]
+    reports = [_check(file, tools, settings) for file in files or [settings.path(settings.policy)]]
     if as_json:
         print_json(reports)
     else:
@@ -168,7 +170,7 @@ def explain_command(
     if as_json:
         print_json({**found.model_dump(mode="json"), "invalid_arguments": invalid})
         return
-    show_explanation(found)
+    show_explanation(found, declared.capability)
     if invalid:
         complain(f"note: {tool} refuses these arguments before any rule is looked at: {invalid}", "yellow")
 
@@ -225,12 +227,14 @@ def diff_command(
     tools = _tools(settings)
     sides = _load(settings, before).policy, _load(settings, after).policy
     changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
+    levels = refloored(*sides, _capabilities(tools))
     if as_json:
-        print_json({"direction": direction_of(changes, keys), "cells": changes, "relabelled": keys})
+        direction = direction_of([*changes, *levels], keys)
+        print_json({"direction": direction, "cells": changes, "relabelled": keys, "isolation": levels})
     else:
-        show_changes(changes, keys)
+        show_changes(changes, keys, levels)
         say_if_no_tools(tools)
-    if (changes or keys) and exit_code:
+    if (changes or keys or levels) and exit_code:
         raise typer.Exit(FAILED)
 
 
@@ -265,10 +269,16 @@ def apply(
             return
         changes = diff(current.policy, policy, _capabilities(registry))
         keys = relabelled(current.policy, policy)
-        show_changes(changes, keys)
+        levels = refloored(current.policy, policy, _capabilities(registry))
+        show_changes(changes, keys, levels)
         say_if_no_tools(registry)
+        troubles = _troubles(policy, registry, settings)
+        for line in troubles:
+            complain(f"{settings.policy.name}: {line}", "yellow")
         # Without tools there is nothing to compare by, which is not the same as no difference.
-        direction = direction_of(changes, keys) if len(registry) else Direction.OTHER
+        direction = direction_of([*changes, *levels], keys) if len(registry) else Direction.OTHER
+        if troubles:
+            direction = Direction.OTHER  # calls that fail are not what a tighter policy is for: ask
         _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
         epoch = policies.apply(ledger, policy, local_login(), current.epoch).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
@@ -358,7 +368,13 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: nothing was changed", FAILED)
 
 
-def _check(file: Path, tools: Registry) -> dict[str, Any]:
+def _troubles(policy: Policy, tools: Registry, settings: Settings) -> list[str]:
+    """Return a line for each isolation floor under which calls would fail, here, with these tools."""
+    inline = [f"{found.rule.id}.level: {found.line}" for found in unmet(policy, _capabilities(tools))]
+    return inline + lacking_floors(policy, tools, lambda: ladder_of(settings, warm=0))
+
+
+def _check(file: Path, tools: Registry, settings: Settings) -> dict[str, Any]:
     """Return what there is to say about one file."""
     report: dict[str, Any] = {"file": str(file), "digest": "", "problems": [], "hints": []}
     try:
@@ -371,5 +387,9 @@ def _check(file: Path, tools: Registry) -> dict[str, Any]:
         **report,
         "digest": policy.digest,
         "problems": [result.line for result in results if not result.passed],
-        "hints": [hint.line for hint in found],
+        "hints": [
+            *(hint.line for hint in found),
+            *lacking_floors(policy, tools, lambda: ladder_of(settings, warm=0)),
+            *tools.problems(),
+        ],
     }

@@ -46,6 +46,7 @@ from pratique.sandbox.pool import Pool
 from pratique.sandbox.seccomp import program
 from pratique.sandbox.worker import Worker
 
+_NO_NETWORK = "a container has no network, and its one stream carries no connections; grant hosts to a jail"
 _USER = 65534
 _START_TIMEOUT = 60.0
 _OWN_TASKS = 8  # process 1, the supervisor, and what the engine starts beside them
@@ -91,7 +92,7 @@ class ContainerSandbox:
         if worker is None:
             raise SandboxUnavailableError("this sandbox was used before; acquire another one")
         if grants.hosts:
-            raise SandboxUnavailableError("a container has no network here; hosts can be granted to a jail")
+            raise SandboxUnavailableError(_NO_NETWORK)
         ending = await worker.run(work, limits, grants, stdin, emit, call)
         return judge(ending, limits, self._place, wants_value=work.code is not None)
 
@@ -130,7 +131,7 @@ class ContainerProvider:
             SandboxUnavailableError: with the reason, when the engine cannot give one.
         """
         if spec.network:
-            raise SandboxUnavailableError("a container has no network here; hosts can be granted to a jail")
+            raise SandboxUnavailableError(_NO_NETWORK)
         pool = await self._pool(spec)
         stack = AsyncExitStack()
         worker = await stack.enter_async_context(pool.worker())
