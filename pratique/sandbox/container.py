@@ -37,7 +37,7 @@ from pratique.sandbox.backend import (
     Work,
 )
 from pratique.sandbox.ending import Ending, Place, judge
-from pratique.sandbox.engine import LABEL, Engine
+from pratique.sandbox.engine import GVISOR, LABEL, Engine
 from pratique.sandbox.guest import frames, mux
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.parts import Parts
@@ -47,6 +47,14 @@ from pratique.sandbox.seccomp import program
 from pratique.sandbox.worker import Worker
 
 _NO_NETWORK = "a container has no network, and its one stream carries no connections; grant hosts to a jail"
+_KERNELS = {
+    True: "its own: the engine offers gVisor (runsc), which is used",
+    False: "this machine's: the engine offers no gVisor (runsc), so containers share it",
+}
+_REMEDY_GVISOR = (
+    "a kernel of their own for containers: install gVisor's runsc, name it under `runtimes` in the engine's "
+    "daemon.json, reload the engine; it is used as soon as it is offered"
+)
 _USER = 65534
 _START_TIMEOUT = 60.0
 _OWN_TASKS = 8  # process 1, the supervisor, and what the engine starts beside them
@@ -56,6 +64,9 @@ _SKIPPED_MOST = 101
 _NAME = 4096  # characters of a path
 
 _PROMISES = frozenset(Guarantee) - {Guarantee.HOSTS, Guarantee.LANGUAGE}
+_UNCOUNTED = frozenset(
+    {Guarantee.DISK}
+)  # gVisor's tmpfs bounds bytes, and does not tell how many files it has
 
 
 class ContainerSandbox:
@@ -75,7 +86,7 @@ class ContainerSandbox:
     @property
     def guarantees(self) -> frozenset[Guarantee]:
         """What it promises on this machine."""
-        return _PROMISES
+        return promises(gvisor=self._place.backend.endswith(GVISOR))
 
     async def run(
         self,
@@ -100,6 +111,11 @@ class ContainerSandbox:
         """Remove the container. A second call does nothing."""
         self._worker = None
         await self._closing.aclose()
+
+
+def promises(*, gvisor: bool) -> frozenset[Guarantee]:
+    """Return what a container promises, by whether it has a kernel of its own."""
+    return _PROMISES - _UNCOUNTED if gvisor else _PROMISES
 
 
 class ContainerProvider:
@@ -156,7 +172,12 @@ class ContainerProvider:
         from pratique.sandbox import probe  # noqa: PLC0415  # it probes by using this class
 
         spec = Spec(level=Level.CONTAINER, minimum=Level.CONTAINER)
-        return await probe.launch(self, Level.CONTAINER, "docker", spec, _remedy)
+        found = await probe.launch(self, Level.CONTAINER, "docker", spec, _remedy)
+        if not found.available:
+            return found
+        more = {"kernel": _KERNELS[bool(self._runtime)], "image": self.image}
+        remedy = found.remedy if self._runtime else (*found.remedy, _REMEDY_GVISOR)
+        return found.model_copy(update={"details": {**found.details, **more}, "remedy": remedy})
 
     async def aclose(self) -> None:
         """Remove every container of this provider. A second call does nothing."""

@@ -15,7 +15,7 @@ from pratique.sandbox import mark
 
 LABEL = "pratique.owner"
 _TIMEOUT = 60
-_GVISOR = "runsc"
+GVISOR = "runsc"
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class Engine:
 
     async def runtime(self) -> str | None:
         """The runtime with a kernel of its own (gVisor), when the engine offers it."""
-        return _GVISOR if _GVISOR in (await self.about()).get("Runtimes", {}) else None
+        return GVISOR if GVISOR in (await self.about()).get("Runtimes", {}) else None
 
     async def image_id(self, name: str) -> str:
         """The digest of an image; what is started from it is that image, wherever the name moves.

@@ -40,14 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs the engine in one process; all of it but test_container.py is for the long run."""
+    """Keep what needs the engine in one process, so that there is one engine."""
     here = Path(__file__).parent
     for item in (item for item in items if here in item.path.parents):
-        own = item.path.name == "test_container.py"
-        if own or "container" in item.name:
+        if item.path.name in {"test_container.py", "test_gvisor.py"} or "container" in item.name:
             item.add_marker(pytest.mark.xdist_group("engine"))
-            if not own:
-                item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
