@@ -1,4 +1,4 @@
-"""Promise: where the engine offers gVisor, containers have a kernel of their own and do the same as elsewhere."""
+"""Promise: where the engine offers gVisor, containers have a kernel of their own, and do the same there."""
 
 import asyncio
 import json

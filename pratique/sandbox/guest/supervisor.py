@@ -96,6 +96,7 @@ def _rehearse(pid: int) -> None:
     json.loads(json.dumps({"limits": {}, "files": [], "wall": 0.5}))
     watch.load()
     watch.peak(pid)
+    watch.cpu(pid)
     resource.getrusage(resource.RUSAGE_CHILDREN)
     gc.freeze()
 
@@ -195,7 +196,7 @@ def _figures(pid: int, seen: Seen) -> "dict[str, Any]":
         "limit": seen.limit,
         "memory": max(seen.memory, now.memory, watch.peak(pid)),
         "tasks": max(seen.tasks, now.tasks),
-        "cpu": now.cpu,
+        "cpu": max(now.cpu, watch.cpu(pid)),
     }
 
 
@@ -241,6 +242,7 @@ def _fork_guest(setting: Setting) -> Guest:
         if rc == 0 and os.getpid() == me:  # a copy of it that ran to its end as well says nothing
             with contextlib.suppress(OSError):  # the code may have closed whatever it found
                 theirs.send(_DONE)
+                theirs.recv(1)  # the end comes from the supervisor, which looks at what it took before
     finally:
         os._exit(rc)
 
