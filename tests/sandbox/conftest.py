@@ -121,7 +121,7 @@ async def image_built(engine: Dockerd) -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def containers(engine: Dockerd, image_built: str) -> AsyncIterator[ContainerProvider]:
-    provider = ContainerProvider(warm=1, most=2, host=engine.host, image=image_built)
+    provider = ContainerProvider(warm=1, most=4, host=engine.host, image=image_built)
     yield provider
     await provider.aclose()
 

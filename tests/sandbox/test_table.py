@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.sandbox.cases import CASES
 from tests.sandbox.places import PLACES
 from tests.sandbox.table import Table, parse, path
@@ -31,6 +33,7 @@ def test_a_word_that_comes_out_otherwise_is_a_disagreement() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_run_that_disagrees_with_the_table_fails(tmp_path: Path) -> None:
     """The real thing, in a process of its own: one cell of the table is made to say something else."""
     here = Path(__file__).parents[2]
