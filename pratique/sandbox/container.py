@@ -11,6 +11,7 @@ Source: Docker Engine API v1.41, `HostConfig`.
 """
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -51,6 +52,9 @@ _KERNELS = {
     True: "its own: the engine offers gVisor (runsc), which is used",
     False: "this machine's: the engine offers no gVisor (runsc), so containers share it",
 }
+_REMEDY_RIGHTS = (
+    "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST"
+)
 _REMEDY_GVISOR = (
     "a kernel of their own for containers: install gVisor's runsc, name it under `runtimes` in the engine's "
     "daemon.json, reload the engine; it is used as soon as it is offered"
@@ -351,9 +355,13 @@ def _remedy(reason: str) -> tuple[str, ...]:
     """The steps that allow a container, by what refused it."""
     if "not installed" in reason:
         return ("`pip install pratique[sandbox]`",)
-    if "image" in reason:
+    if reason.startswith("the image"):
         return ("build the image: `pratique sandbox image`",)
+    if os.strerror(errno.EACCES) in reason:
+        return (
+            "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST",
+        )
     return (
         "start an engine: `apt-get install docker.io && systemctl start docker`",
-        "let this user speak to it (the group `docker` is as good as root), or set DOCKER_HOST",
+        "or say where one listens: DOCKER_HOST",
     )

@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from pratique.sandbox import mark
 
 LABEL = "pratique.owner"
 _TIMEOUT = 60
+_USUAL = "unix:///var/run/docker.sock"
+_DEEPEST = 50
 GVISOR = "runsc"
 
 T = TypeVar("T")
@@ -81,10 +84,14 @@ class Engine:
                     else docker.from_env(timeout=_TIMEOUT)
                 )
             return work(self._client)
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            why = _on_the_way(error)
+            if why:
+                where = self._host or os.environ.get("DOCKER_HOST") or _USUAL
+                raise SandboxUnavailableError(
+                    f"the container engine is out of reach: {where}: {why}"
+                ) from error
             raise SandboxUnavailableError(f"the container engine refuses: {_words(error)}") from error
-        except (requests.exceptions.RequestException, OSError) as error:
-            raise SandboxUnavailableError(f"the container engine is out of reach: {_words(error)}") from error
 
 
 def remove(client: Any, container: str) -> None:
@@ -123,6 +130,20 @@ def _libraries() -> tuple[Any, Any]:
     except ImportError as error:
         raise SandboxUnavailableError(f"{error.name} is not installed: install pratique[sandbox]") from error
     return docker, requests
+
+
+def _on_the_way(error: BaseException) -> str:
+    """Return what the system said when the way to the engine failed, however deep it lies; or nothing."""
+    waiting: list[object] = [error]
+    for found in waiting:
+        if isinstance(found, OSError) and found.errno and found.strerror:
+            return found.strerror
+        if isinstance(found, BaseException) and len(waiting) < _DEEPEST:
+            waiting += [*found.args, found.__cause__, found.__context__]
+    docker, requests = _libraries()
+    is_answer = isinstance(error, docker.errors.APIError)
+    lost = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout)
+    return _words(error) if lost and not is_answer else ""
 
 
 def _words(error: BaseException) -> str:
