@@ -31,10 +31,11 @@ _BLOCK = re.compile(r"[\s\S]{1,1000}(?:[^\s!\"$'()*+,\-./:<=>?@\[\]^_`{|}~]{0,65
 _BLOCK_SIZE = 1000
 _FEWEST_BUCKETS = 1 << 8
 _MOST_BUCKETS = 1 << 18
-_LOAD = 4
-_PAIRS_PER_BUCKET = 32
+_LOAD = 8
+_BITS_PER_BUCKET = 256
 _PAIR, _WINDOW = 2, 3
 _CANDIDATES_PER_WINDOW = 12
+_COMMON, _CANDIDATES_IF_COMMON = 48, 4
 _LONG_RUN = 8
 _CORE = 4
 _CHUNK = 64
@@ -107,7 +108,7 @@ class Index:
         self._field_block = array("I")
         self._block_raw = array("I")
         self._block_words = array("I")
-        self._post_block = array("I")
+        self._block_post = array("I")
         self._post_before = array("I")
         self._before: list[bytes] = []
         self._buckets(_FEWEST_BUCKETS)
@@ -155,12 +156,13 @@ class Index:
             raw, words = b"", []
         self._block_raw.append(len(self._raw))
         self._block_words.append(len(self._words))
+        self._block_post.append(len(self._post_before))
         self._raw += raw
         if words:
             self.tokens += len(words)
             self._words += form
             self._words += b" "
-            self._chain(set(map(crc32, words)), len(self._block_raw) - 1)
+            self._chain(set(map(crc32, words)))
             words = [*self._before, *words]
             self._note(words)
             self._before = words[-2:]
@@ -168,30 +170,30 @@ class Index:
     def _buckets(self, count: int) -> None:
         """Start with `count` empty chains."""
         self._mask = count - 1
-        self._pairs = bytearray(_PAIRS_PER_BUCKET * count // 8)
+        self._bits = bytearray(_BITS_PER_BUCKET * count // 8)
         self._head = array("I", repeat(0, count))
         self._count = array("I", repeat(0, count))
 
     def _note(self, words: Sequence[bytes]) -> None:
-        """Note that these words stand next to each other, two by two and three by three."""
-        pairs, mask = self._pairs, len(self._pairs) - 1
-        twos = list(map(crc32, words[1:], map(crc32, words)))
-        for hashed in {*twos, *map(crc32, words[2:], twos)}:
-            pairs[hashed >> 3 & mask] |= 1 << (hashed & 7)
+        """Note that these words stand here, alone, two by two and three by three."""
+        bits, mask = self._bits, len(self._bits) - 1
+        ones = list(map(crc32, words))
+        twos = list(map(crc32, words[1:], ones))
+        for hashed in {*ones, *twos, *map(crc32, words[2:], twos)}:
+            bits[hashed >> 3 & mask] |= 1 << (hashed & 7)
 
-    def _chain(self, hashes: set[int], block: int) -> None:
+    def _chain(self, hashes: set[int]) -> None:
         """Link a block into the chains of its words. Places are stored plus one; 0 ends."""
-        if len(self._post_block) + len(hashes) > _LOAD * (self._mask + 1) < _LOAD * _MOST_BUCKETS:
-            self._grow(len(self._post_block) + len(hashes))
+        if len(self._post_before) + len(hashes) > _LOAD * (self._mask + 1) < _LOAD * _MOST_BUCKETS:
+            self._grow(len(self._post_before) + len(hashes))
         head, count, mask = self._head, self._count, self._mask
-        place, link = len(self._post_block), self._post_before.append
+        place, link = len(self._post_before), self._post_before.append
         for hashed in hashes:
             bucket = hashed & mask
             link(head[bucket])
             place += 1
             head[bucket] = place
             count[bucket] += 1
-        self._post_block.extend(repeat(block, len(hashes)))
 
     def _grow(self, postings: int) -> None:
         """Chain everything again in more buckets, four times as many each time: linear in the end."""
@@ -199,9 +201,9 @@ class Index:
         while postings > _LOAD * count and count < _MOST_BUCKETS:
             count *= 4
         self._buckets(min(count, _MOST_BUCKETS))
-        self._post_block, self._post_before = array("I"), array("I")
+        self._post_before = array("I")
         for block in range(len(self._block_raw) - 1):
-            self._chain(set(map(crc32, self._words[slice(*self._extent(block))].split())), block)
+            self._chain(set(map(crc32, self._words[slice(*self._extent(block))].split())))
             self._note(bytes(self._words[self._block_words[block] : self._until(block)]).split())
 
     def _until(self, block: int) -> int:
@@ -280,7 +282,8 @@ class Index:
 
     def may_hold(self, token: bytes) -> bool:
         """Return False if a word surely stands nowhere here."""
-        return self._count[crc32(token) & self._mask] > 0
+        hashed = crc32(token)
+        return self._bits[hashed >> 3 & len(self._bits) - 1] >> (hashed & 7) & 1 == 1
 
     def _may_stand(self, tokens: Sequence[bytes], size: int) -> bytes:
         """Return for each word whether it may stand here with those after it: 1, else 0.
@@ -289,20 +292,21 @@ class Index:
             tokens: the words.
             size: how many of them together: 2 or 3.
         """
-        pairs, mask = self._pairs, len(self._pairs) - 1
+        bits, mask = self._bits, len(self._bits) - 1
         hashes = map(crc32, tokens[1:], map(crc32, tokens))
         if size > _PAIR:
             hashes = map(crc32, tokens[2:], hashes)
-        return bytes([pairs[hashed >> 3 & mask] >> (hashed & 7) & 1 for hashed in hashes])
+        return bytes([bits[hashed >> 3 & mask] >> (hashed & 7) & 1 for hashed in hashes])
 
     def _rarest(self, tokens: Sequence[bytes]) -> int:
-        """Return which word has the shortest chain; -1 if one has none, so the run cannot stand here."""
+        """Return which word has the shortest chain; -1 if one surely stands nowhere, so the run does not."""
+        bits, last = self._bits, len(self._bits) - 1
         count, mask, rarest, least = self._count, self._mask, -1, 1 << 62
-        for place, token in enumerate(tokens):
-            length = count[crc32(token) & mask]
+        for place, hashed in enumerate(map(crc32, tokens)):
+            if not bits[hashed >> 3 & last] >> (hashed & 7) & 1:
+                return -1
+            length = count[hashed & mask]
             if length < least:
-                if not length:
-                    return -1
                 rarest, least = place, length
         return rarest
 
@@ -317,7 +321,7 @@ class Index:
         place, visited, hits = self._head[crc32(tokens[rarest]) & self._mask], 0, dict[int, Hit]()
         while place and visited < allowed and len(hits) < limit:
             visited += 1
-            block = self._post_block[place - 1]
+            block = bisect_right(self._block_post, place - 1) - 1
             place = self._post_before[place - 1]
             for found in self._in_block(core, block):
                 start = found - skipped
@@ -362,31 +366,47 @@ class Index:
                 start = possible.find(1, start + 1)
                 continue
             window = counts[start:stop]
-            bucket = buckets[start + window.index(min(window))]
-            run = self._longest(form, starts, start, stop, bucket, budget)
+            least = min(window)
+            most = _CANDIDATES_PER_WINDOW if least <= _COMMON else _CANDIDATES_IF_COMMON
+            bucket = buckets[start + window.index(least)]
+            run = self._longest(form, starts, (start, stop), (bucket, most), budget)
             if run is not None:
                 runs.append(self._leftwards(tokens, run, runs[-1].stop if runs else 0))
             start = possible.find(1, run.stop if run else start + 1)
         return runs, budget.steps > 0
 
-    def _longest(  # one window's facts
-        self, form: bytes, starts: list[int], start: int, stop: int, bucket: int, budget: Budget
+    def _longest(
+        self,
+        form: bytes,
+        starts: list[int],
+        words: tuple[int, int],
+        candidates: tuple[int, int],
+        budget: Budget,
     ) -> Run | None:
-        """Return the longest run that begins with the words `start` to `stop`, if they stand here."""
+        """Return the longest run that begins with some words of a needle, if they stand here.
+
+        Args:
+            form: the whole needle.
+            starts: where in it each word starts.
+            words: from which word to which the run begins.
+            candidates: the chain to follow, and how many of its blocks.
+            budget: what the call may still spend.
+        """
+        (start, stop), (bucket, most) = words, candidates
         window = form[starts[start] - 1 : starts[stop]]
-        words, blocks, before, extents = self._words, self._post_block, self._post_before, self._block_words
+        text, posts, before, extents = self._words, self._block_post, self._post_before, self._block_words
         place, visited, best, size = self._head[bucket], 0, None, len(window)
-        while place and visited < _CANDIDATES_PER_WINDOW:
+        while place and visited < most:
             visited += 1
-            block = blocks[place - 1]
+            block = bisect_right(posts, place - 1) - 1
             place = before[place - 1]
             first = extents[block] - size
-            at = words.find(window, max(0, first), extents[block] + _LONGEST_BLOCK)
+            at = text.find(window, max(0, first), extents[block] + _LONGEST_BLOCK)
             if at >= 0:
-                same = _common(words, at, form, starts[start] - 1)
+                same = _common(text, at, form, starts[start] - 1)
                 reached = bisect_right(starts, starts[start] - 1 + same) - 1
                 if best is None or reached > best.stop:
-                    visited += _CANDIDATES_PER_WINDOW * (reached - start >= _LONG_RUN)
+                    most *= reached - start < _LONG_RUN
                     length = starts[reached] - starts[start] - 1
                     best = Run(start, reached, Hit(self._field_at(at + 1), at + 1, at + 1 + length))
         budget.steps -= visited
