@@ -32,7 +32,7 @@ _BLOCK_SIZE = 1000
 _FEWEST_BUCKETS = 1 << 8
 _MOST_BUCKETS = 1 << 18
 _LOAD = 8
-_BITS_PER_BUCKET = 256
+_BITS_PER_BUCKET, _FEW_BITS = 256, 1 << 22
 _PAIR, _WINDOW = 2, 3
 _CANDIDATES_PER_WINDOW = 12
 _COMMON, _CANDIDATES_IF_COMMON = 48, 4
@@ -170,7 +170,8 @@ class Index:
     def _buckets(self, count: int) -> None:
         """Start with `count` empty chains."""
         self._mask = count - 1
-        self._bits = bytearray(_BITS_PER_BUCKET * count // 8)
+        bits = min(_BITS_PER_BUCKET * count, max(_FEW_BITS, _BITS_PER_BUCKET * count // 2))
+        self._bits = bytearray(bits // 8)
         self._head = array("I", repeat(0, count))
         self._count = array("I", repeat(0, count))
 
