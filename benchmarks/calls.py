@@ -2,6 +2,10 @@
 
 The bare append is what any durable log must do: one thread, group commit, synchronous=FULL, one wake-up of
 the event loop per batch. It seals, chains, encrypts and decides nothing.
+
+A caller is an agent: it opens a session for every `IN_A_SESSION` calls. What a read gave is taken into the
+session's provenance when a later call is traced. The last row is for sessions that saw text from outside:
+there, every call is.
 """
 
 import asyncio
@@ -12,7 +16,8 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pratique
@@ -31,9 +36,11 @@ tools = ["crm.*"]
 """
 
 CALLS = 6000
+IN_A_SESSION = 250
 RUNS = 3
 
 Work = Callable[[], Awaitable[object]]
+Start = Callable[[], AbstractAsyncContextManager[Work]]
 
 
 @pratique.tool("crm.lookup", tier="read", sources={"*": "authority"})
@@ -49,7 +56,7 @@ class BareAppender:
         self._queue: queue.SimpleQueue[tuple[bytes, bytes, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._path = path
-        self._thread = threading.Thread(target=self._work)
+        self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     async def append(self, body: bytes, values: bytes) -> None:
@@ -86,40 +93,62 @@ def _wake(waiting: list["asyncio.Future[None]"]) -> None:
         future.set_result(None)
 
 
-async def spread(work: Work, callers: int, calls: int = CALLS) -> tuple[float, float]:
+async def spread(start: Start, callers: int, calls: int = CALLS) -> tuple[float, float]:
     """Return seconds, and seconds of this process's CPU, for `calls` calls by so many callers at once."""
 
     async def caller() -> None:
-        for _ in range(calls // callers):
-            await work()
+        left = calls // callers
+        while left > 0:
+            async with start() as work:
+                for _ in range(min(left, IN_A_SESSION)):
+                    await work()
+            left -= IN_A_SESSION
 
     started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(caller() for _ in range(callers)))
     return time.perf_counter() - started, time.process_time() - cpu
 
 
+@pratique.tool("crm.letter", tier="read", sources={"text": "untrusted"})
+async def letter(ctx: pratique.ToolContext) -> dict[str, str]:
+    """Read what a customer wrote."""
+    return {"text": f"Dear {ctx.agent}, please look up what I ordered last week."}
+
+
 async def _compare(folder: Path) -> list[Row]:
     (folder / "policy.toml").write_text(POLICY)
     settings = pratique.Settings(folder=folder / "ledger", policy=folder / "policy.toml")
-    runtime = pratique.open_runtime(settings, tools=[lookup])
-    async with runtime, runtime.session(agent="support", user="kim@acme.example") as session:
+    async with pratique.open_runtime(settings, tools=[lookup, letter]) as runtime:
 
-        async def governed() -> object:
-            return await session.call("crm.lookup", {"customer": "8821"})
+        @asynccontextmanager
+        async def clean() -> AsyncIterator[Work]:
+            async with runtime.session(agent="support", user="kim@acme.example") as session:
+                yield lambda: session.call("crm.lookup", {"customer": "8821"})
 
-        await spread(governed, 16, 500)
-        record = runtime.ledger.read(lambda c: queries.last_records(c, 1))[0]
+        @asynccontextmanager
+        async def exposed() -> AsyncIterator[Work]:
+            async with runtime.session(agent="support", user="kim@acme.example") as session:
+                await session.call("crm.letter", {})
+                yield lambda: session.call("crm.lookup", {"customer": "8821"})
+
+        await spread(clean, 16, 500)
+        record = runtime.ledger.read(lambda c: queries.last_records(c, 2))[-2]
         bare = BareAppender(folder / "bare.db")
         body, values = os.urandom(_size(record)), os.urandom(420)
 
-        async def append() -> None:
-            await bare.append(body, values)
+        @asynccontextmanager
+        async def append() -> AsyncIterator[Work]:
+            yield lambda: bare.append(body, values)
 
         await spread(append, 16, 500)
         rows = []
         for callers, now, end in ((1, 250, 120), (16, 100, 50)):
-            measured = [(await spread(governed, callers), await spread(append, callers)) for _ in range(RUNS)]
+            measured = [(await spread(clean, callers), await spread(append, callers)) for _ in range(RUNS)]
             rows += _rows(callers, measured, now, end)
+        cpu = min([(await spread(exposed, 16))[1] for _ in range(RUNS)]) / CALLS * 1e6
+        rows.append(
+            Row("the same after text from outside, 16 callers", "every call is traced", f"{cpu:.0f} µs", "")
+        )
         bare.close()
     return rows
 
@@ -166,8 +195,9 @@ async def _memory(folder: Path, calls: int) -> Row:
     runtime = pratique.open_runtime(settings, tools=[lookup])
     async with runtime, runtime.session(agent="support", user="kim@acme.example") as session:
 
-        async def governed() -> object:
-            return await session.call("crm.lookup", {"customer": "8821"})
+        @asynccontextmanager
+        async def governed() -> AsyncIterator[Work]:
+            yield lambda: session.call("crm.lookup", {"customer": "8821"})
 
         await spread(governed, 64, 6400)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

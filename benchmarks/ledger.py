@@ -9,9 +9,11 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.calls import spread
+from benchmarks.calls import Work, spread
 from benchmarks.table import Row
 from pratique.audit.chain import verify_chain
 from pratique.audit.record import GENESIS, seal
@@ -46,8 +48,9 @@ async def _append(folder: Path) -> list[Row]:
     rows = []
     with Ledger(folder / "ledger") as ledger:
 
-        async def commit() -> object:
-            return await ledger.commit(Entry((DRAFT,)))
+        @asynccontextmanager
+        async def commit() -> AsyncIterator[Work]:
+            yield lambda: ledger.commit(Entry((DRAFT,)))
 
         await spread(commit, 16, 1000)
         for callers, budget in ((1, None), (16, 10), (256, 25)):

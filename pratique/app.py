@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
+from pratique.approvals.channels import Channel
+from pratique.approvals.channels.apprise import Apprise
+from pratique.approvals.channels.mail import Mail
+from pratique.approvals.channels.webhook import Webhook, key_of
+from pratique.approvals.desk import Desk
+from pratique.approvals.notices import Outbox
+from pratique.approvals.notifier import Notifier
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
@@ -21,6 +29,7 @@ from pratique.errors import (
     PolicyNotInForceError,
     SettingsError,
     ToolDeclarationError,
+    told,
 )
 from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
@@ -75,6 +84,8 @@ def open_runtime(
     executor = Executor(
         world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
+    if not _ledger_file(settings).exists():
+        _demand_tested(settings, registry)  # a mistake is told before anything is made
     ledger = open_ledger(settings, create=True)
     try:
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
@@ -95,6 +106,48 @@ def open_runtime(
         raise
 
 
+def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
+    """Return what sends notices, as the settings say; without any channel, it only lets clocks run out.
+
+    Raises:
+        SettingsError: a secret cannot be had, or is none.
+        DependencyError: an extra is not installed.
+    """
+    notify, secrets = settings.notify, settings.secret_values()
+
+    def secret(where: str, name: str) -> SecretStr:
+        if name not in secrets:
+            raise SettingsError(
+                f"notify.{where}.secret: no secret is called {name!r}; name it under [secrets]"
+            )
+        return secrets[name]
+
+    channels: list[Channel] = [
+        Webhook(name, hook.url, key_of(name, secret(f"webhooks.{name}", hook.secret)), hook.events)
+        for name, hook in notify.webhooks.items()
+    ]
+    if notify.mail is not None:
+        mail = notify.mail
+        password = secret("mail", mail.secret) if mail.secret else None
+        channels.append(
+            Mail(
+                mail.host,
+                mail.port,
+                tls=mail.tls,
+                sender=mail.sender,
+                events=mail.events,
+                username=mail.username,
+                password=password,
+                ca_file=settings.path(mail.ca_file) if mail.ca_file else None,
+            )
+        )
+    channels += [
+        Apprise(name, secret(f"apprise.{name}", one.secret), one.events)
+        for name, one in notify.apprise.items()
+    ]
+    return Notifier(ledger, Outbox(ledger, desk, notify.link), channels)
+
+
 def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     """Return the ledger that the settings name.
 
@@ -102,14 +155,14 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
-    folder = settings.path(settings.folder)
-    if not create and not (folder / "ledger.db").exists():
+    if not create and not _ledger_file(settings).exists():
+        folder = settings.path(settings.folder)
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
     return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
 
 
-def read_policy_file(settings: Settings, registry: Registry) -> Policy:
-    """Return the policy file, loaded, linted and through its own tests.
+def read_policy_file(settings: Settings) -> Policy:
+    """Return the policy file, loaded and linted.
 
     Raises:
         SettingsError: there is no such file.
@@ -119,12 +172,24 @@ def read_policy_file(settings: Settings, registry: Registry) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
-    policy = Policy(text, path.name)
-    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+    return Policy(text, path.name)
+
+
+def _ledger_file(settings: Settings) -> Path:
+    return settings.path(settings.folder) / "ledger.db"
+
+
+def _demand_tested(settings: Settings, registry: Registry) -> None:
+    """Raise unless the policy file loads and passes its own tests."""
+    failed = failed_tests(read_policy_file(settings), registry)
     if failed:
-        raise PolicyError(path.name, failed)
-    return policy
+        raise PolicyError(settings.policy.name, failed)
+
+
+def failed_tests(policy: Policy, registry: Registry) -> list[str]:
+    """Return one line for each test of its own that a policy fails."""
+    return [result.line for result in run_tests(policy, registry) if not result.passed]
 
 
 def put_in_force(
@@ -140,8 +205,19 @@ def put_in_force(
     current = ledger.read(queries.policy_in_force)
     if current is not None and not apply_policy and not settings.path(settings.policy).exists():
         return current.epoch
-    policy = read_policy_file(settings, registry)
-    if current is not None and current.digest == policy.digest:
+    policy = read_policy_file(settings)
+    failed = failed_tests(policy, registry)
+    is_in_force = current is not None and current.digest == policy.digest
+    if (
+        failed
+        and current is not None
+        and is_in_force
+        and policies.put_in_force_failing(ledger, current.epoch)
+    ):
+        log.warning("the policy in force fails tests of its own", epoch=current.epoch, failed=failed)
+    elif failed:
+        raise PolicyError(settings.policy.name, failed)
+    if current is not None and is_in_force:
         return current.epoch
     if current is not None and not apply_policy:
         raise PolicyNotInForceError(
@@ -171,3 +247,5 @@ def _demand_all(registry: Registry, world: World) -> None:
         lacking = world.lacks(tool.capability)
         if lacking:
             raise ToolDeclarationError(f"{tool.capability.name}: " + "; ".join(lacking))
+    for problem in registry.problems():
+        raise ToolDeclarationError(problem)

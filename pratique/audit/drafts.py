@@ -6,19 +6,24 @@ Rules:
 - Free text in a record is bounded, because the record is.
 """
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pratique.audit.record import Draft
 from pratique.model import (
     CLEAN,
+    MOST_REASONS,
     Allow,
     Ask,
     Call,
+    Confidentiality,
     Decision,
     Label,
     OriginKind,
     Outcome,
     Permit,
+    Request,
     Result,
     Subject,
     Unresolved,
@@ -41,6 +46,7 @@ def session_open(
     vault_subject: str,
     writer: str,
     plan: list[str] | None,
+    api_key: str,
 ) -> Draft:
     """Draft the record that opens a session. `policy` is the epoch and digest in force."""
     return {
@@ -53,6 +59,7 @@ def session_open(
         "context": CLEAN.facts,
         "writer": writer,
         "plan": plan,
+        "api_key": api_key,
     }
 
 
@@ -66,9 +73,40 @@ def session_close(subject: Subject, final_action: str) -> Draft:
     return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
 
 
-def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
-    """Draft the record that puts a policy in force."""
-    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+def session_ended(row: Mapping[str, Any], final_action: str) -> Draft:
+    """Draft the end of a session that somebody else ends, from the row that is kept of it."""
+    who = {"session": row["id"], **{name: row[name] for name in ("trace_id", "agent", "tenant")}}
+    return {"type": "session.close", **who, "final_action": final_action}
+
+
+def erase_proposed(proposal: str, what: dict[str, str], reason: str, asked_by: str) -> Draft:
+    """Draft the wish to erase `what` (subject, session, call_id), for another person to agree to."""
+    return {
+        "type": "erase.proposed",
+        **what,
+        "proposal": proposal,
+        "reason": clip(reason),
+        "asked_by": clip(asked_by),
+    }
+
+
+def erased(
+    what: dict[str, str], reason: str, asked_by: str, approved_by: str = "", proposal: str = ""
+) -> Draft:
+    """Draft the record of an erasure. `approved_by` is the second person, if the policy asked for one."""
+    return {
+        **erase_proposed(proposal, what, reason, asked_by),
+        "type": "erase",
+        "approved_by": clip(approved_by),
+    }
+
+
+def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
+    """Draft the record that puts a policy in force, with the tests of its own that it fails."""
+    draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+    if failed:
+        draft["failed_tests"] = [clip(line) for line in failed[:MOST_REASONS]]
+    return draft
 
 
 def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
@@ -83,7 +121,24 @@ def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
         "context": call.request.context.facts,
         "wait_s": ask.wait_s,
         "use_within_s": ask.use_within_s,
+        "escalate_to": list(ask.escalate_to),
+        "shape": shape(call),
+        "tell": "asked",
+        **_edited_from(call),
     }
+
+
+def shape(call: Call) -> str:
+    """Return what calls of the same kind have in common: agent, tool, declaration, names of the arguments."""
+    subject, capability = call.request.subject, call.capability
+    names = "\x00".join(sorted(call.arguments))
+    about = [subject.tenant, subject.agent, capability.name, capability.digest, names]
+    return hashlib.sha256("\x00".join(about).encode()).hexdigest()[:32]
+
+
+def _edited_from(call: Call) -> Draft:
+    edited = call.request.edited
+    return {} if edited is None else {"edited_from": edited.ticket, "edited_by": edited.by}
 
 
 def voted(ticket: str, session: str, voter: str, vote: str, reason: str) -> Draft:
@@ -107,6 +162,7 @@ def decided(ticket: str, session: str, state: str, approvers: list[str], reason:
         "state": state,
         "approvers": approvers,
         "reason": clip(reason),
+        "tell": state,
     }
 
 
@@ -118,6 +174,7 @@ def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
         "ticket": ticket,
         "state": state,
         "reason": reason,
+        "tell": state,
     }
 
 
@@ -129,6 +186,7 @@ def intent(call: Call, decision: Allow, writer: str, carried: list[dict[str, Any
         **decision.facts,
         "writer": writer,
         "grants": [rule for rule, _ in decision.grants],
+        **_standing(decision),
     }
     return {**draft, "carried": carried} if carried else draft
 
@@ -158,9 +216,16 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
         "bytes_in": len(permit.call.request.args_json),
         "bytes_out": len(result.value_json),
         "label_out": outcome.label.facts,
+        **_standing(permit.decision),
+        **_edited_from(permit.call),
     }
+    if permit.decision.ticket:
+        draft["tell"] = outcome.status.value
     if result.sandbox:
         draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
+    if result.given is not CLEAN:
+        classes = permit.call.label.confidentiality, result.given.confidentiality
+        draft["confidentiality"] = Confidentiality.highest(*classes).value
     if permit.intent is not None:
         draft["intent"] = permit.intent
     if context is not None:
@@ -177,10 +242,41 @@ def unknown(of: Draft, error: str) -> Draft:
         "intent": of["seq"],
         "outcome": "unknown",
         "error": error,
+        **({"tell": "unknown"} if of["ticket"] else {}),
     }
 
 
-_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "carried", "args_c", "user_c"}
+def bare(permit: Permit, error: str) -> Draft:
+    """Draft the least outcome of an intent, when no more can be recorded: what its permit says already."""
+    return {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": "unknown",
+        "error": clip(error),
+        "intent": permit.intent,
+    }
+
+
+_OWN_TO_THE_INTENT = {
+    "v",
+    "log",
+    "seq",
+    "prev",
+    "ts_us",
+    "writer",
+    "grants",
+    "carried",
+    "args_c",
+    "judged_c",
+    "why_c",
+    "edited_c",
+    "user_c",
+}
+
+
+def _standing(decision: Allow) -> Draft:
+    return {} if decision.standing is None else {"standing": decision.standing.id}
 
 
 def _what(call: Call) -> dict[str, Any]:
@@ -192,6 +288,7 @@ def _what(call: Call) -> dict[str, Any]:
         "taint": call.taint.value,
         "lineage": _lineage(call),
         "digest": call.digest,
+        **_code(call.request),
     }
 
 
@@ -219,4 +316,11 @@ def _asked(call: Unresolved) -> dict[str, Any]:
         "taint": "",
         "lineage": [],
         "digest": call.digest,
+        **_code(call.request),
     }
+
+
+def _code(request: Request) -> dict[str, Any]:
+    """Return in whose call's sandbox the code runs that asks, if code does."""
+    code = request.code
+    return {} if code is None else {"code_of": code.call_id, "code_tool": clip(code.tool)}

@@ -1,6 +1,5 @@
 """`pratique approvals`: what waits for a person, and that person's answer."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,10 +10,12 @@ from rich.text import Text
 
 from pratique.app import local_login, open_ledger
 from pratique.approvals.card import Card, CardOrigin
-from pratique.approvals.queue import Question, Queue
+from pratique.approvals.desk import Desk
+from pratique.approvals.question import Question
+from pratique.approvals.queue import Queue
 from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.cli.trace import moment
-from pratique.ledger import policies
+from pratique.identity import people
 from pratique.ledger.door import Ledger
 from pratique.settings import Settings
 
@@ -51,7 +52,9 @@ def list_questions(
     for column in ("tool", "tier", "agent", "asked", "state"):
         table.add_column(column, overflow="fold")
     for question in found:
-        state = "expired" if question.state == "proposed" and not question.is_open(now_us) else question.state
+        state = question.state
+        if state == "proposed":  # the agent's outcome says pending; so does this
+            state = "pending" if question.is_open(now_us) else "expired"
         cells = (question.tool, question.tier, question.agent, moment(question.proposed_us), state)
         table.add_row(question.ticket, *cells)
     console.print(table)
@@ -94,14 +97,11 @@ def reject(ticket: Ticket, config: ConfigOption = None, *, reason: Reason = "") 
         _say(answer(ledger, ticket, approve=False, reason=reason))
 
 
-def answer(ledger: Ledger, ticket: str, *, approve: bool, reason: str) -> Question:
+def answer(ledger: Ledger, ticket: str, *, approve: bool, reason: str, confirm: str = "") -> Question:
     """Record the answer of whoever is logged in to this machine; see `Queue.answer`."""
-    policy = policies.in_force(ledger).policy
-
-    def members(group: str) -> Sequence[str]:
-        return policy.members(group)
-
-    return Queue(ledger).answer(ticket, local_login(), approve=approve, reason=reason, members=members)
+    return Desk(ledger, people.members).answer(
+        ticket, local_login(), approve=approve, reason=reason, confirm=confirm
+    )
 
 
 def card_panel(card: Card, question: Question | None = None) -> Panel:

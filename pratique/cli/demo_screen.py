@@ -20,8 +20,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pratique.approvals.card import Card, visible
-from pratique.approvals.queue import Question
+from pratique.appearance import visible
+from pratique.approvals.card import Card
+from pratique.approvals.question import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals import card_panel
 from pratique.cli.audit import print_report

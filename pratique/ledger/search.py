@@ -88,7 +88,8 @@ def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:
 
 def first_at(connection: Connection, moment_us: int) -> int:
     """Return the number of the first record that was written at this moment or later."""
-    low, high = 1, int(connection.execute(select(func.max(t.records.c.seq))).scalar() or 0) + 1
+    first, last = connection.execute(select(func.min(t.records.c.seq), func.max(t.records.c.seq))).one()
+    low, high = int(first or 1), int(last or 0) + 1
     while low < high:
         middle = (low + high) // 2
         body = connection.execute(select(t.records.c.body).where(t.records.c.seq == middle)).scalar_one()

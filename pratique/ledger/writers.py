@@ -16,7 +16,7 @@ import re
 import secrets
 from pathlib import Path
 
-from pratique.errors import LedgerUnavailableError
+from pratique.errors import LedgerUnavailableError, told
 
 NAME = re.compile(r"w_[0-9a-f]{16}")
 
@@ -38,7 +38,7 @@ class Writer:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._handle = _lock_new(folder / self.id)
         except OSError as problem:
-            raise LedgerUnavailableError(f"{folder}: {problem.strerror}") from problem
+            raise LedgerUnavailableError(f"{folder}: {told(problem)}") from problem
 
     def is_alive(self, writer: str) -> bool:
         """Return whether the process that wrote under this name still runs."""

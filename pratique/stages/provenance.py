@@ -8,6 +8,7 @@ Rules:
 - A call outside the session's plan counts as one whose sinks cannot be explained.
 - An error of a tool whose results come from outside comes from outside; other errors are neither taint nor
   trust: they may repeat an argument.
+- A clean result costs nothing until a call is traced: until then it waits (`backlog`).
 - A session that goes on after a restart is shown again, from the vault, all that it was shown before, with
   the origins that were found then. What was erased meanwhile cannot be matched: then everything is tainted.
 """
@@ -24,6 +25,7 @@ from pratique.model import (
     Call,
     Carried,
     Confidentiality,
+    Edited,
     Judged,
     Origin,
     Outcome,
@@ -32,13 +34,17 @@ from pratique.model import (
     Taint,
     Tier,
 )
+from pratique.quarantine.approver import of_approver
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
+from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
+from pratique.stages.echoes import Echoes
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
 
 _REFERENCE = "reference"
+_REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
 
 
@@ -84,6 +90,7 @@ class Provenance:
         self.plan = None if plan is None else frozenset(plan)
         self.withheld = Withheld()
         self._classes: dict[str, Confidentiality] = {}
+        self._backlog: Backlog[tuple[Shown, Declared | None]] = Backlog(lambda seen: self._take_in(*seen))
 
     @classmethod
     def lost(cls) -> "Provenance":
@@ -92,7 +99,15 @@ class Provenance:
         provenance.tracker.lose()
         return provenance
 
-    def judge(self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, policy: Policy) -> Judged:
+    def judge(  # what a judgement depends on, by name
+        self,
+        tool: Tool,
+        of: Declared,
+        asked: bytes,
+        resolved: bytes,
+        policy: Policy,
+        edited: Edited | None = None,
+    ) -> Judged:
         """Return how near text from outside came to a call, and each argument's origin.
 
         Args:
@@ -101,15 +116,17 @@ class Provenance:
             asked: the arguments as they were asked for, canonical JSON.
             resolved: the same, with what their references stand for.
             policy: says whether identities may be destinations.
+            edited: what a person changed in it, if somebody did: that is theirs.
         """
         tier = tool.capability.tier
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
-        origins = self._trace(tool, of, asked, resolved)
+        self._backlog.settle()
+        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
-            origins = self._trace(tool, of, asked, resolved, thorough=True)
+            origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
         return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
@@ -157,25 +174,37 @@ class Provenance:
         name = tool.capability.name
         return self.plan is not None and not any(tool_match(name, pattern) for pattern in self.plan)
 
-    def release(self, call: Call, of: Declared, outcome: Outcome) -> Outcome:
-        """Take in what a call gave, and return it without what is withheld from the agent."""
+    def release(self, call: Call, of: Declared, outcome: Outcome, size: int) -> Outcome:
+        """Take in what a call gave, and return it without what is withheld from the agent.
+
+        Args:
+            call: the call.
+            of: its declaration.
+            outcome: what it gave.
+            size: bytes of its result.
+        """
         done = outcome.status is Status.DONE
-        kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
-        self._take_in(
-            Shown(
-                tool=call.capability.name,
-                call_id=call.request.call_id,
-                tier=call.capability.tier,
-                status=outcome.status,
-                value=outcome.value if done else outcome.error,
-                arguments=call.arguments,
-                origins=call.judged.origins or None,
-                kept=kept,
-                confidentiality=of.confidentiality,
-                carried=outcome.carried,
-            ),
-            of,
+        echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
+        if any(one.hears(outcome.error) for one in echoes):
+            outcome = outcome.model_copy(update={"error": _REPEATS})
+        shown = Shown(
+            tool=call.capability.name,
+            call_id=call.request.call_id,
+            tier=call.capability.tier,
+            status=outcome.status,
+            value=outcome.value if done else outcome.error,
+            arguments=call.arguments,
+            origins=call.judged.origins or None,
+            kept=kept,
+            confidentiality=of.confidentiality,
+            carried=outcome.carried,
         )
+        if kept or outcome.carried or of.shape.foreign:
+            self._backlog.settle()
+            self._take_in(shown, of)
+        else:
+            self._backlog.add((shown, of), size + len(call.request.args_json))
         if not kept:
             return outcome
         return outcome.model_copy(update={"value": without(outcome.value, kept), "withheld": kept})
@@ -190,8 +219,17 @@ class Provenance:
         if shown.erased:
             self.tracker.lose()
             return
+        self._backlog.settle()
+        self._hand_over(shown.arguments, shown.origins or ())
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
+
+    def _hand_over(
+        self, arguments: Mapping[str, Any], origins: Collection[Origin], *, given: bool = False
+    ) -> tuple[Echoes, ...]:
+        """Return what must not come back from a call; `given`: it was asked for with a reference."""
+        by_reference = given or any(origin.how == _REFERENCE for origin in origins)
+        return self.withheld.hand_over(arguments, by_reference=by_reference)
 
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE

@@ -47,13 +47,19 @@ class Tool:
         capability: what it needs and reaches.
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
+        preview: says what a call will change; called like the body, with handles that only read.
 
     `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
 
     def __init__(
-        self, capability: Capability, arguments: type[BaseModel], function: Callable[..., Any]
+        self,
+        capability: Capability,
+        arguments: type[BaseModel],
+        function: Callable[..., Any],
+        preview: Callable[..., Any] | None = None,
     ) -> None:
+        self.preview = preview
         self.capability = capability
         self.arguments = arguments
         self.function = function
@@ -84,9 +90,11 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     paths: Mapping[str, Literal["read", "write"]] | None = None,
     secrets: Iterable[str] = (),
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
+    calls: Iterable[str] = (),
     takes_idempotency_key: bool = False,
     timeout: float = 30.0,
     result_limit: int = 1024 * 1024,
+    preview: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Declare a tool: what it needs, what it reaches, and what of its result comes from outside.
 
@@ -109,9 +117,14 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
         runs_in: the weakest isolation for the code that it is handed, which it runs with `ctx.sandbox`.
+        calls: tools that this code may call with `call(name, **arguments)`. Each such call is one of the same
+            session: decided, asked, recorded like any other. Only tools that run inline can be called.
         takes_idempotency_key: running it twice with one call id is harmless.
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
+        preview: says what a call will change, in a sentence or a diff: called before people are asked, with
+            the same arguments and a context whose handles only read. What it returns stands on the card, and
+            is part of what is approved: it must say the same while nothing changes.
 
     Raises:
         ToolDeclarationError: something of it cannot be registered.
@@ -119,10 +132,10 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 
     def make(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
-        own = tuple(private)
+        own, may_call = tuple(private), tuple(calls)
         facts = {
             "name": name,
-            "description": inspect.getdoc(function) or "",
+            "description": _description(function, may_call),
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
             "clearance": Confidentiality(clearance),
@@ -134,14 +147,18 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
             "runs_in": Level(runs_in),
+            "calls": may_call,
             "takes_idempotency_key": takes_idempotency_key,
             "timeout": timeout,
             "result_limit": result_limit,
             "parameters": arguments.model_json_schema(),
         }
-        capability = Capability(**facts, digest=_digest(facts))
+        says = {} if preview is None else {"preview": True}
+        capability = Capability(**facts, digest=_digest(facts | says))
         _check(capability)
-        return Tool(capability, arguments, function)
+        if preview is not None:
+            _check_preview(name, function, preview)
+        return Tool(capability, arguments, function, preview)
 
     def declare(function: Callable[..., Any]) -> Tool:
         try:
@@ -194,6 +211,24 @@ class Registry:
         """Return the tool of that name, which was there before: a registry does not change."""
         return self._tools[name]
 
+    def problems(self) -> list[str]:
+        """Return, in words, every declared call of a tool that code could not make."""
+        return [
+            f"{tool.capability.name}: its code may call {name!r}, {why}"
+            for tool in self
+            for name in tool.capability.calls
+            if (why := self._why_no_call(name))
+        ]
+
+    def _why_no_call(self, name: str) -> str:
+        called = self.get(name)
+        if called is None:
+            return "and there is no such tool"
+        if called.capability.runs_in is Level.INLINE:
+            return ""
+        # Else calls that hold a sandbox could wait for each other's.
+        return f"which runs in a {called.capability.runs_in}: code can call inline tools only"
+
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
@@ -210,6 +245,14 @@ def _tools_of(name: str) -> list[Tool]:
     if not found:
         raise ToolDeclarationError(f"the module {name!r} holds no @tool")
     return found
+
+
+def _description(function: Callable[..., Any], calls: tuple[str, ...]) -> str:
+    """Return what the agent reads about a tool: its docstring, and what code that it hands over may call."""
+    text = inspect.getdoc(function) or ""
+    if not calls:
+        return text
+    return f"{text}\n\nThe code may use `call(name, **arguments)` for: {', '.join(calls)}."
 
 
 def _held(value: object) -> tuple[object, ...]:
@@ -241,6 +284,14 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
             return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
+
+
+def _check_preview(name: str, function: Callable[..., Any], preview: Callable[..., Any]) -> None:
+    body, says = (list(inspect.signature(one).parameters) for one in (function, preview))
+    if body[1:] != says[1:]:
+        raise ToolDeclarationError(
+            f"{name}: its preview must take the arguments that it takes: {', '.join(body)}"
+        )
 
 
 def _sources(sources: Sources) -> dict[str, str]:
@@ -279,10 +330,20 @@ def _check(capability: Capability) -> None:
             raise ToolDeclarationError(f"{name}: paths[{root!r}] is {access!r}; say read or write")
     if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
+    _check_calls(capability)
     if capability.runs_in is not Level.INLINE and capability.hosts and capability.tier is Tier.READ:
         raise ToolDeclarationError(f"{name}: its code can send to its hosts, so its tier is at least egress")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
+
+
+def _check_calls(capability: Capability) -> None:
+    name = capability.name
+    if capability.calls and capability.runs_in is Level.INLINE:
+        raise ToolDeclarationError(f'{name}: calls are for code in a sandbox: say runs_in="jail"')
+    for called in capability.calls:
+        if not NAME.fullmatch(called):
+            raise ToolDeclarationError(f"{name}: calls: {called!r} is no tool's name; patterns are not taken")
 
 
 def _check_sinks(capability: Capability) -> None:

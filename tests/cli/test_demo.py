@@ -149,13 +149,23 @@ def test_a_variable_that_would_lead_it_elsewhere_is_refused(
     assert not (tmp_path / "real").exists()
 
 
+def hear_interrupts() -> None:
+    """As at a terminal; a job in the background, as the tests may be, inherits that they are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def at_a_terminal(*options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Start the program with a terminal of its own."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "pratique", "demo", *options]
     with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "80"}
+        command,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "80"},
+        preexec_fn=hear_interrupts,  # noqa: PLW1509  # it only resets a signal
     ) as process:
         os.close(theirs)
         try:

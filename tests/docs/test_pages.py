@@ -146,3 +146,10 @@ def test_the_readme_shows_what_the_demo_prints() -> None:
 def _words(text: str) -> str:
     """Return the text without frames and line breaks: how a terminal folds it does not matter."""
     return " ".join(re.sub(r"[│╭╮╰╯─┃]", " ", text).split())
+
+
+def test_the_image_is_built_from_files_that_are_there() -> None:
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    named = [name for line in copied for name in line.split()]
+    assert {"pyproject.toml", "pratique", "examples"} <= set(named)
+    assert all((ROOT / name).exists() for name in named)

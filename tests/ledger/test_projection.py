@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 
 from pratique.audit.chain import Verdict
 from pratique.errors import PratiqueError
+from pratique.identity.keys import Keys
+from pratique.identity.logins import Logins
+from pratique.identity.people import People
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
@@ -73,6 +76,8 @@ actions = st.lists(
                 "abandon",
                 "settle",
                 "nonsense",
+                "person",
+                "key",
             ]
         ),
         st.integers(0, 3),
@@ -172,6 +177,27 @@ class Play:
     async def do_nonsense(self, session: Session, _: int) -> None:
         await session.call("no.such.tool", {"text": "x"})
 
+    async def do_person(self, _: Session, number: int) -> None:
+        people, logins = People(self.runtime.ledger), Logins(self.runtime.ledger)
+        name = f"person{number}@acme.example"
+        if people.find(name) is None:
+            people.add(name, "local:test", roles=["auditor"])
+        people.link(name, "local:test")
+        login = logins.by_link(people.link(name, "local:test"))
+        people.give(name, ["owner"], name)
+        if number == 1:
+            logins.end(login)
+        if number > 1:
+            people.disable(name, "local:test", "left")
+            people.enable(name, "local:test")
+
+    async def do_key(self, _: Session, number: int) -> None:
+        keys = Keys(self.runtime.ledger)
+        key = keys.issue("support", ["*"], "local:test").key.id
+        self.sessions.append(await opened(self.runtime, api_key=key))
+        if number > 1:
+            keys.revoke(key, "local:test", "lost")
+
     async def _cancelled(self, session: Session, name: str, call_id: str) -> None:
         self.desk.gate.clear()
         self.desk.started.clear()
@@ -231,7 +257,17 @@ async def test_a_run_that_does_everything_fills_every_state_table(
         *[("open", 0), ("open", 1), ("look", 1), ("mail", 0), ("note", 3), ("copy", 1), ("fail", 1)],
         ("pay", 1),
         *[("approve", 0), ("redeem", 1), ("pay", 2), ("reject", 0), ("cancel", 1), ("retry", 1)],
-        *[("abandon", 0), ("settle", 0), ("resume", 0), ("pay", 3), ("policy", 1), ("pay", 3), ("close", 0)],
+        *[
+            ("abandon", 0),
+            ("settle", 0),
+            ("resume", 0),
+            ("person", 1),
+            ("key", 1),
+            ("pay", 3),
+            ("policy", 1),
+            ("pay", 3),
+            ("close", 0),
+        ],
     ]
     for action, number in script:
         await play.do(action, number)

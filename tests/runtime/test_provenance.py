@@ -127,7 +127,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 def verdicts(runtime: Runtime, session: Session) -> Iterator[tuple[Taint, Any]]:
     """What the runtime would say of each question now. Asking changes nothing."""
     for number, (name, args) in enumerate(QUESTIONS):
-        call = runtime.resolve(session._request(name, args, f"q{number}", None))
+        call = runtime.resolve(session._request(name, args, f"q{number}", None, ""))
         judged = getattr(call, "judged")  # noqa: B009  # unresolved calls have none: that would be an error
         yield judged.taint, judged.origins
 
@@ -395,3 +395,30 @@ async def test_a_call_is_judged_by_the_labels_of_the_policy_that_decides_it(
     held = await session.call("post.send", {"to": ["maria@cafe.example"], "body": "a word of ours"})
     assert held.status is Status.PENDING
     assert "body (secret)" in held.error
+
+
+@tool("crm.open_order", tier="read", sources={"*": "meta:order"})
+async def open_order(ctx: ToolContext, customer: str) -> dict[str, str]:
+    """Return a customer's open order."""
+    return {"order": f"{ctx.agent}-{customer}-55120"}
+
+
+@tool("crm.cancel", tier="write", sources={"*": "meta"}, sinks={"order": "selector:order"})
+async def cancel(ctx: ToolContext, order: str) -> str:
+    """Cancel an order."""
+    return f"{ctx.agent}: {order}"
+
+
+@pytest.mark.parametrize("looked_up_first", [True, False])
+async def test_what_was_looked_up_before_a_letter_came_is_not_the_letter_s_doing(
+    empty_house: House, tools: list[Any], *, looked_up_first: bool
+) -> None:
+    """What waits to be taken in is taken in before what came after it, as if it had been at once."""
+    empty_house.apply(preset("provenance").replace('"post.*"', '"post.*", "crm.*"'))
+    runtime = empty_house.runtime(tools=[*tools, open_order, cancel])
+    session = await opened(runtime, request="Cancel what the customer ordered.")
+    look_up = ("crm.open_order", {"customer": "8821"})
+    for name, args in [look_up, ("post.read", {"mail": "7"})][:: 1 if looked_up_first else -1]:
+        assert (await session.call(name, args)).status is Status.DONE
+    cancelled = await session.call("crm.cancel", {"order": "support-8821-55120"})
+    assert cancelled.status is (Status.DONE if looked_up_first else Status.PENDING)
