@@ -9,9 +9,9 @@ TABLES = {
     "decision": decision,
     "calls": calls,
     "ledger": ledger,
+    "verify": verify,
     "replay": replay,
     "sandbox": sandbox,
-    "verify": verify,
 }
 
 

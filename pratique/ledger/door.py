@@ -94,6 +94,7 @@ class Ledger:
             most_waiting,
             keeps=self.vault.keeps,
             erased=self._erased,
+            acknowledged=self.writer.note,
         )
         self._companions: list[Companion] = []
 
