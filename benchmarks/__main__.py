@@ -2,10 +2,17 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, replay, sandbox
+from benchmarks import calls, decision, http, ledger, replay, sandbox
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"decision": decision, "calls": calls, "ledger": ledger, "replay": replay, "sandbox": sandbox}
+TABLES = {
+    "decision": decision,
+    "calls": calls,
+    "http": http,
+    "ledger": ledger,
+    "replay": replay,
+    "sandbox": sandbox,
+}
 
 
 def main(arguments: list[str]) -> None:
