@@ -307,7 +307,9 @@ class Session:
                 self._complete = False
         return outcome
 
-    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str) -> Request:
+    def _request(
+        self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str = ""
+    ) -> Request:
         self._demand_open()
         if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
