@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, replay, sandbox, verify
+from benchmarks import calls, decision, http, ledger, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
 TABLES = {
     "decision": decision,
     "calls": calls,
+    "http": http,
     "ledger": ledger,
     "verify": verify,
     "replay": replay,
