@@ -2,10 +2,16 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, sandbox
+from benchmarks import calls, decision, ledger, queue_page, sandbox
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"decision": decision, "calls": calls, "ledger": ledger, "sandbox": sandbox}
+TABLES = {
+    "decision": decision,
+    "calls": calls,
+    "ledger": ledger,
+    "queue_page": queue_page,
+    "sandbox": sandbox,
+}
 
 
 def main(arguments: list[str]) -> None:
