@@ -29,9 +29,11 @@ from pratique.errors import (
     PolicyNotInForceError,
     SettingsError,
     ToolDeclarationError,
+    told,
 )
 from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
 from pratique.runtime import Runtime
@@ -67,6 +69,7 @@ def open_runtime(
 
     Raises:
         ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        ForkError: the log lost records, or is another copy than the one that was written here.
         SandboxUnavailableError: a tool declares a level that this machine cannot give.
         LedgerError: the log cannot be used.
     """
@@ -83,8 +86,11 @@ def open_runtime(
     executor = Executor(
         world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
+    if not _ledger_file(settings).exists():
+        _demand_tested(settings, registry)  # a mistake is told before anything is made
     ledger = open_ledger(settings, create=True)
     try:
+        demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
             log.warning(
@@ -170,14 +176,14 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
-    folder = settings.path(settings.folder)
-    if not create and not (folder / "ledger.db").exists():
+    if not create and not _ledger_file(settings).exists():
+        folder = settings.path(settings.folder)
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
     return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
 
 
-def read_policy_file(settings: Settings, registry: Registry) -> Policy:
-    """Return the policy file, loaded, linted and through its own tests.
+def read_policy_file(settings: Settings) -> Policy:
+    """Return the policy file, loaded and linted.
 
     Raises:
         SettingsError: there is no such file.
@@ -187,12 +193,24 @@ def read_policy_file(settings: Settings, registry: Registry) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
-    policy = Policy(text, path.name)
-    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+    return Policy(text, path.name)
+
+
+def _ledger_file(settings: Settings) -> Path:
+    return settings.path(settings.folder) / "ledger.db"
+
+
+def _demand_tested(settings: Settings, registry: Registry) -> None:
+    """Raise unless the policy file loads and passes its own tests."""
+    failed = failed_tests(read_policy_file(settings), registry)
     if failed:
-        raise PolicyError(path.name, failed)
-    return policy
+        raise PolicyError(settings.policy.name, failed)
+
+
+def failed_tests(policy: Policy, registry: Registry) -> list[str]:
+    """Return one line for each test of its own that a policy fails."""
+    return [result.line for result in run_tests(policy, registry) if not result.passed]
 
 
 def put_in_force(
@@ -208,8 +226,19 @@ def put_in_force(
     current = ledger.read(queries.policy_in_force)
     if current is not None and not apply_policy and not settings.path(settings.policy).exists():
         return current.epoch
-    policy = read_policy_file(settings, registry)
-    if current is not None and current.digest == policy.digest:
+    policy = read_policy_file(settings)
+    failed = failed_tests(policy, registry)
+    is_in_force = current is not None and current.digest == policy.digest
+    if (
+        failed
+        and current is not None
+        and is_in_force
+        and policies.put_in_force_failing(ledger, current.epoch)
+    ):
+        log.warning("the policy in force fails tests of its own", epoch=current.epoch, failed=failed)
+    elif failed:
+        raise PolicyError(settings.policy.name, failed)
+    if current is not None and is_in_force:
         return current.epoch
     if current is not None and not apply_policy:
         raise PolicyNotInForceError(
@@ -239,3 +268,5 @@ def _demand_all(registry: Registry, world: World) -> None:
         lacking = world.lacks(tool.capability)
         if lacking:
             raise ToolDeclarationError(f"{tool.capability.name}: " + "; ".join(lacking))
+    for problem in registry.problems():
+        raise ToolDeclarationError(problem)

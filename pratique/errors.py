@@ -14,11 +14,18 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerUnavailableError  it cannot be written now (disk, lock, closed): calls are denied
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
-    │   └── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── RecoveryRefusedError    nothing was recovered; the message says what to do instead
+    │   ├── ErasureRefusedError     values were not erased; the message says who or what is in the way
+    │   ├── ForkError               it is another history than the one that was signed for
+    │   └── RetentionError          records that must stay cannot be dropped
+    ├── NoteError                   a signed note, checkpoint or key that is not one, or not by whom it says
+    ├── WitnessError                a witness did not take a checkpoint
     ├── CanonicalError              a value has no canonical JSON form (NaN, too deep, too large, not JSON)
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
+    ├── TraceInUseError             another session has this trace id
     ├── UnknownSessionError         no session or trace has this name
     ├── IdentityError               a person, login or key is not there, or may not be
     │   ├── PasswordError           this password may not be chosen
@@ -44,6 +51,12 @@ could not decide or could not record, so the call did not run.
 """
 
 from collections.abc import Sequence
+
+
+def told(problem: Exception) -> str:
+    """Return what a foreign error says in one line of words: no number, no path that is said already."""
+    words = getattr(problem, "strerror", None) or str(getattr(problem, "orig", None) or problem)
+    return (words.splitlines() or [type(problem).__name__])[0]
 
 
 class PratiqueError(Exception):
@@ -104,6 +117,30 @@ class LedgerCorruptError(LedgerError):
     """Stored state contradicts itself. Run `pratique audit verify` before anything else."""
 
 
+class RecoveryRefusedError(LedgerError):
+    """Nothing was recovered, and nothing was changed: there is no need, or it is no accident."""
+
+
+class ErasureRefusedError(LedgerError):
+    """Nothing was erased: a person must agree first, a session is open, or a hold is on it."""
+
+
+class ForkError(LedgerError):
+    """The ledger is another history than the one that was signed for. Restore the newest one, or recover."""
+
+
+class RetentionError(LedgerError):
+    """These records must stay: they are too young, held, in use, or not sealed. The message says which."""
+
+
+class NoteError(PratiqueError):
+    """A signed note, checkpoint or key is not one, or not by whom it says. Nothing of it may be used."""
+
+
+class WitnessError(PratiqueError):
+    """A witness did not take a checkpoint. The message says why; what it refused stays in the log."""
+
+
 class CanonicalError(PratiqueError):
     """A value has no canonical JSON form. The message says which part and why."""
 
@@ -118,6 +155,10 @@ class SandboxUnavailableError(PratiqueError):
 
 class SessionClosedError(PratiqueError):
     """The session has ended. Open a new one, or resume it by its id."""
+
+
+class TraceInUseError(PratiqueError):
+    """A session has this trace id already. Leave `trace_id` out, or give each session one of its own."""
 
 
 class UnknownSessionError(PratiqueError):

@@ -27,7 +27,7 @@ from pratique.answers import (
     WasEdited,
 )
 from pratique.marking import reveal
-from pratique.origin import Origin, OriginKind, Part, Source
+from pratique.origin import Carried, Origin, OriginKind, Part, Source
 from pratique.words import (
     ArgumentClass,
     Confidentiality,
@@ -68,8 +68,8 @@ def clip_to(text: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Return the text with surrogates, which have no UTF-8 form, joined in pairs, and lone ones as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Label(Value):
@@ -109,6 +109,7 @@ class Capability(Value):
         paths: name of a file root → `read` or `write`.
         secrets: names of the secrets it may ask for.
         runs_in: the weakest isolation for the code that it is handed.
+        calls: tools that this code may call; each call of one is a governed call of the same session.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
@@ -134,6 +135,7 @@ class Capability(Value):
     parameters: dict[str, Any]
     digest: str
     private: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
 
     @cached_property
     def changes_the_world(self) -> bool:
@@ -185,6 +187,19 @@ class Judged(Value):
 UNTAINTED = Judged()
 
 
+class Code(Value):
+    """The code that asks for a call, when it is not the agent itself: which call handed it over.
+
+    Attributes:
+        call_id, tool: the call in whose sandbox it runs.
+        taint: how near text from outside came to that code, by its own arguments and by what it was given.
+    """
+
+    call_id: str
+    tool: str
+    taint: Taint
+
+
 class Request(Value):
     """One ask, as it came in: nothing about the tool or the arguments is believed yet.
 
@@ -198,6 +213,7 @@ class Request(Value):
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
+        code: the code in a sandbox that asks, on the agent's behalf.
         why: the agent's own words for why it asks: shown apart, recorded, and bound to nothing.
         edited: what a person changed in it, when this is no longer what the agent asked for.
     """
@@ -211,6 +227,7 @@ class Request(Value):
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None
+    code: Code | None = None
     why: str = ""
     edited: Edited | None = None
 
@@ -352,7 +369,8 @@ class Permit(Value):
 class Result(Value):
     """What a tool's run gave: a JSON value or an error in words, and how long it took.
 
-    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers.
+    `sandbox` says what ran in a sandbox, if something did, in words and whole numbers; `given` is the label
+    of what the code in it was given by the tools that it called.
     """
 
     status: Status
@@ -361,6 +379,25 @@ class Result(Value):
     duration_us: int = 0
     level: Level = Level.INLINE
     sandbox: dict[str, int | str] = Field(default_factory=dict)
+    given: Label = CLEAN
+
+
+class ToolSpec(Value):
+    """A tool as an agent is offered it.
+
+    Attributes:
+        name: what `Session.call` takes.
+        description: the tool's docstring.
+        parameters: the JSON Schema of its arguments, an object.
+        tier: what it can do to the world.
+        digest: of the whole declaration: it changes when anything about the tool does.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    tier: Tier
+    digest: str
 
 
 class Outcome(Value):
@@ -376,6 +413,7 @@ class Outcome(Value):
         ticket: what a person answers to, when a person was asked.
         label: where the value came from.
         withheld: full path → reference, for what the agent is not shown.
+        carried: which parts of the value an earlier write of ours put there. Not for the agent.
         record: the number of the chain's record that holds this, once there is one.
         edited: what a person changed before it ran: the outcome is that of the call as they left it.
     """
@@ -392,6 +430,7 @@ class Outcome(Value):
     approved_by: tuple[str, ...] = ()
     label: Label = Field(default=CLEAN)
     withheld: dict[str, str] = Field(default_factory=dict)
+    carried: tuple[Carried, ...] = Field(default=(), exclude=True, repr=False)
     record: int | None = None
     edited: Edit | None = None
 
@@ -429,6 +468,8 @@ __all__ = [
     "Ask",
     "Call",
     "Capability",
+    "Carried",
+    "Code",
     "Confidentiality",
     "Decision",
     "Deny",
@@ -457,6 +498,7 @@ __all__ = [
     "Subject",
     "Taint",
     "Tier",
+    "ToolSpec",
     "Unresolved",
     "Value",
     "Waiting",

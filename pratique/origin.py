@@ -9,7 +9,7 @@ Rules:
 
 from enum import StrEnum
 
-from pratique.words import ArgumentClass, Value
+from pratique.words import ArgumentClass, Confidentiality, Integrity, Value
 
 
 class OriginKind(StrEnum):
@@ -55,6 +55,24 @@ class Source(Value):
     call_id: str
     tool: str
     path: str
+
+
+class Carried(Value):
+    """A part of a result that an earlier write of ours put there, and where that write had it from.
+
+    Attributes:
+        path: the field in the result, in full.
+        text: the part.
+        source: the id that it had when it was first read.
+        integrity: untrusted, if it came from outside; trusted for a value that is only confidential.
+        confidentiality: the class that it had.
+    """
+
+    path: str
+    text: str
+    source: str
+    integrity: Integrity
+    confidentiality: Confidentiality
 
 
 class Origin(Value):

@@ -23,6 +23,7 @@ from pratique.approvals.queue import Queue
 from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.identity import people
+from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.guards_approvals import StandingUsable
@@ -38,6 +39,7 @@ from pratique.model import (
     Request,
     Result,
     Status,
+    ToolSpec,
     Unresolved,
     WasEdited,
 )
@@ -47,8 +49,10 @@ from pratique.sessions.session import Session
 from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
+from pratique.stages.lineage import Lineage
+from pratique.stages.offered import offered
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before
+from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.previews import Previews
@@ -85,8 +89,9 @@ class Runtime:
         self.queue = Queue(ledger, Previews(registry, executor).of)
         self.enforcement = Enforcement(ledger, shadow_every)
         self._executor = executor
-        self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
+        self._lineage = Lineage(ledger, self._hosting.provenance)
+        self._entries = Entries(ledger, self._lineage.carried)
         self.desk = Desk(ledger, people.members)
         self.reading = Reading(ledger, self.desk)
         self._editing = Editing(self, ledger, self._hosting)
@@ -116,8 +121,7 @@ class Runtime:
 
     async def approve(self, call: Call | Unresolved, ask: Ask) -> tuple[Call | Unresolved, Decision]:
         """3. Put the question to people, and wait as long as the request says. Their answer is now a fact."""
-        members = self.enforcement.snapshot.policy.members
-        answer = await self.queue.ask(_resolved(call), ask, members)
+        answer = await self.queue.ask(_resolved(call), ask, self.desk.members)
         if not isinstance(answer, WasEdited):
             return call, self.decide(call, answer)
         call = self.resolve(await self._hosting.as_edited(call.request, answer.ticket))
@@ -157,18 +161,23 @@ class Runtime:
         if tool is None or tool.capability.digest != permit.call.capability.digest:
             return Result(status=Status.FAILED, error="the tool changed after the call was permitted")
         try:
-            return await self._executor.run(tool, permit.call, permit.decision.at_least)
+            code_calls = self._hosting.code_calls(permit.call)
+            return await self._executor.run(tool, permit.call, permit.decision.at_least, code_calls)
         except Interrupted as run:
             await self.close(permit, self.release(permit, run.result), run.result)
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
+        except GeneratorExit:  # its event loop is gone: nobody can await the record
+            self.ledger.post(self._entries.bare(permit, self.enforcement.no("its event loop ended")))
+            raise
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
         call = permit.call
         value = orjson.loads(result.value_json)
-        of = declared(self.registry.demand(call.capability.name), self.enforcement.snapshot.policy)
+        tool = self.registry.demand(call.capability.name)
+        of = declared(tool, self.enforcement.snapshot.policy).given(result.given)
         outcome = Outcome(
             call_id=call.request.call_id,
             tool=call.capability.name,
@@ -182,14 +191,20 @@ class Runtime:
             approved_by=permit.decision.approved_by,
             edited=call.request.edited.told if call.request.edited else None,
         )
+        outcome = self._lineage.recognise(call, outcome)
         provenance = self._hosting.provenance(call.request.subject.session)
         outcome = provenance.release(call, of, outcome, len(result.value_json))
-        return outcome.model_copy(update={"label": label_of(call, of, value, outcome)})
+        return outcome.model_copy(update={"label": label_of(call, of, value, outcome, result.given)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
-        done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        try:
+            done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        except LedgerUnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001  # whatever it is: what ran gets an outcome
+            return await self._close_bare(permit, outcome, problem)
         if not isinstance(done, Refused):
             self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
@@ -203,6 +218,12 @@ class Runtime:
         """Return what became of this very request, if it was made before; None if it may run."""
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
+
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one, under the policy in force."""
+        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+            await self.enforcement.refresh()
+        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
     async def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""
@@ -286,6 +307,19 @@ class Runtime:
         return await self._withhold(
             permit, f"the policy changed while it ran, and the result is withheld: {because}"
         )
+
+    async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
+        """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
+        why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
+        for _ in range(MOST_POLICY_CHANGES):
+            final = self.enforcement.no(why)
+            done = await self.ledger.commit(self._entries.bare(permit, final))
+            if not isinstance(done, Refused):
+                return untold(permit, final, outcome, done.seq)
+            if not isinstance(done.guard, EpochIs):
+                break
+            await self.enforcement.refresh()
+        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {why}") from problem
 
     async def _withhold(self, permit: Permit, why: str) -> Outcome:
         """Record that a read ran and that nobody gets its result."""

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, Valid
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as ForeignSettingsError
 
-from pratique.errors import SettingsError
+from pratique.errors import SettingsError, told
 from pratique.redaction import KINDS, Kind, Redaction
 
 FILE = "pratique.toml"
@@ -321,14 +321,14 @@ class Settings(BaseSettings):
         try:
             return self.path(Path(place)).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as problem:
-            raise SettingsError(f"{name}: {place} cannot be read: {problem}") from None
+            raise SettingsError(f"{name}: {place} cannot be read: {told(problem)}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise SettingsError(f"{path}: {problem}") from None
+        raise SettingsError(f"{path}: {told(problem)}") from None
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:

@@ -8,7 +8,7 @@ Rules:
 - A yes given beforehand is looked for only when nobody was asked about this very call.
 - Answers are compare-and-swap: a late one, a second one or one that lost a race changes nothing.
 - One no is a no, and it has a reason. A yes needs every rule's quorum of distinct people.
-- Who may answer is what `pratique.capabilities.approvers` says; who answers is what the caller's login says.
+- Who may answer is what `pratique.electorate` says; who answers is what the caller's login says.
 - A yes to what cannot be undone comes with the destination, typed once more.
 - Two clocks: how long a question waits, and how long a yes may be used.
 """
@@ -26,8 +26,8 @@ from pratique.approvals.question import Question, question_of
 from pratique.approvals.standing import standing_approvals
 from pratique.audit import drafts
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Electorate, Handed, Members, same_person
 from pratique.capabilities.decide import stands_not
+from pratique.electorate import Electorate, Handed, Members
 from pratique.errors import (
     CanonicalError,
     CardRefusesError,
@@ -55,7 +55,9 @@ from pratique.model import (
     Unresolved,
     Waiting,
     WasEdited,
+    printable,
 )
+from pratique.people import same_person
 
 Previewed = Callable[[Call], Awaitable[Preview]]
 
@@ -179,9 +181,9 @@ class Queue:
             row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
             if row is not None and row.state != "void":
                 return None
-            found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name)
-            fitting = (one for one in found if not stands_not(ask, call, one, members, now_us))
-            return next(fitting, None)
+            groups = {need.approvers: members(need.approvers) for need in ask.needs}
+            found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name, groups)
+            return next((one for one in found if not stands_not(ask, call, one, now_us)), None)
 
         return await self._ledger.query(find)
 
@@ -378,7 +380,9 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
 def demand_open(question: Question, voter: str, now_us: int) -> None:
     """Raise TicketClosedError when a question can no longer be answered."""
     if question.state != "proposed":
-        raise TicketClosedError(f"{question.ticket} is {question.state} already: {voter} changed nothing")
+        raise TicketClosedError(
+            f"{question.ticket} is {question.state} already: {printable(voter)} changed nothing"
+        )
     if not question.is_open(now_us):
         raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
 
@@ -387,7 +391,7 @@ def demand_approver(question: Question, voter: str, electorate: Electorate) -> N
     """Raise NotAnApproverError when this person may not answer."""
     why_not = electorate.why_not(voter)
     if why_not:
-        raise NotAnApproverError(f"{voter} cannot answer {question.ticket}: {why_not}")
+        raise NotAnApproverError(f"{printable(voter)} cannot answer {question.ticket}: {why_not}")
 
 
 def demand_whole(question: Question, card: Card, *, approve: bool, reason: str, confirm: str) -> None:

@@ -7,19 +7,23 @@ Rules:
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pratique.audit.record import Draft
 from pratique.model import (
     CLEAN,
+    MOST_REASONS,
     Allow,
     Ask,
     Call,
+    Confidentiality,
     Decision,
     Label,
     OriginKind,
     Outcome,
     Permit,
+    Request,
     Result,
     Subject,
     Unresolved,
@@ -69,9 +73,45 @@ def session_close(subject: Subject, final_action: str) -> Draft:
     return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
 
 
-def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
-    """Draft the record that puts a policy in force."""
-    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+def session_ended(row: Mapping[str, Any], final_action: str) -> Draft:
+    """Draft the end of a session that somebody else ends, from the row that is kept of it."""
+    who = {"session": row["id"], **{name: row[name] for name in ("trace_id", "agent", "tenant")}}
+    return {"type": "session.close", **who, "final_action": final_action}
+
+
+def erase_proposed(proposal: str, what: dict[str, str], reason: str, asked_by: str) -> Draft:
+    """Draft the wish to erase `what` (subject, session, call_id), for another person to agree to."""
+    return {
+        "type": "erase.proposed",
+        **what,
+        "proposal": proposal,
+        "reason": clip(reason),
+        "asked_by": clip(asked_by),
+    }
+
+
+def erased(
+    what: dict[str, str], reason: str, asked_by: str, approved_by: str = "", proposal: str = ""
+) -> Draft:
+    """Draft the record of an erasure. `approved_by` is the second person, if the policy asked for one."""
+    return {
+        **erase_proposed(proposal, what, reason, asked_by),
+        "type": "erase",
+        "approved_by": clip(approved_by),
+    }
+
+
+def recovered(kind: str, **what: Any) -> Draft:
+    """Draft what went wrong with the log itself, and what was done: `clock`, `lost` or `torn`."""
+    return {"type": "recovery", "kind": kind, **what}
+
+
+def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
+    """Draft the record that puts a policy in force, with the tests of its own that it fails."""
+    draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+    if failed:
+        draft["failed_tests"] = [clip(line) for line in failed[:MOST_REASONS]]
+    return draft
 
 
 def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
@@ -143,9 +183,9 @@ def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
     }
 
 
-def intent(call: Call, decision: Allow, writer: str) -> Draft:
-    """Draft the intent: on disk before the effect."""
-    return {
+def intent(call: Call, decision: Allow, writer: str, carried: list[dict[str, Any]]) -> Draft:
+    """Draft the intent: on disk before the effect. `carried` is what may be read again after it."""
+    draft = {
         "type": "call.intent",
         **_what(call),
         **decision.facts,
@@ -153,6 +193,7 @@ def intent(call: Call, decision: Allow, writer: str) -> Draft:
         "grants": [rule for rule, _ in decision.grants],
         **_standing(decision),
     }
+    return {**draft, "carried": carried} if carried else draft
 
 
 def denied(call: Call | Unresolved, decision: Decision) -> Draft:
@@ -187,6 +228,9 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
         draft["tell"] = outcome.status.value
     if result.sandbox:
         draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
+    if result.given is not CLEAN:
+        classes = permit.call.label.confidentiality, result.given.confidentiality
+        draft["confidentiality"] = Confidentiality.highest(*classes).value
     if permit.intent is not None:
         draft["intent"] = permit.intent
     if context is not None:
@@ -207,6 +251,18 @@ def unknown(of: Draft, error: str) -> Draft:
     }
 
 
+def bare(permit: Permit, error: str) -> Draft:
+    """Draft the least outcome of an intent, when no more can be recorded: what its permit says already."""
+    return {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": "unknown",
+        "error": clip(error),
+        "intent": permit.intent,
+    }
+
+
 _OWN_TO_THE_INTENT = {
     "v",
     "log",
@@ -215,6 +271,7 @@ _OWN_TO_THE_INTENT = {
     "ts_us",
     "writer",
     "grants",
+    "carried",
     "args_c",
     "judged_c",
     "why_c",
@@ -236,6 +293,7 @@ def _what(call: Call) -> dict[str, Any]:
         "taint": call.taint.value,
         "lineage": _lineage(call),
         "digest": call.digest,
+        **_code(call.request),
     }
 
 
@@ -263,4 +321,11 @@ def _asked(call: Unresolved) -> dict[str, Any]:
         "taint": "",
         "lineage": [],
         "digest": call.digest,
+        **_code(call.request),
     }
+
+
+def _code(request: Request) -> dict[str, Any]:
+    """Return in whose call's sandbox the code runs that asks, if code does."""
+    code = request.code
+    return {} if code is None else {"code_of": code.call_id, "code_tool": clip(code.tool)}

@@ -21,6 +21,7 @@ from pratique.capabilities.constraints import compile_constraint
 from pratique.capabilities.fields import read_word
 from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
 from pratique.model import ArgumentClass, Confidentiality, Level, Taint, Tier
+from pratique.people import ANY_LOCAL
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -182,6 +183,12 @@ class Preset(_Section):
     identities: bool = False
 
 
+class Erasure(_Section):
+    """Who must agree before values are erased: another person than the one who asks, of this group."""
+
+    approvers: Name
+
+
 class PolicyFile(_Section):
     """A whole policy file, valid in itself."""
 
@@ -198,6 +205,7 @@ class PolicyFile(_Section):
     tools: dict[Name, ToolLabels] = {}
     plans: dict[Name, Tools] = {}
     preset: Preset | None = None
+    erasure: Erasure | None = None
 
     @property
     def rules(self) -> Iterator[AllowRule | DenyRule | AskRule | ExceptionRule]:
@@ -325,6 +333,8 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
     for floor in policy.isolation:
         if floor.to != "*" and (floor.tenant, floor.to) not in known:
             yield f"{floor.id}.to: no agent or role of tenant {floor.tenant!r} is called {floor.to!r}"
+    if policy.erasure is not None and policy.erasure.approvers not in policy.groups:
+        yield f"erasure.approvers: no group is called {policy.erasure.approvers!r}; add it under [groups]"
     for number, test in enumerate(policy.test):
         if test.agent not in policy.agents and test.expect != "deny":
             yield f"test[{number}].agent: no agent is called {test.agent!r}"
@@ -403,7 +413,3 @@ def _quorums(policy: PolicyFile) -> Iterator[str]:
             continue  # who they are is known when they log in
         if len(set(members)) < rule.quorum:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
-
-
-ANY_LOCAL = "local:*"
-"""A group member that stands for everyone with a shell account on the machine of the ledger."""

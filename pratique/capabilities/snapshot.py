@@ -18,11 +18,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from pratique.capabilities.approvers import PERSON
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.isolation import at_least
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
+from pratique.electorate import PERSON
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64
@@ -58,6 +58,11 @@ class Residual:
         self._open = tuple((*what, tuple(rows)) for what, rows in groups.items())
         self._made: dict[int, Decision] = {}  # which groups match, as bits → the decision they make
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether neither time nor arguments can change the decision."""
+        return not self._open
+
     def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
         """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
         bits = self._matching_bits(arguments, now_us) if self._open else 0
@@ -72,7 +77,9 @@ class Residual:
         holds = self._snapshot.policy.condition_holds
         bits = 0
         for place, (nbf, exp, condition, is_allow, _) in enumerate(self._open):
-            if live(now_us, nbf, exp) and holds(condition, arguments(), "allow" if is_allow else "deny"):
+            if not live(now_us, nbf, exp):
+                continue
+            if not condition or holds(condition, arguments(), "allow" if is_allow else "deny"):
                 bits |= 1 << place
         return bits
 
@@ -108,6 +115,10 @@ class Snapshot:
         if residual is None:
             residual = self._remember(access)
         return residual.decide(arguments, now_us)
+
+    def is_constant(self, access: Access) -> bool:
+        """Return whether questions of this kind have one answer, whatever time and arguments are."""
+        return (self._cache.get(access) or self._remember(access)).is_constant
 
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""

@@ -27,6 +27,7 @@ from pratique.cli.console import (
     reporting_errors,
     say,
 )
+from pratique.identity import people
 from pratique.ledger.door import Ledger
 from pratique.model import Taint, Tier
 from pratique.settings import Settings
@@ -45,7 +46,7 @@ Confirm = Annotated[
 @contextmanager
 def _desk(config: Path | None) -> Iterator[tuple[Desk, Ledger]]:
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        yield Desk(ledger), ledger
+        yield Desk(ledger, people.members), ledger
 
 
 @app.command("list")
@@ -266,7 +267,9 @@ def notify(
 
 def answer(ledger: Ledger, ticket: str, *, approve: bool, reason: str, confirm: str = "") -> Question:
     """Record the answer of whoever is logged in to this machine; see `Queue.answer`."""
-    return Desk(ledger).answer(ticket, local_login(), approve=approve, reason=reason, confirm=confirm)
+    return Desk(ledger, people.members).answer(
+        ticket, local_login(), approve=approve, reason=reason, confirm=confirm
+    )
 
 
 def _answer_all(desk: Desk, tickets: list[str], *, approve: bool, reason: str) -> None:

@@ -14,6 +14,7 @@ from pratique.capabilities.patterns import exactly, in_words
 from pratique.cli.approvals_shown import standing_table
 from pratique.cli.console import ConfigOption, JsonOption, console, fail, print_json, reporting_errors, say
 from pratique.cli.trace import moment
+from pratique.identity import people
 from pratique.settings import Settings
 from pratique.tools.registry import Registry
 
@@ -37,7 +38,9 @@ def list_standings(
     Example: `pratique approvals standing list`
     """
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        found = [one for one in Desk(ledger).standings.all() if every or one.state == "active"]
+        found = [
+            one for one in Desk(ledger, people.members).standings.all() if every or one.state == "active"
+        ]
     if as_json:
         print_json([one.model_dump(mode="json") for one in found])
     elif not found:
@@ -76,7 +79,7 @@ def make(  # noqa: PLR0913  # one option per fact
     """
     settings = Settings.load(config)
     with reporting_errors(), open_ledger(settings) as ledger:
-        desk = Desk(ledger)
+        desk = Desk(ledger, people.members)
         pattern: dict[str, Any] = {}
         if like:
             question, asked = desk.queue.look(like), desk.queue.asked(like)
@@ -105,7 +108,7 @@ def join(identity: Identity, config: ConfigOption = None, *, as_json: JsonOption
     Example: `pratique approvals standing join sa_1f2e3d4c5b6a7980`
     """
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        found = Desk(ledger).join_standing(identity, local_login())
+        found = Desk(ledger, people.members).join_standing(identity, local_login())
     _tell(found, as_json=as_json)
 
 
@@ -121,7 +124,7 @@ def revoke(
     Example: `pratique approvals standing revoke sa_1f2e3d4c5b6a7980`
     """
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        found = Desk(ledger).revoke_standing(identity, local_login(), reason)
+        found = Desk(ledger, people.members).revoke_standing(identity, local_login(), reason)
     say(f"{found.id} is revoked; it was used {found.uses} times.")
 
 

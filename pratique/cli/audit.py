@@ -87,8 +87,13 @@ def head(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 @app.command("show")
-def show(seq: Annotated[int, typer.Argument(help="A record's number.")], config: ConfigOption = None) -> None:
-    """Print one record as it is stored.
+def show(
+    seq: Annotated[int, typer.Argument(help="A record's number.")],
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Print one record: what it says, then what ties it into the chain. `--json` prints it as it is stored.
 
     Example: `pratique audit show 17`
     """
@@ -96,7 +101,7 @@ def show(seq: Annotated[int, typer.Argument(help="A record's number.")], config:
         record = ledger.read(lambda connection: queries.record(connection, seq))
         if record is None:
             raise UnknownSessionError(f"there is no record {seq}")
-    print_json(record)
+    print_json(record) if as_json else print_record(record)
 
 
 @app.command("tail")
@@ -128,6 +133,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     config: ConfigOption = None,
     *,
     agent: Annotated[str, typer.Option(help="Who asked.")] = "",
+    user: Annotated[str, typer.Option(help="On whose behalf: `kim@acme.example`.")] = "",
     tool: Annotated[str, typer.Option(help="What for; `mail.*` for several.")] = "",
     decision: Annotated[Word | None, typer.Option(help="What the policy said.")] = None,
     source: Annotated[
@@ -159,8 +165,57 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
         most=most,
     )
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        records = ledger.read(lambda connection: search(connection, wanted))
+        subject = ledger.vault.subject_id(user) if user else ""
+        theirs = wanted.model_copy(update={"subject": subject})
+        records = ledger.read(lambda connection: search(connection, theirs))
     print_json(records) if as_json else print_calls(records)
+
+
+def print_record(record: queries.Record) -> None:
+    """Print a record for a person: who and what first, hashes and commitments last, nothing that is empty."""
+    console.print(
+        Text.assemble((f"{record['seq']}  {record['type']}", "bold"), f"  {moment(record['ts_us'])}")
+    )
+    said = {key: value for key, value in record.items() if key not in {"seq", "type", "ts_us"}}
+    chained = {key for key in said if key in _OF_THE_CHAIN or key.endswith("_c")}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    first = {key: place for place, key in enumerate(_FIRST)}
+    for key in sorted(said, key=lambda key: (key in chained, first.get(key, len(first)), key)):
+        if said[key] not in _EMPTY:
+            lines = [one_line(_words(item)).plain for item in _items(said[key])]
+            table.add_row(key, Text("\n".join(lines), style="dim" if key in chained else ""))
+    console.print(table)
+
+
+_FIRST = (
+    "agent",
+    "tool",
+    "tier",
+    "effect",
+    "outcome",
+    "error",
+    "state",
+    "voter",
+    "vote",
+    "reason",
+    "reasons",
+)
+_OF_THE_CHAIN = {"digest", "engine", "log", "policy_digest", "prev", "tool_digest", "v"}
+_EMPTY: tuple[object, ...] = ("", [], {}, None)
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item not in _EMPTY)
+    if isinstance(value, list):
+        return " ".join(map(_words, value))
+    return str(value)
 
 
 def print_calls(records: list[queries.Record]) -> None:

@@ -26,6 +26,10 @@ from pratique.settings import Settings
 
 INTERRUPTED = 130
 
+WHOLE = (
+    "In short. The whole of it: pratique demo --json, or --keep DIR and then pratique trace show ID --json."
+)
+
 
 class Said(StrEnum):
     """The answer to every question."""
@@ -98,6 +102,7 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
     for number, trace in enumerate(played.traces, 1):
         screen.section(f"Trace {number} of {len(played.traces)}")
         screen.trace(trace)
+    screen.say(WHOLE, "dim")
     ledger = settings.path(settings.folder) / "ledger.db"
     screen.section("audit verify")
     whole = verify_file(ledger, played.head)

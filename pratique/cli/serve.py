@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pratique.app import open_runtime
+from pratique.app import open_notifier, open_runtime
 from pratique.cli.console import ConfigOption, reporting_errors, stderr
 from pratique.settings import Settings
 
@@ -45,7 +45,12 @@ def serve(
         try:
             demand_safe(settings, runtime.ledger)
             socket = listening(settings.server)
-            app = create_app(runtime, settings.server, secrets=_secrets(settings))
+            app = create_app(
+                runtime,
+                settings.server,
+                secrets=_secrets(settings),
+                notifier=open_notifier(settings, runtime.ledger, runtime.desk),
+            )
         except BaseException:
             runtime.ledger.close()
             raise

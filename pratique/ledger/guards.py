@@ -96,6 +96,19 @@ class UsesLeft(NamedTuple):
         return None if (uses or 0) < self.most else f"{self.rule} has been used {uses} of {self.most} times"
 
 
+class TraceIsNew(NamedTuple):
+    """No session has this trace id: a trace is the story of one session."""
+
+    trace_id: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        session = moment.connection.execute(
+            select(t.sessions.c.id).where(t.sessions.c.trace_id == self.trace_id)
+        ).scalar()
+        return None if session is None else f"trace_id {self.trace_id} is that of the session {session}"
+
+
 class SessionIsOpen(NamedTuple):
     """The session is not closed, and no other process has taken it over (its label may have risen there)."""
 

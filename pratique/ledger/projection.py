@@ -111,6 +111,8 @@ def _call_intent(connection: Connection, record: Record) -> None:
         asked.standing_used(connection, record)
     for rule in record["grants"]:
         _count_use(connection, rule)
+    for carried in record.get("carried", ()):
+        _keep_marks(connection, carried, record["seq"])
 
 
 def _call_outcome(connection: Connection, record: Record) -> None:
@@ -152,6 +154,22 @@ def _columns(label: Label) -> dict[str, str]:
     }
 
 
+def _keep_marks(connection: Connection, carried: Mapping[str, Any], seq: int) -> None:
+    """Remember what a write carries, once: by the intent, because it may take effect before its outcome."""
+    facts = {name: carried[name] for name in ("source", "integrity", "confidentiality")}
+    same = (t.written.c[name] == value for name, value in facts.items())
+    known = set(
+        connection.execute(
+            select(t.written.c.mark).where(t.written.c.mark.in_(carried["marks"]), *same)
+        ).scalars()
+    )
+    rows = [
+        {"mark": mark, **facts, "seq": seq} for mark in dict.fromkeys(carried["marks"]) if mark not in known
+    ]
+    if rows:
+        connection.execute(insert(t.written), rows)
+
+
 def _count_use(connection: Connection, rule: str) -> None:
     raised = connection.execute(
         update(t.grant_uses).where(t.grant_uses.c.rule == rule).values(uses=t.grant_uses.c.uses + 1)
@@ -160,7 +178,56 @@ def _count_use(connection: Connection, rule: str) -> None:
         connection.execute(insert(t.grant_uses).values(rule=rule, uses=1))
 
 
+def _key_rotate(connection: Connection, record: Record) -> None:
+    stated = {"key": record["new"], "old": record["old"], "statement": record["statement"]}
+    connection.execute(insert(t.log_keys).values(seq=record["seq"], **stated))
+
+
+def _segment_seal(connection: Connection, record: Record) -> None:
+    connection.execute(delete(t.segments).where(t.segments.c.last == record["last"]))
+    connection.execute(
+        insert(t.segments).values(
+            **{name: record[name] for name in ("first", "last", "leaf", "root", "bundle")},
+            state="",
+            sealed_seq=record["seq"],
+            dropped_seq=0,
+        )
+    )
+
+
+def _segment_drop(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.segments)
+        .where(t.segments.c.last == record["last"])
+        .values(state=record["state"], dropped_seq=record["seq"])
+    )
+
+
+def _hold_set(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.holds).values(
+            id=record["hold"],
+            **{name: record[f"of_{name}"] for name in ("session", "subject", "first", "last")},
+            reason=record["reason"],
+            set_by=record["by"],
+            set_us=record["ts_us"],
+            lifted_us=0,
+        )
+    )
+
+
+def _hold_lift(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.holds).where(t.holds.c.id == record["hold"]).values(lifted_us=record["ts_us"])
+    )
+
+
 _CHANGES: Mapping[str, Project] = {
+    "key.rotate": _key_rotate,
+    "segment.seal": _segment_seal,
+    "segment.drop": _segment_drop,
+    "hold.set": _hold_set,
+    "hold.lift": _hold_lift,
     "policy.load": _policy_load,
     "session.open": _session_open,
     "session.resume": _session_resume,

@@ -44,6 +44,13 @@ def policy_in_force(connection: Connection) -> PolicyRow | None:
     return None if row is None else PolicyRow(row.epoch, row.digest, policy_text(connection, row.digest))
 
 
+def policy_record(connection: Connection, epoch: int) -> Record | None:
+    """Return the record that put the policy of an epoch in force, or None."""
+    loads = select(t.records.c.body).where(t.records.c.type == "policy.load").order_by(t.records.c.seq.desc())
+    found = (orjson.loads(row.body) for row in connection.execute(loads))
+    return next((record for record in found if record["epoch"] == epoch), None)
+
+
 def epoch(connection: Connection) -> int:
     """Return the epoch in force, 0 when no policy was ever applied."""
     return connection.execute(select(func.max(t.policies.c.epoch))).scalar() or 0
@@ -58,13 +65,21 @@ def policy_text(connection: Connection, digest: str) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else ""
 
 
-def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, leaf and bytes of every record, in order, a page at a time."""
+def stored(connection: Connection, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, leaf and bytes of every record past number `after`, in order, a page at a time."""
     rows = connection.execution_options(yield_per=PAGE).execute(
-        select(t.records.c.seq, t.records.c.leaf, t.records.c.body).order_by(t.records.c.seq)
+        select(t.records.c.seq, t.records.c.leaf, t.records.c.body)
+        .where(t.records.c.seq > after)
+        .order_by(t.records.c.seq)
     )
     for row in rows:
         yield row.seq, row.leaf, row.body
+
+
+def every_record(connection: Connection) -> Iterator[Record]:
+    """Yield every record, in order, a page at a time."""
+    for _, _, body in stored(connection):
+        yield orjson.loads(body)
 
 
 def record(connection: Connection, seq: int) -> Record | None:
@@ -170,6 +185,12 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def dropped(connection: Connection) -> int:
+    """Return the last record that was dropped, 0 when none was."""
+    chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)
+    return connection.execute(chosen).scalar() or 0
 
 
 def count(connection: Connection) -> int:

@@ -3,10 +3,14 @@
 Rules:
 - `records` is the history. The state tables (`STATE`) hold nothing that cannot be rebuilt from it.
 - `vault` holds what the records only commit to, encrypted; a row may be erased, a record may not.
-- `blobs` holds texts that records name by their SHA-256 (policies).
+- `written` says where what our own writes carried came from: mark of a value (`Vault.mark`) → source.
+- `blobs` holds texts that records name by their SHA-256 (policies, the state before a dropped segment).
+- `tree` and `leaf_tiles` are hashes over the records: a cache for proofs, and all that stays of dropped ones.
+- `checkpoints` and `witnessed` authenticate themselves: they are signed. `witness_tries` says what failed.
 
-An attacker who can modify these tables can hide a pending approval or forge one until `pratique audit verify`
-or `pratique audit rebuild --check` is run; they cannot change `records` unseen by a holder of a head.
+An attacker who can modify these tables can hide a pending approval or forge one, and even put it back after
+it was used: `pratique audit verify` finds the first by the tables, and the second by the records that it
+left. They cannot change `records` unseen by a holder of a head.
 """
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -220,6 +224,95 @@ grant_uses = Table(
     Column("uses", Integer, nullable=False),
 )
 
+written = Table(
+    "written",
+    metadata,
+    Column("mark", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("integrity", Text, primary_key=True),
+    Column("confidentiality", Text, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)
+
+log_keys = Table(
+    "log_keys",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("old", Text, nullable=False),
+    Column("statement", Text, nullable=False),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("last", BigInteger, primary_key=True, autoincrement=False),
+    Column("first", BigInteger, nullable=False),
+    Column("leaf", Text, nullable=False),
+    Column("root", Text, nullable=False),
+    Column("bundle", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("sealed_seq", BigInteger, nullable=False),
+    Column("dropped_seq", BigInteger, nullable=False),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("session", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_by", Text, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    Column("set_us", BigInteger, nullable=False),
+    Column("lifted_us", BigInteger, nullable=False),
+)
+
+tree = Table(
+    "tree",
+    metadata,
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+leaf_tiles = Table(
+    "leaf_tiles",
+    metadata,
+    Column("idx", Integer, primary_key=True, autoincrement=False),
+    Column("hashes", LargeBinary, nullable=False),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+)
+
+witnessed = Table(
+    "witnessed",
+    metadata,
+    Column("witness", Text, primary_key=True),
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("evidence", LargeBinary, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+)
+
+witness_tries = Table(
+    "witness_tries",
+    metadata,
+    Column("witness", Text, primary_key=True),
+    Column("size", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("ts_us", BigInteger, nullable=False),
+)
+
 people = Table(
     "people",
     metadata,
@@ -281,9 +374,13 @@ STATE = (
     notices,
     deliveries,
     grant_uses,
+    written,
     people,
     logins,
     login_links,
     api_keys,
+    log_keys,
+    segments,
+    holds,
 )
 """Views of the log: emptied and filled again by `rebuild`."""

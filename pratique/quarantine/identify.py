@@ -37,6 +37,16 @@ class Record(NamedTuple):
         return f"{self.name}#{field or path}"
 
 
+class Written(NamedTuple):
+    """The id that a text had before a write of ours put it where it was found now."""
+
+    name: str
+
+    def source(self, _path: str, _places: tuple[int, ...] | None = None) -> str:
+        """Return the source id, wherever it stands now."""
+        return self.name
+
+
 Records = Mapping[Place, Record]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from pratique.capabilities.fields import Leaf, full_path
-from pratique.model import FieldLabel
+from pratique.model import FieldLabel, Integrity
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.identify import Record
@@ -37,6 +37,7 @@ class Taking:
     def __init__(self, event: SawResult, call: int, first: int, repeats: Echoes) -> None:
         self.event, self.call, self.first = event, call, first
         self._repeats = repeats
+        self.tainted = {part.path for part in event.carried if part.integrity is Integrity.UNTRUSTED}
 
     def source(self, leaf: Leaf, record: Record | None) -> Source:
         """Return the source that a leaf is, named after its record if that has a name of its own."""

@@ -32,6 +32,7 @@ from pratique.sandbox.backend import (
     Limits,
     Probe,
     Result,
+    Skipped,
     Spec,
     Work,
 )
@@ -50,6 +51,8 @@ _START_TIMEOUT = 60.0
 _OWN_TASKS = 8  # process 1, the supervisor, and what the engine starts beside them
 _OWN_MEMORY = 48 << 20
 _CPUS = 1.0
+_SKIPPED_MOST = 101
+_NAME = 4096  # characters of a path
 
 _PROMISES = frozenset(Guarantee) - {Guarantee.HOSTS, Guarantee.LANGUAGE}
 
@@ -194,7 +197,8 @@ class ContainerProvider:
             if isinstance(error, (frames.FrameError, TimeoutError)):
                 words = bytes(attached.words).decode(errors="replace").strip().splitlines()
                 raise SandboxUnavailableError(
-                    f"the container did not start: {words[-1:] or error}"
+                    f"the container did not start: {words[-1] if words else error}; if its image is older "
+                    "than this Pratique, `pratique sandbox image` makes a new one"
                 ) from error
             raise
         parts.on_close(lambda: self._release(attached))
@@ -212,10 +216,10 @@ class _SentArtifacts:
 
     sent = True
 
-    async def collect(self, ending: Ending, work: Work, limits: Limits, control: socket.socket) -> None:
+    async def collect(self, ending: Ending, _work: Work, limits: Limits, control: socket.socket) -> None:
         """Read the files that the report names."""
-        given = {file.path: file.data for file in work.files}
-        names = (ending.report or {}).get("files", [])
+        report = ending.report or {}
+        names = report.get("files", [])
         room = limits.artifact_bytes
         found = []
         for name in names[: limits.artifacts] if isinstance(names, list) else []:
@@ -223,12 +227,21 @@ class _SentArtifacts:
             if kind != frames.FILE:
                 raise frames.FrameError("a file was announced and did not come")
             room -= len(data)
-            if given.get(guest_path(str(name))) != data:
-                found.append(Artifact(path=str(name), data=data))
-        ending.artifacts = tuple(found)
+            found.append(Artifact(path=guest_path(str(name)), data=data))
+        ending.artifacts, ending.skipped = tuple(found), _skipped(report.get("skipped"))
 
     def close(self) -> None:
         """Nothing is held here."""
+
+
+def _skipped(told: object) -> tuple[Skipped, ...]:
+    """Return what the inside says that it did not send, as far as that can be believed: as text."""
+    pairs = told if isinstance(told, list) else []
+    return tuple(
+        Skipped(path=str(pair[0])[:_NAME], why=str(pair[1])[:_NAME])
+        for pair in pairs[:_SKIPPED_MOST]
+        if isinstance(pair, list) and len(pair) == 2  # noqa: PLR2004  # path and reason
+    )
 
 
 def _parts(attached: Attached) -> Parts:
@@ -279,6 +292,7 @@ def _options(limits: Limits, image: str, runtime: str | None) -> dict[str, Any]:
         "read_write": [plan.WORK, "/tmp", "/dev/shm"],  # noqa: S108  # the container's own
         "devices": list(plan.DEVICES),
         "first": False,
+        "alone": True,
         "own_folders": True,
         "hands_out": True,
         "network": False,

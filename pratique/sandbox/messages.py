@@ -14,6 +14,7 @@ from typing import Any
 from pratique.sandbox.guest import frames
 
 _SMALL = 1 << 16
+_REPORT = 1 << 21  # names of files may be in it
 _FDS = 3
 
 
@@ -47,7 +48,7 @@ async def receive_json(sock: socket.socket, kind: bytes) -> dict[str, Any]:
     Raises:
         FrameError: something else came, or nothing.
     """
-    came, payload = await receive(sock, _SMALL)
+    came, payload = await receive(sock, _REPORT if kind == frames.EXIT else _SMALL)
     return small_object(payload) if came == kind else _refuse(kind, came)
 
 

@@ -82,6 +82,7 @@ def bubblewrap(plan: Plan, fds: Descriptors, program: str, label: str) -> list[s
         "read_write": [WORK, "/tmp", "/dev/shm"],  # noqa: S108  # the jail's own
         "devices": list(DEVICES),
         "first": True,
+        "alone": True,
         "own_folders": True,
         "hands_out": False,
         "network": plan.network,
@@ -114,6 +115,7 @@ def bare(plan: Plan, fds: Descriptors, work: str, label: str) -> list[str]:
         "read_write": [work],
         "devices": list(DEVICES),
         "first": False,
+        "alone": False,
         "own_folders": False,
         "hands_out": False,
         "network": False,

@@ -117,6 +117,8 @@ class Worker:
                     thing.close()
             with anyio.CancelScope(shield=True):
                 await self.aclose()
+                # A call of the code's that is cancelled with it is on record before the run is over.
+                await asyncio.wait([talk])
 
     async def aclose(self) -> None:
         """Kill it with all that it started, and let go of everything. A second call does nothing."""

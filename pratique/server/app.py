@@ -5,15 +5,17 @@ Rules:
 - Nobody comes in without a credential: an agent with its key, a person with their login's cookie.
 """
 
+import asyncio
 import importlib.util
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from typing import NamedTuple
 
 from fastapi import FastAPI
 
 from pratique import __version__
+from pratique.approvals.notifier import Notifier
 from pratique.runtime import Runtime
 from pratique.server import api, health, metrics
 from pratique.server.auth import oidc
@@ -39,11 +41,27 @@ class Secrets(NamedTuple):
 NO_SECRETS = Secrets()
 
 
+@asynccontextmanager
+async def background(notifier: Notifier | None) -> AsyncIterator[None]:
+    """Let the notifier work meanwhile."""
+    if notifier is None:
+        yield
+        return
+    task = asyncio.create_task(notifier.run(), name="pratique-notifier")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
 def create_app(
     runtime: Runtime,
     settings: ServerSettings | None = None,
     *,
     secrets: Secrets = NO_SECRETS,
+    notifier: Notifier | None = None,
     close: bool = True,
 ) -> FastAPI:
     """Return the application that serves this runtime.
@@ -52,6 +70,7 @@ def create_app(
         runtime: what runs calls.
         settings: how it listens, and what it bears.
         secrets: what the settings only name.
+        notifier: lets clocks run out and sends notices, while the server runs.
         close: close the runtime when the server ends.
 
     Raises:
@@ -63,7 +82,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with background(notifier):
+            yield
         here.closing.set()
         await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
         if close:

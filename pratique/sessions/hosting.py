@@ -4,6 +4,8 @@ Rules:
 - The user, the trusted request and the host's inputs are committed to by a record and kept in the vault.
 - A session that goes on has the label that the ledger has for it, never less.
 - One process at a time writes for a session: whoever resumes it takes it over.
+- An agent that the policy does not declare may open a session, in which every call is denied, on record: what
+  it asks for is evidence, and the policy may declare it later, while the session runs.
 """
 
 import re
@@ -24,15 +26,18 @@ from pratique.errors import (
     LedgerCorruptError,
     PolicyError,
     SessionClosedError,
+    TraceInUseError,
     UnknownTicketError,
 )
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
-from pratique.ledger.guards import Guard, SessionIsOpen
+from pratique.ledger.erasing import Erasing
+from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
 from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Edited, Judged, Label, Request, Subject, Taint, printable
+from pratique.model import CLEAN, Call, Code, Edited, Judged, Label, Request, Subject, Taint, printable
+from pratique.sessions.code_calls import CodeCalls
 from pratique.sessions.session import Governor, Session
 from pratique.stages.declared import Declared, declared
 from pratique.stages.enforcement import Enforcement
@@ -60,7 +65,8 @@ class SessionFacts(TypedDict, total=False):
     """What a host says about a session when it opens one.
 
     Attributes:
-        agent: who asks, as the host authenticated it; the policy names it.
+        agent: who asks, as the host authenticated it. One that the policy does not declare may ask, and is
+            denied everything, on record.
         user: the person it acts for.
         request: that person's own words: the only text that is trusted.
         model: model and version that the agent runs on, as the host declares them.
@@ -109,6 +115,7 @@ class Hosting:
     def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
         self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
         self._serving: dict[str, Served] = {}
+        ledger.on_erased.append(self._forget)
 
     @asynccontextmanager
     async def session(self, **facts: Unpack[SessionFacts]) -> AsyncIterator[Session]:
@@ -121,10 +128,12 @@ class Hosting:
 
         Raises:
             CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
+            TraceInUseError: another session has this trace id; nothing was recorded.
             LedgerUnavailableError: it cannot be recorded.
         """
         snapshot = self._host.enforcement.snapshot
         subject = _new_subject(facts, snapshot.policy.tenant_of(facts["agent"]) or DEFAULT_TENANT)
+        request = printable(facts.get("request", ""))
         owner = self._ledger.vault.subject_id(subject.user)
         await self._ledger.know(owner)
         draft = drafts.session_open(
@@ -138,14 +147,18 @@ class Hosting:
         )
         values = {
             "user": subject.user.encode(),
-            "request": printable(facts.get("request", "")).encode(),
+            "request": request.encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        guards = (KeyIsGood(draft["api_key"], subject.agent),) if draft["api_key"] else ()
-        done = await self._commit(draft, owner, values, guards=guards)
+        guards: list[Guard] = [TraceIsNew(subject.trace_id)]
+        if draft["api_key"]:
+            guards.append(KeyIsGood(draft["api_key"], subject.agent))
+        done = await self._commit(draft, owner, values, guards=tuple(guards))
+        if isinstance(done, Refused) and isinstance(done.guard, TraceIsNew):
+            raise TraceInUseError(f"{done.why}: leave trace_id out, or give each session one of its own")
         if isinstance(done, Refused):
             raise SessionClosedError(f"no session was opened: {done.why}")
-        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        provenance = Provenance(request, draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
     async def resume(self, session: str) -> Session:
@@ -240,10 +253,26 @@ class Hosting:
         if served is not None:
             served.session.saw(label)
 
+    def code_calls(self, call: Call) -> CodeCalls | None:
+        """Return what makes the calls that a call's code asks for; None if it declares none."""
+        served = self._serving.get(call.request.subject.session)
+        return CodeCalls(served.session, call) if served is not None and call.capability.calls else None
+
     def provenance(self, session: str) -> Provenance:
         """Return where a session's values came from; of one that is over, nothing can be explained."""
         served = self._serving.get(session)
         return served.provenance if served is not None else Provenance.lost()
+
+    def _forget(self, erasing: Erasing) -> None:
+        """Drop what sessions remember of values that were erased: from now on nothing vouches for anything.
+
+        Called in the ledger's thread; each step is one assignment.
+        """
+        for name, served in list(self._serving.items()):
+            owner = self._ledger.vault.subject_id(served.session.subject.user)
+            if erasing.concerns(name, owner):
+                self._serving[name] = Served(served.session, Provenance.lost())
+                served.session.forget()
 
     def _declared(self, tool: str) -> Declared | None:
         found = self._host.registry.get(tool)
@@ -315,6 +344,7 @@ class Hosting:
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
             judged=self._judged(connection, proposed),
+            code=_code(proposed),
             why=self._said(connection, proposed, "why"),
             edited=_edited(self._said(connection, proposed, "edited")),
         )
@@ -345,6 +375,13 @@ class Hosting:
         raise LedgerCorruptError(f"record {record['seq']}: {field} was erased or is not what was recorded")
 
 
+def _code(proposed: queries.Record) -> Code | None:
+    """Return the code that asked, with the taint that its call had in the end: it never falls."""
+    if "code_of" not in proposed:
+        return None
+    return Code(call_id=proposed["code_of"], tool=proposed["code_tool"], taint=Taint(proposed["taint"]))
+
+
 def _edited(stated: str) -> Edited | None:
     return Edited.model_validate_json(stated) if stated else None
 
@@ -360,11 +397,12 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
     for name in (facts["agent"], facts["user"]):
         if printable(name) != name:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
-    if not _TRACE_ID.fullmatch(facts.get("trace_id", _NO_TRACE)):
-        raise CanonicalError("trace_id: 32 hex digits (W3C Trace Context)")
+    trace_id = facts.get("trace_id") or secrets.token_hex(16)
+    if not _TRACE_ID.fullmatch(trace_id) or trace_id == _NO_TRACE:
+        raise CanonicalError("trace_id: 32 lower-case hex digits, not all of them 0 (W3C Trace Context)")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
-        trace_id=facts.get("trace_id") or secrets.token_hex(16),
+        trace_id=trace_id,
         agent=facts["agent"],
         tenant=tenant,
         user=facts["user"],

@@ -18,7 +18,19 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Label, Outcome, Request, Status, Subject, Tier, clip, printable
+from pratique.model import (
+    CLEAN,
+    Code,
+    Label,
+    Outcome,
+    Request,
+    Status,
+    Subject,
+    Tier,
+    ToolSpec,
+    clip,
+    printable,
+)
 from pratique.sessions.spans import call_span
 
 MOST_REMEMBERED = 1000
@@ -42,6 +54,9 @@ class Governor(Protocol):
 
     async def recall(self, request: Request) -> Outcome | None:
         """Return what became of this very request, if it was made before."""
+
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools that an agent is offered."""
 
 
 class Keeper(Protocol):
@@ -142,6 +157,20 @@ class Session:
         await let_cancellation_in()
         return outcome
 
+    async def call_for_code(self, code: Code, tool: str, args: Any, *, call_id: str, wait: float) -> Outcome:
+        """Make a call that code in a sandbox asks for; see `sessions.code_calls`.
+
+        Raises:
+            SessionClosedError: the session has ended.
+            LedgerUnavailableError: the log cannot be written, so nothing may run.
+        """
+        request = self._request(tool, args, call_id, wait, "")
+        with call_span(self.subject) as span:
+            outcome = await self._once(request.model_copy(update={"code": code}))
+            span.became(outcome)
+        await let_cancellation_in()
+        return outcome
+
     async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
         """Go on with a pending call: exactly what was asked runs, if the answer was yes.
 
@@ -160,6 +189,10 @@ class Session:
             span.became(outcome)
         await let_cancellation_in()
         return outcome
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one under the policy in force, for a framework."""
+        return await self._governor.tools(self.subject.agent)
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace.
@@ -182,6 +215,11 @@ class Session:
     def saw(self, label: Label) -> None:
         """Raise the session's label by what it was shown."""
         self.context = self.raised_by(label) or self.context
+
+    def forget(self) -> None:
+        """Drop the outcomes that are remembered, because values were erased: the ledger has what is left."""
+        self._complete = False
+        self._finished.clear()
 
     def let_go(self) -> None:
         """Take no more calls here, and leave the session open: whoever resumes it goes on with it."""

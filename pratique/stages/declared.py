@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pratique.capabilities.fields import Shape
 from pratique.capabilities.manifest import ToolLabels
 from pratique.capabilities.policy import Policy
-from pratique.model import Confidentiality
+from pratique.model import CLEAN, Confidentiality, Integrity, Label
 from pratique.tools.registry import Tool
 
 
@@ -31,6 +31,15 @@ class Declared(NamedTuple):
     clearance: Confidentiality
     confidentiality: Confidentiality
 
+    def given(self, label: Label) -> "Declared":
+        """Return what counts for a result that code made of what it was given: never less than that was."""
+        if label is CLEAN:
+            return self
+        confidentiality = Confidentiality.highest(self.confidentiality, label.confidentiality)
+        if label.integrity is Integrity.TRUSTED:
+            return self._replace(confidentiality=confidentiality)
+        return self._replace(sources={}, shape=_FOREIGN, ids={}, confidentiality=confidentiality)
+
 
 def declared(tool: Tool, policy: Policy) -> Declared:
     """Return what counts for a tool under a policy."""
@@ -49,6 +58,8 @@ def declared(tool: Tool, policy: Policy) -> Declared:
 
 
 _NOTHING = ToolLabels()
+_FOREIGN = Shape({})
+"""Everything comes from outside."""
 
 
 @lru_cache(maxsize=1024)

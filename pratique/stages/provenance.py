@@ -23,6 +23,7 @@ from pratique.capabilities.policy import Policy, tool_match
 from pratique.model import (
     UNTAINTED,
     Call,
+    Carried,
     Confidentiality,
     Edited,
     Judged,
@@ -38,10 +39,12 @@ from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
 from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
+from pratique.stages.echoes import Echoes
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
 
 _REFERENCE = "reference"
+_REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
 
 
@@ -56,6 +59,7 @@ class Shown(NamedTuple):
         origins: what was found of them then; None if they were not traced.
         kept: full path → reference, for what was withheld.
         confidentiality: the class of the result.
+        carried: what an earlier write of ours put into it.
         erased: whether the result can no longer be had.
     """
 
@@ -68,6 +72,7 @@ class Shown(NamedTuple):
     origins: Sequence[Origin] | None
     kept: Mapping[str, str]
     confidentiality: Confidentiality
+    carried: Sequence[Carried] = ()
     erased: bool = False
 
 
@@ -141,7 +146,17 @@ class Provenance:
         """Whether an origin is of a confidential value that may leave through a tool of this clearance."""
         if origin.part is not Part.CONFIDENTIAL or origin.source is None:
             return False
-        return self._classes[origin.source.call_id].rank <= clearance.rank
+        return self.class_of(origin.source.call_id, secret=True).rank <= clearance.rank
+
+    def class_of(self, call_id: str, *, secret: bool = False) -> Confidentiality:
+        """Return the class of what a call gave.
+
+        Args:
+            call_id: the call.
+            secret: of a value in it that is marked as one that may not leave.
+        """
+        least = Confidentiality.CONFIDENTIAL if secret else Confidentiality.PUBLIC
+        return Confidentiality.highest(self._classes.get(call_id, Confidentiality.RESTRICTED), least)
 
     def _verdict(
         self, tool: Tool, origins: tuple[Origin, ...], policy: Policy, *, outside_plan: bool
@@ -169,7 +184,10 @@ class Provenance:
             size: bytes of its result.
         """
         done = outcome.status is Status.DONE
-        kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
+        echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
+        if any(one.hears(outcome.error) for one in echoes):
+            outcome = outcome.model_copy(update={"error": _REPEATS})
         shown = Shown(
             tool=call.capability.name,
             call_id=call.request.call_id,
@@ -180,8 +198,9 @@ class Provenance:
             origins=call.judged.origins or None,
             kept=kept,
             confidentiality=of.confidentiality,
+            carried=outcome.carried,
         )
-        if kept or of.shape.foreign:
+        if kept or outcome.carried or of.shape.foreign:
             self._backlog.settle()
             self._take_in(shown, of)
         else:
@@ -201,18 +220,25 @@ class Provenance:
             self.tracker.lose()
             return
         self._backlog.settle()
+        self._hand_over(shown.arguments, shown.origins or ())
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
 
+    def _hand_over(
+        self, arguments: Mapping[str, Any], origins: Collection[Origin], *, given: bool = False
+    ) -> tuple[Echoes, ...]:
+        """Return what must not come back from a call; `given`: it was asked for with a reference."""
+        by_reference = given or any(origin.how == _REFERENCE for origin in origins)
+        return self.withheld.hand_over(arguments, by_reference=by_reference)
+
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE
+        highest = (shown.confidentiality, *(part.confidentiality for part in shown.carried))
+        self._classes[shown.call_id] = Confidentiality.highest(*highest)
         if shown.status is not Status.DONE:
-            if shape.foreign:
-                self.tracker.saw_result(shown.call_id, shown.tool, shown.value, {})
+            if shape.foreign or shown.carried:
+                self.tracker.saw_result(shown.call_id, shown.tool, shown.value, {}, carried=shown.carried)
             return
-        self._classes[shown.call_id] = Confidentiality.highest(
-            shown.confidentiality, Confidentiality.CONFIDENTIAL
-        )
         self.tracker.saw_result(
             shown.call_id,
             shown.tool,
@@ -225,4 +251,5 @@ class Provenance:
             ids=of.ids if of else {},
             references=by_leaf(shown.value, shape, shown.kept),
             watched=shown.confidentiality is Confidentiality.RESTRICTED,
+            carried=shown.carried,
         )

@@ -13,12 +13,16 @@ from typing import Any
 from pratique.capabilities.fields import full_path
 from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
 from pratique.model import (
+    CLEAN,
     Ask,
     Call,
+    Carried,
     Decision,
+    Deny,
     Integrity,
     Label,
     Outcome,
+    Permit,
     Status,
     Unresolved,
 )
@@ -52,7 +56,16 @@ def ran_before(call: Call | Unresolved) -> Outcome:
     )
 
 
-def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
+def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcome:
+    """Return what the caller gets of a call that ran, and whose outcome could not be recorded."""
+    if permit.intent is None:
+        return denied(permit.call, final, record)
+    nothing = Outcome(call_id=outcome.call_id, tool=outcome.tool, status=Status.UNKNOWN, error=final.because)
+    kept = {name: getattr(outcome, name) for name in ("tier", "decision", "reasons", "ticket", "approved_by")}
+    return nothing.model_copy(update={**kept, "record": record})
+
+
+def label_of(call: Call, of: Declared, value: Any, outcome: Outcome, given: Label = CLEAN) -> Label:
     """Return the label of what the agent is shown of a call.
 
     Args:
@@ -60,20 +73,35 @@ def label_of(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
         of: its declaration.
         value: its whole result.
         outcome: what leaves: an error instead, or without what is withheld.
+        given: the label of what the tool's code was given by tools that it called.
     """
+    own = _own_label(call, of, value, outcome)
+    return own if given is CLEAN else join(own, given)
+
+
+def _own_label(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
     where = f"{call.capability.name}:{call.request.call_id}"
     if outcome.error:
         sources = {f"{where}#error"} if of.shape.foreign else set()
     else:
         sources = _sources(where, of, value, outcome.withheld)
+    carried = [_label(part) for part in outcome.carried if not covering(part.path, outcome.withheld)]
     if not sources:
-        return call.label
-    return join(
-        Label(
-            integrity=Integrity.UNTRUSTED,
-            confidentiality=call.capability.confidentiality,
-            sources=frozenset(sources),
-        )
+        return join(call.label, *carried) if carried else call.label
+    foreign = Label(
+        integrity=Integrity.UNTRUSTED,
+        confidentiality=call.capability.confidentiality,
+        sources=frozenset(sources),
+    )
+    return join(foreign, *carried)
+
+
+def _label(part: Carried) -> Label:
+    """Return the label of what an earlier write put into a result: the source is what it was then."""
+    return Label(
+        integrity=part.integrity,
+        confidentiality=part.confidentiality,
+        sources=frozenset({redact(part.source, kinds=KINDS)}),
     )
 
 

@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
 from pratique.errors import CanonicalError
-from pratique.model import Call, Request, Unresolved
+from pratique.model import Call, Code, Judged, Level, Reason, Request, Taint, Unresolved
 from pratique.quarantine.reveal import UnresolvedReferenceError
 from pratique.redaction import KINDS, redact
-from pratique.stages.declared import declared
+from pratique.stages.declared import Declared, declared
 from pratique.stages.provenance import Provenance
 from pratique.tools.registry import Registry
 
@@ -51,9 +51,17 @@ def resolve(
         return _unresolved(request, f"{request.tool}: {_problems(problem)}")
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
+    if request.code is not None and tool.capability.runs_in is not Level.INLINE:
+        return _unresolved(
+            request, f"{request.tool} runs in a {tool.capability.runs_in}: code cannot call it"
+        )
     of = declared(tool, policy)
-    judged = request.judged or provenance.judge(
-        tool, of, request.asked_json or request.args_json, request.args_json, policy, request.edited
+    judged = request.judged or _of_code(
+        request.code,
+        of,
+        provenance.judge(
+            tool, of, request.asked_json or request.args_json, request.args_json, policy, request.edited
+        ),
     )
     return Call(
         request=request,
@@ -63,6 +71,24 @@ def resolve(
         sinks=dict(of.sinks),
         judged=judged,
         digest=_digest(request, tool.capability.digest),
+    )
+
+
+def _of_code(code: Code | None, of: Declared, judged: Judged) -> Judged:
+    """Return what is said of a call that code asks for: it is at least as tainted as the code.
+
+    Nobody can say which of its arguments a program made of what. Once an argument of the program's own, or
+    something that it was given, came from outside, whatever it puts into a sink counts as coming from there.
+    """
+    if code is None:
+        return judged
+    floor = code.taint
+    if floor.rank >= Taint.ARGUMENT.rank:
+        floor = Taint.SINK if of.sinks else Taint.ARGUMENT
+    text = f"code asks that {code.tool} was handed (call {code.call_id}, taint {code.taint})"
+    reason = Reason(rule="code", effect="ask", text=text)
+    return judged.model_copy(
+        update={"taint": Taint.highest(judged.taint, floor), "reasons": (reason, *judged.reasons)}
     )
 
 

@@ -45,6 +45,7 @@ def python_tool(
     runs_in: CodeLevel = Level.JAIL,
     hosts: Iterable[str] = (),
     private: Iterable[str] = (),
+    calls: Iterable[str] = (),
     timeout: float = 30.0,
     memory: int = 256 << 20,
 ) -> Tool:
@@ -55,6 +56,7 @@ def python_tool(
         runs_in: where the code runs, at least.
         hosts: `host` or `host:port` that the code may reach; makes it egress.
         private: more of them, which may be in the own network or on this machine.
+        calls: inline tools that the code may call with `call(name, **arguments)`: each is a governed call.
         timeout: seconds, of time and of CPU.
         memory: bytes.
 
@@ -69,6 +71,7 @@ def python_tool(
         runs_in=runs_in,
         hosts=reach,
         private=own,
+        calls=calls,
         timeout=timeout,
         result_limit=_RESULT_LIMIT,
     )

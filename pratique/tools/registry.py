@@ -90,6 +90,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     paths: Mapping[str, Literal["read", "write"]] | None = None,
     secrets: Iterable[str] = (),
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
+    calls: Iterable[str] = (),
     takes_idempotency_key: bool = False,
     timeout: float = 30.0,
     result_limit: int = 1024 * 1024,
@@ -116,6 +117,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         paths: file root → `read` or `write`.
         secrets: names of secrets it may ask for.
         runs_in: the weakest isolation for the code that it is handed, which it runs with `ctx.sandbox`.
+        calls: tools that this code may call with `call(name, **arguments)`. Each such call is one of the same
+            session: decided, asked, recorded like any other. Only tools that run inline can be called.
         takes_idempotency_key: running it twice with one call id is harmless.
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
@@ -129,10 +132,10 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 
     def make(function: Callable[..., Any]) -> Tool:
         arguments = _arguments(name, function)
-        own = tuple(private)
+        own, may_call = tuple(private), tuple(calls)
         facts = {
             "name": name,
-            "description": inspect.getdoc(function) or "",
+            "description": _description(function, may_call),
             "tier": Tier(tier),
             "confidentiality": Confidentiality(confidentiality),
             "clearance": Confidentiality(clearance),
@@ -144,6 +147,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "paths": dict(paths or {}),
             "secrets": tuple(secrets),
             "runs_in": Level(runs_in),
+            "calls": may_call,
             "takes_idempotency_key": takes_idempotency_key,
             "timeout": timeout,
             "result_limit": result_limit,
@@ -207,6 +211,24 @@ class Registry:
         """Return the tool of that name, which was there before: a registry does not change."""
         return self._tools[name]
 
+    def problems(self) -> list[str]:
+        """Return, in words, every declared call of a tool that code could not make."""
+        return [
+            f"{tool.capability.name}: its code may call {name!r}, {why}"
+            for tool in self
+            for name in tool.capability.calls
+            if (why := self._why_no_call(name))
+        ]
+
+    def _why_no_call(self, name: str) -> str:
+        called = self.get(name)
+        if called is None:
+            return "and there is no such tool"
+        if called.capability.runs_in is Level.INLINE:
+            return ""
+        # Else calls that hold a sandbox could wait for each other's.
+        return f"which runs in a {called.capability.runs_in}: code can call inline tools only"
+
     def __iter__(self) -> Iterator[Tool]:
         return iter(self._tools.values())
 
@@ -223,6 +245,14 @@ def _tools_of(name: str) -> list[Tool]:
     if not found:
         raise ToolDeclarationError(f"the module {name!r} holds no @tool")
     return found
+
+
+def _description(function: Callable[..., Any], calls: tuple[str, ...]) -> str:
+    """Return what the agent reads about a tool: its docstring, and what code that it hands over may call."""
+    text = inspect.getdoc(function) or ""
+    if not calls:
+        return text
+    return f"{text}\n\nThe code may use `call(name, **arguments)` for: {', '.join(calls)}."
 
 
 def _held(value: object) -> tuple[object, ...]:
@@ -300,10 +330,20 @@ def _check(capability: Capability) -> None:
             raise ToolDeclarationError(f"{name}: paths[{root!r}] is {access!r}; say read or write")
     if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
+    _check_calls(capability)
     if capability.runs_in is not Level.INLINE and capability.hosts and capability.tier is Tier.READ:
         raise ToolDeclarationError(f"{name}: its code can send to its hosts, so its tier is at least egress")
     if not capability.timeout > 0 or capability.result_limit <= 0:
         raise ToolDeclarationError(f"{name}: timeout and result_limit are positive")
+
+
+def _check_calls(capability: Capability) -> None:
+    name = capability.name
+    if capability.calls and capability.runs_in is Level.INLINE:
+        raise ToolDeclarationError(f'{name}: calls are for code in a sandbox: say runs_in="jail"')
+    for called in capability.calls:
+        if not NAME.fullmatch(called):
+            raise ToolDeclarationError(f"{name}: calls: {called!r} is no tool's name; patterns are not taken")
 
 
 def _check_sinks(capability: Capability) -> None:

@@ -5,24 +5,47 @@ Rules:
   level that the tool declares or the policy demands, whichever is higher, and never below it.
 - The hosts that the tool declares are all that the code reaches, its `timeout` is all the time there is.
 - Code that was stopped is an error with one line of why. What ran is in the call's record, however it ended.
+- The code may call the tools that the tool declares in `calls`, and each is a governed call of the same
+  session. The run's clock goes on meanwhile: a call gets no more time, and no more patience with people, than
+  the run has left.
 """
 
 import asyncio
 import math
 import time
+from typing import Any, Protocol
 
 from pratique.audit.canonical import LARGEST_INTEGER
-from pratique.errors import SandboxStoppedError
-from pratique.model import Capability, Level
+from pratique.capabilities.labels import join
+from pratique.errors import SandboxStoppedError, ToolError
+from pratique.model import CLEAN, Capability, Label, Level, Outcome
+from pratique.model import Status as CallStatus
 from pratique.sandbox.backend import Emit, Grants, Limits, Result, Status, Work
 from pratique.sandbox.ladder import Ladder
 
 SHORTEST = 0.05
 """Seconds that a run gets at least: a tool whose time is over hears it from the sandbox, in its words."""
 
+HANDOVER = 0.5
+"""Seconds that are left to code, at least, to hear that a person did not answer in time."""
+
 _LONGEST = 3600.0
 _PORTS = (80, 443)
 _ENDED_BY_ITSELF = {Status.OK, Status.ERROR}
+
+
+class CodeCalls(Protocol):
+    """What makes the governed calls that one run's code asks for. The runtime gives one to each call."""
+
+    async def __call__(self, tool: str, args: Any, patience: float) -> Outcome:
+        """Make a call on behalf of the code.
+
+        Args:
+            tool: the tool's name; it is one that the running tool declared.
+            args: what the code gave, as JSON values.
+            patience: seconds to wait for a person, at most.
+        """
+        ...
 
 
 class Sandboxed:
@@ -31,15 +54,21 @@ class Sandboxed:
     Attributes:
         level: where the code runs.
         record: what ran, in words and whole numbers, for the call's record; empty before anything did.
+        given: the label of all that the code was given by tools that it called.
 
     Args:
         ladder: what gives sandboxes.
         capability: the tool's declaration.
         level: the higher of what the tool declares and what the policy demands.
+        code_calls: makes the calls that the code asks for; None where there is no session.
     """
 
-    def __init__(self, ladder: Ladder, capability: Capability, level: Level) -> None:
+    def __init__(
+        self, ladder: Ladder, capability: Capability, level: Level, code_calls: CodeCalls | None = None
+    ) -> None:
         self.level = level
+        self.given: Label = CLEAN
+        self._code_calls, self._calls = code_calls, 0
         self.record: dict[str, int | str] = {}
         self._ladder, self._capability = ladder, capability
         self._ends = time.monotonic() + capability.timeout
@@ -73,6 +102,7 @@ class Sandboxed:
                 grants=_grants(self._capability),
                 stdin=stdin,
                 emit=emit,
+                call=None if self._code_calls is None else self._call,
             )
         except asyncio.CancelledError:
             self._note({"level": self.level.value, "status": "cancelled"})
@@ -82,6 +112,23 @@ class Sandboxed:
             raise SandboxStoppedError(f"{ran.error} ({ran.status}, in a {ran.level})")
         return ran
 
+    async def _call(self, name: str, args: Any) -> Any:
+        """Answer one call of the code: the tool's value, as the agent would be shown it.
+
+        Raises:
+            ToolError: it was denied, waits for a person, or failed; the code is told why.
+        """
+        if self._code_calls is None:
+            raise ToolError(f"{name} cannot be called from here")
+        self._calls += 1
+        outcome = await self._code_calls(name, args, self._ends - time.monotonic() - HANDOVER)
+        self.given = join(self.given, outcome.label)
+        if outcome.status is CallStatus.PENDING:
+            raise ToolError(f"{name}: {outcome.error}; this run does not wait for it, its agent may")
+        if outcome.status is not CallStatus.DONE:
+            raise ToolError(f"{name}: {outcome.error}")
+        return outcome.value
+
     def _bounded(self, limits: Limits | None) -> Limits:
         """Return the limits with no more time than the tool has left."""
         left = min(max(self._ends - time.monotonic(), SHORTEST), _LONGEST)
@@ -90,7 +137,8 @@ class Sandboxed:
         return limits.model_copy(update={"wall": min(limits.wall, left), "cpu": min(limits.cpu, left)})
 
     def _note(self, ran: dict[str, int | str]) -> None:
-        self.record = {**ran, "runs": self._runs}
+        calls = {"calls": self._calls} if self._capability.calls else {}
+        self.record = {**ran, "runs": self._runs, **calls}
 
 
 def facts(ran: Result) -> dict[str, int | str]:
@@ -117,8 +165,12 @@ def facts(ran: Result) -> dict[str, int | str]:
 
 
 def _grants(capability: Capability) -> Grants:
-    """Return the declared hosts as pairs; one without a port is granted the ports of http and https."""
-    return Grants(hosts=_pairs(capability.hosts), private_hosts=_pairs(capability.private))
+    """Return what the tool declares; a host without a port is granted the ports of http and https."""
+    return Grants(
+        hosts=_pairs(capability.hosts),
+        private_hosts=_pairs(capability.private),
+        calls=frozenset(capability.calls),
+    )
 
 
 def _pairs(hosts: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import tool
+from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, PAY, TWO
 from tests.house import (
     ALLOW_ALL,
     PEOPLE,
@@ -34,26 +35,6 @@ from tests.house import (
     state_of,
     until,
 )
-
-ASK_WRITES = """
-[[ask]]
-id = "writes"
-to = "*"
-tools = ["*"]
-tier = "write"
-approvers = "leads"
-wait = "4h"
-use_within = "15m"
-"""
-TWO = ASK_WRITES.replace('approvers = "leads"', 'approvers = "leads"\nquorum = 2')
-LI, BO, KIM = "li@acme.example", "bo@acme.example", "kim@acme.example"
-PAY = {"to": "mo", "amount": 5}
-
-
-@pytest.fixture
-def scene(empty_house: House) -> House:
-    empty_house.apply(PEOPLE + ALLOW_ALL + ASK_WRITES)
-    return empty_house
 
 
 def effects(house: House) -> list[str]:

@@ -21,8 +21,8 @@ from pratique.approvals.notifier import Notifier
 from pratique.errors import SettingsError
 from pratique.runtime import Runtime
 from pratique.settings import Event, Settings
-from tests.approvals.test_deciding import ASK_WRITES, BO, KIM, LI
-from tests.house import ALLOW_ALL, PEOPLE, House, opened, rebuilt_state, records, reject, state_of
+from tests.approvals.policies import BO, KIM, LI
+from tests.house import House, opened, rebuilt_state, records, reject, state_of
 from tests.servers.authority import Authority
 from tests.servers.exim import PASSWORD, Exim
 from tests.tools.loopback import Server, page
@@ -31,12 +31,6 @@ SECRET = PREFIX + base64.b64encode(b"k" * 32).decode()
 KEY = base64.b64decode(SECRET.removeprefix(PREFIX))
 LINK = "https://pratique.acme.example"
 FINE, BROKEN, GONE = page("ok"), page("no", status="500 No"), page("no", status="410 Gone")
-
-
-@pytest.fixture
-def scene(empty_house: House) -> House:
-    empty_house.apply(PEOPLE + ALLOW_ALL + ASK_WRITES)
-    return empty_house
 
 
 @pytest.fixture(scope="module")

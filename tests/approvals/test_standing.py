@@ -12,7 +12,7 @@ from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import tool
-from tests.approvals.test_deciding import ASK_WRITES, BO, KIM, LI, TWO
+from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, TWO
 from tests.house import (
     ALLOW_ALL,
     PEOPLE,
@@ -29,12 +29,6 @@ from tests.house import (
 
 ONE = {"text": {"equals": "one"}}
 ALWAYS = ASK_WRITES + 'standing = "always"\n'
-
-
-@pytest.fixture
-def scene(empty_house: House) -> House:
-    empty_house.apply(PEOPLE + ALLOW_ALL + ASK_WRITES)
-    return empty_house
 
 
 def make(runtime: Runtime, by: str = LI, name: str = "desk.note", **changes: Any) -> StandingApproval:

@@ -63,6 +63,7 @@ actions = st.lists(
                 "look",
                 "mail",
                 "note",
+                "copy",
                 "fail",
                 "pay",
                 "redeem",
@@ -122,6 +123,10 @@ class Play:
         await asyncio.gather(
             *(session.call("desk.note", {"text": str(n)}, call_id=f"note{n}") for n in range(number))
         )
+
+    async def do_copy(self, session: Session, _: int) -> None:
+        letter = await session.call("desk.mail")
+        await session.call("desk.note", {"text": letter.value["body"]})
 
     async def do_fail(self, session: Session, number: int) -> None:
         await session.call("desk.note", {"text": "x", "then": "raise" if number % 2 else "refuse"})
@@ -249,7 +254,8 @@ async def test_a_run_that_does_everything_fills_every_state_table(
     empty_house.apply(POLICY + COUNTED)
     play = Play(empty_house, desk, clock)
     script = [
-        *[("open", 0), ("open", 1), ("look", 1), ("mail", 0), ("note", 3), ("fail", 1), ("pay", 1)],
+        *[("open", 0), ("open", 1), ("look", 1), ("mail", 0), ("note", 3), ("copy", 1), ("fail", 1)],
+        ("pay", 1),
         *[("approve", 0), ("redeem", 1), ("pay", 2), ("reject", 0), ("cancel", 1), ("retry", 1)],
         *[
             ("abandon", 0),

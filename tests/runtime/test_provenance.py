@@ -127,7 +127,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 def verdicts(runtime: Runtime, session: Session) -> Iterator[tuple[Taint, Any]]:
     """What the runtime would say of each question now. Asking changes nothing."""
     for number, (name, args) in enumerate(QUESTIONS):
-        call = runtime.resolve(session._request(name, args, f"q{number}", None))
+        call = runtime.resolve(session._request(name, args, f"q{number}", None, ""))
         judged = getattr(call, "judged")  # noqa: B009  # unresolved calls have none: that would be an error
         yield judged.taint, judged.origins
 

@@ -51,7 +51,7 @@ def oidc_provider(redirect: str) -> Iterator[OidcProvider]:
     folder, port = _installed(), free_port()
     script = folder / f"provider-{os.getpid()}.mjs"
     shutil.copy(HERE / "oidc_provider.mjs", script)
-    words = [shutil.which("node") or "node", script, str(port), redirect]
+    words = [shutil.which("node") or "node", str(script), str(port), redirect]
     process = subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         until(lambda: greets(port), "the provider's start")

@@ -24,6 +24,11 @@ def pack(kind: bytes, payload: bytes) -> bytes:
     return HEAD.pack(len(payload), kind) + payload
 
 
+def begins(data: bytes, kind: bytes) -> bool:
+    """Whether bytes begin with a message of that kind, for all that can be seen of it."""
+    return data[HEAD.size - 1 : HEAD.size] == kind
+
+
 def send(sock: socket.socket, kind: bytes, payload: bytes) -> None:
     """Send one message and wait until the socket has taken it."""
     sock.sendall(pack(kind, payload))

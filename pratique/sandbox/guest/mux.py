@@ -4,7 +4,7 @@ Rules:
 - Process 1 of the container: when the supervisor is gone and its pipes are empty, this ends, and with it the
   container.
 - A piece is four bytes of length, one byte that names the stream, and the bytes; an empty piece is its end.
-- Nothing is looked at: it is copied.
+- Nothing is judged: it is copied. Whether the end is near is looked at, so that all of it goes out at once.
 """
 
 import json
@@ -14,7 +14,7 @@ import socket
 import struct
 import sys
 
-from . import supervisor
+from . import frames, supervisor
 
 HEAD = struct.Struct(">IB")
 CONTROL, CHANNEL, STDIN, STDOUT, STDERR = range(5)
@@ -129,8 +129,9 @@ class _Mux:
         except OSError:
             data = b""
         self._outgoing += HEAD.pack(len(data), number) + data
-        # The supervisor speaks twice: it is ready, and it has ended; what follows then comes at once.
-        self._ending = self._ending or number == CONTROL
+        # The supervisor speaks twice: it is ready, and it has ended; a value is the guest's last word.
+        # What follows then comes at once.
+        self._ending = self._ending or number == CONTROL or frames.begins(data, frames.VALUE)
         if not data:
             self._open.discard(number)
             self._watch(number)

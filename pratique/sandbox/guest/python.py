@@ -8,6 +8,7 @@ Rules:
 """
 
 import ast
+import gc
 import io
 import json
 import socket
@@ -71,6 +72,19 @@ def run(code: str, inputs: bytes, channel: Channel) -> int:
     """Run the code, report through the channel, and return the exit code."""
     names: dict[str, Any] = {"__name__": "__main__", "inputs": json.loads(inputs), "call": channel.call}
     return report(lambda: execute(compile(with_result(code), NAME, "exec"), names), channel)
+
+
+def rehearse() -> None:
+    """Do once what every run does, while nobody waits: the second time takes a fraction of the first."""
+    names: dict[str, Any] = {"__name__": "__main__", "inputs": json.loads(b'{"a": [1, 2.5, null, "b"]}')}
+    to_json(
+        execute(
+            compile(with_result("import json\nfor a in inputs['a']:\n    str(a)\ninputs"), NAME, "exec"),
+            names,
+        )
+    )
+    flush()
+    gc.freeze()
 
 
 def execute(code: CodeType, names: "dict[str, Any]") -> Any:

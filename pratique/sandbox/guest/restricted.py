@@ -95,6 +95,13 @@ def run(code: str, inputs: bytes, channel: python.Channel, calls: "list[str]") -
     return python.report(lambda: _execute(checked, names, calls), channel)
 
 
+def rehearse() -> None:
+    """Do once what every run does, while nobody waits: the second time takes a fraction of the first."""
+    checked = compile_code("total = 0\nfor a in inputs['a']:\n    total += a\ntotal")
+    python.to_json(_execute(checked, {**globals_for_code(), "inputs": {"a": [1]}}, []))
+    python.rehearse()
+
+
 def compile_code(code: str) -> CodeType:
     """Compile under the policy.
 

@@ -2,7 +2,8 @@
 
 Rules:
 - One job, then the end: with process 1 everything in the jail dies.
-- The guest is a child that has neither the control socket nor a way into this process.
+- The guest is a child that has neither the control socket nor a way into this process; one byte on the
+  socket that gave it the job says that its code has returned, and ends the run at once.
 - What is reported here is for the record; the host enforces time and output itself.
 """
 
@@ -11,6 +12,7 @@ Rules:
 
 import contextlib
 import errno
+import gc
 import json
 import os
 import resource
@@ -27,6 +29,7 @@ from . import confine, frames, handout, landlock, python, relay, watch
 _JOB_LIMIT = 256 << 20
 _NOT_STARTED = 127
 _KILL_ROUNDS = 20
+_DONE = b"D"
 
 Runner = Callable[["dict[str, Any]", python.Channel], int]
 
@@ -42,6 +45,7 @@ class Setting(NamedTuple):
     read_write: "list[str]"
     devices: "list[str]"
     first: bool  # process 1 of a namespace, with whose end everything ends
+    alone: bool  # its pid namespace has no other processes than this run's (and, above us, our own process 1)
     own_folders: bool  # the writable folders are this run's alone, of a fixed size
     hands_out: bool  # files are sent out by us, because the host cannot look into the folder
     network: bool
@@ -50,19 +54,20 @@ class Setting(NamedTuple):
 
 
 class Guest(NamedTuple):
-    """The guest's process, and the socket on which it waits for the job."""
+    """The guest's process, and the socket on which it waits for the job and says that it is done."""
 
     pid: int
     order: socket.socket
 
 
-class Ending(NamedTuple):
-    """How the guest ended: exit code, the limit that stopped it (or nothing), and the peaks."""
+class Seen(NamedTuple):
+    """What the watch over the guest saw: the limit that was passed (or nothing), the peaks, how it ended."""
 
-    rc: int
     limit: str
     memory: int
     tasks: int
+    done: bool  # its code has returned, by its own word
+    ended: bool  # its process has ended
 
 
 def main(text: str) -> None:
@@ -76,12 +81,22 @@ def main(text: str) -> None:
     guest = _fork_guest(setting)
     os.close(setting.channel)
     control = socket.socket(fileno=setting.control)
+    _rehearse(guest.pid)
     _ready(control, setting)
     confine.dumpable(on=False)
     job = _receive(control)
     if job is not None:
         _serve(job, control, setting, guest)
     os._exit(0)
+
+
+def _rehearse(pid: int) -> None:
+    """Do once, while nobody waits, what every job needs: the second time takes a fraction of the first."""
+    json.loads(json.dumps({"limits": {}, "files": [], "wall": 0.5}))
+    watch.load()
+    watch.peak(pid)
+    resource.getrusage(resource.RUSAGE_CHILDREN)
+    gc.freeze()
 
 
 def _rights(setting: Setting) -> int:
@@ -106,8 +121,11 @@ def _receive(control: socket.socket) -> "dict[str, Any] | None":
     """Wait for the job, then put its files in place. None: the host has no job and is gone."""
     try:
         job: dict[str, Any] = json.loads(frames.receive(control, _JOB_LIMIT)[1])
+        job["given"] = {}
         for file in job["files"]:
-            _place(file["path"], frames.receive(control, _JOB_LIMIT)[1], executable=file["executable"])
+            data = frames.receive(control, _JOB_LIMIT)[1]
+            _place(file["path"], data, executable=file["executable"])
+            job["given"][file["path"]] = handout.mark(data)
     except frames.FrameError:
         return None
     except OSError as error:
@@ -125,13 +143,16 @@ def _place(path: str, data: bytes, *, executable: bool) -> None:
     os.chmod(path, 0o755 if executable else 0o644)
 
 
-def _runner(setting: Setting) -> Runner:
-    """Load what the guest will need while there is time."""
+def _runner(setting: Setting) -> "tuple[Runner, Callable[[], None]]":
+    """Load what the guest will need while there is time: what runs a job, and what rehearses one."""
     if not setting.restricted:
-        return lambda job, channel: python.run(job["code"], job["inputs"].encode(), channel)
+        return lambda job, channel: python.run(job["code"], job["inputs"].encode(), channel), python.rehearse
     from . import restricted  # noqa: PLC0415  # only these workers have the library
 
-    return lambda job, channel: restricted.run(job["code"], job["inputs"].encode(), channel, job["calls"])
+    def run(job: "dict[str, Any]", channel: python.Channel) -> int:
+        return restricted.run(job["code"], job["inputs"].encode(), channel, job["calls"])
+
+    return run, restricted.rehearse
 
 
 def _serve(job: "dict[str, Any]", control: socket.socket, setting: Setting, guest: Guest) -> None:
@@ -144,19 +165,50 @@ def _serve(job: "dict[str, Any]", control: socket.socket, setting: Setting, gues
     started = time.monotonic()
     with contextlib.suppress(OSError):  # a guest that was killed from outside is found dead below
         frames.send_json(guest.order, frames.JOB, job)
-    ending = _wait(guest.pid, job["limits"], started, control, setting)
+    seen = _watch(guest, job["limits"], started, control, setting)
+    hands_out = setting.hands_out and job["artifacts"]
+    if seen.done and setting.alone and not hands_out:
+        figures = _figures(guest.pid, seen)
+        _kill_all(setting)  # what is left of them ends while the report travels
+        frames.send_json(control, frames.EXIT, figures)
+        return
+    kills = seen.limit not in {"", "disk"} or not seen.ended or not setting.first
+    if kills:
+        _kill_all(setting)
+    report = _settle(guest.pid, seen, job["limits"], everything=kills and setting.alone)
+    if not hands_out or report["limit"]:
+        frames.send_json(control, frames.EXIT, report)
+        return
+    found = handout.collect(job["limits"], job["given"])
+    names = {"files": [path for path, _ in found.files], "skipped": found.skipped}
+    frames.send_json(control, frames.EXIT, {**report, **names})
+    for _, data in found.files:
+        frames.send(control, frames.FILE, data)
+
+
+def _figures(pid: int, seen: Seen) -> "dict[str, Any]":
+    """Report on a guest that is done and still there to be looked at."""
+    now = watch.load()
+    return {
+        "rc": 0,
+        "limit": seen.limit,
+        "memory": max(seen.memory, now.memory, watch.peak(pid)),
+        "tasks": max(seen.tasks, now.tasks),
+        "cpu": now.cpu,
+    }
+
+
+def _settle(pid: int, seen: Seen, limits: "dict[str, Any]", *, everything: bool) -> "dict[str, Any]":
+    """Take what has ended away, and report on it."""
+    rc = _reap(pid, everything=everything)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    report = {
-        "rc": ending.rc,
-        "limit": ending.limit,
-        "memory": max(ending.memory, used.ru_maxrss << 10),
-        "tasks": ending.tasks,
+    return {
+        "rc": 0 if seen.done else rc,
+        "limit": seen.limit or ("" if seen.done else _by_signal(rc, limits)),
+        "memory": max(seen.memory, used.ru_maxrss << 10),
+        "tasks": seen.tasks,
         "cpu": used.ru_utime + used.ru_stime,
     }
-    found = handout.collect(job) if setting.hands_out and job["artifacts"] and not ending.limit else []
-    frames.send_json(control, frames.EXIT, {**report, "files": [path for path, _ in found]})
-    for _, data in found:
-        frames.send(control, frames.FILE, data)
 
 
 def _start_relay(setting: Setting) -> None:
@@ -176,13 +228,18 @@ def _fork_guest(setting: Setting) -> Guest:
     rc = _NOT_STARTED
     try:
         channel = python.Channel(socket.socket(fileno=setting.channel))
-        runner = _runner(setting)
+        runner, rehearse = _runner(setting)
         ruleset = _rights(setting) if landlock.abi() else -1
         confine.detach()
         confine.close_all_but({setting.channel, theirs.fileno(), ruleset} - {-1})
         if ruleset >= 0:
             landlock.restrict(ruleset)
+        rehearse()
+        me = os.getpid()
         rc = _obey(theirs, setting, runner, channel)
+        if rc == 0 and os.getpid() == me:  # a copy of it that ran to its end as well says nothing
+            with contextlib.suppress(OSError):  # the code may have closed whatever it found
+                theirs.send(_DONE)
     finally:
         os._exit(rc)
 
@@ -191,7 +248,6 @@ def _obey(order: socket.socket, setting: Setting, runner: Runner, channel: pytho
     """Wait for the job, take its limits upon this process, and run it."""
     try:
         job = json.loads(frames.receive(order, _JOB_LIMIT)[1])
-        order.close()
         os.environ.update(job["env"])
         spare = relay.THREADS if setting.network else 0
         confine.limit(job["limits"], spare, own_users=setting.first)
@@ -210,25 +266,37 @@ def _run(job: "dict[str, Any]", runner: Runner, channel: python.Channel) -> int:
     return runner(job, channel)
 
 
-def _wait(
-    pid: int, limits: "dict[str, Any]", started: float, control: socket.socket, setting: Setting
-) -> Ending:
-    """Wait for the guest; look at the whole run now and then; kill it when a limit is passed."""
+def _watch(
+    guest: Guest, limits: "dict[str, Any]", started: float, control: socket.socket, setting: Setting
+) -> Seen:
+    """Wait for the guest; look at the whole run now and then, until it has ended or passed a limit."""
     memory = tasks = 0
-    limit = ""
+    limit, done = "", False
     # Only a tmpfs of this run's own can be counted.
     folders = [os.open(path, os.O_PATH) for path in setting.read_write] if setting.own_folders else []
-    handle = os.pidfd_open(pid)
-    while not (ready := select.select([handle, control.fileno()], [], [], watch.TICK)[0]):
+    handle = os.pidfd_open(guest.pid)
+    ends = {handle, control.fileno()}
+    word = {guest.order.fileno()}
+    while not ends.intersection(ready := select.select([*ends, *word], [], [], watch.TICK)[0]):
+        if ready:
+            if _says_done(guest.order):
+                done = True
+                break
+            word.clear()  # it has become a program, or is about to end
+            continue
         now = watch.load()
         memory, tasks = max(memory, now.memory), max(tasks, now.tasks)
         limit = _passed(now, limits, started, setting) or watch.full(folders, limits["files"])
         if limit and limit != "disk":  # a full disk is the guest's to handle; it hurts nobody
             break
-    if limit not in {"", "disk"} or handle not in ready or not setting.first:
-        _kill_all()
-    rc = _reap(pid)
-    return Ending(rc, limit or watch.full(folders, limits["files"]) or _by_signal(rc, limits), memory, tasks)
+    limit = limit or watch.full(folders, limits["files"])
+    return Seen(limit, memory, tasks, done, handle in ready)
+
+
+def _says_done(order: socket.socket) -> bool:
+    with contextlib.suppress(OSError):
+        return order.recv(1) == _DONE
+    return False
 
 
 def _passed(now: watch.Load, limits: "dict[str, Any]", started: float, setting: Setting) -> str:
@@ -252,11 +320,16 @@ def _by_signal(rc: int, limits: "dict[str, Any]") -> str:
     return ""
 
 
-def _kill_all() -> None:
-    """Kill every descendant, those that are born meanwhile too: stopped first, they start no others."""
+def _kill_all(setting: Setting) -> None:
+    """Kill every descendant, those that are born meanwhile too."""
+    if setting.alone:
+        # The kernel spares us and process 1, and finishes no fork of a process that a signal waits for.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        return
     for _ in range(_KILL_ROUNDS):
         pids = watch.load().pids
-        for number in (signal.SIGSTOP, signal.SIGKILL):
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, they start no others
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, number)
@@ -264,10 +337,10 @@ def _kill_all() -> None:
             return
 
 
-def _reap(pid: int) -> int:
-    """Take the guest's exit code, and whatever else has ended by now."""
+def _reap(pid: int, *, everything: bool) -> int:
+    """Take the guest's exit code, and whatever else has ended by now, or (they were killed) all there is."""
     rc = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
+        while os.waitpid(-1, 0 if everything else os.WNOHANG)[0]:
             pass
     return rc

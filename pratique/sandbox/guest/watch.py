@@ -15,12 +15,13 @@ import os
 import resource
 
 TICK = 0.025
+_DEAD = b"ZX"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Load:
-    """What a run takes now. Times are seconds, memory is bytes."""
+    """What a run takes now. Times are seconds, memory is bytes; `pids` are those that live."""
 
     def __init__(self, memory: int, cpu: float, tasks: int, pids: "list[int]") -> None:
         self.memory = memory
@@ -36,7 +37,17 @@ def load() -> Load:
     reaped = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = reaped.ru_utime + reaped.ru_stime + sum(sum(stats[pid][1:5]) for pid in ours) / _TICKS
     memory = sum(stats[pid][6] for pid in ours) * _PAGE
-    return Load(memory, cpu, sum(stats[pid][5] for pid in ours), ours)
+    living = [pid for pid in ours if not stats[pid][7]]
+    return Load(memory, cpu, sum(stats[pid][5] for pid in ours), living)
+
+
+def peak(pid: int) -> int:
+    """Return the most memory that a process had at one time; 0 where the kernel does not say."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", "rb") as file:
+        for line in file:
+            if line.startswith(b"VmHWM:"):
+                return int(line.split()[1]) << 10
+    return 0
 
 
 def exact_memory(pids: "list[int]") -> int:
@@ -56,7 +67,7 @@ def full(folders: "list[int]", files: int) -> str:
 
 
 def _stats() -> "dict[int, tuple[int, ...]]":
-    """Map each process to (parent, four CPU times, threads, resident pages)."""
+    """Map each process to (parent, four CPU times, threads, resident pages, whether it is dead)."""
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -67,7 +78,7 @@ def _stats() -> "dict[int, tuple[int, ...]]":
                 # The name of a process may hold anything, spaces and brackets too: read behind the last one.
                 words = file.read().rpartition(b")")[2].split()
                 numbers = [int(words[place]) for place in (1, 11, 12, 13, 14, 17, 21)]
-                found[int(name)] = tuple(numbers)
+                found[int(name)] = (*numbers, words[0] in _DEAD)
     return found
 
 

@@ -47,12 +47,14 @@ class NewCall(Body):
         args: its arguments.
         call_id: as the header Idempotency-Key.
         wait: seconds to wait for a person; no longer than the server lets one request wait.
+        why: the agent's own words for why it asks; people see them apart, as the agent's.
     """
 
     tool: Annotated[Text, Field(max_length=200)]
     args: Annotated[Any, Field(default_factory=dict)]
     call_id: CallId | None = None
     wait: Wait = 0.0
+    why: Annotated[Text, Field(max_length=4000)] = ""
 
 
 class Redeem(Body):
@@ -90,9 +92,10 @@ async def call(
         raise Problem(422, "two call ids", "give Idempotency-Key or call_id")
     call_id = idempotency_key or body.call_id
     with _waiting(here, key, body.wait), _traced(request):
-        return _answered(
-            await here.serving.call(key, session, body.tool, body.args, call_id=call_id, wait=body.wait)
+        outcome = await here.serving.call(
+            key, session, body.tool, body.args, call_id=call_id, wait=body.wait, why=body.why
         )
+    return _answered(outcome)
 
 
 @router.post("/tickets/{ticket}/redeem", responses=OUTCOMES, response_class=Response)
@@ -100,7 +103,8 @@ async def redeem(request: Request, session: SessionId, ticket: Ticket, body: Red
     """Go on with a pending call: exactly what was asked runs, if the answer was yes."""
     here = door(request)
     with _waiting(here, key, body.wait), _traced(request):
-        return _answered(await here.serving.redeem(key, session, ticket, wait=body.wait))
+        outcome = await here.serving.redeem(key, session, ticket, wait=body.wait)
+    return _answered(outcome)
 
 
 @router.get("/tickets/{ticket}", responses=problems(401, 404, 410))

@@ -16,7 +16,6 @@ from fastapi import APIRouter, Form, Path, Request, Response
 
 from pratique.approvals.question import Question
 from pratique.approvals.reasons import PRESETS
-from pratique.capabilities.approvers import same_person
 from pratique.capabilities.rights import Right
 from pratique.errors import (
     CardRefusesError,
@@ -25,6 +24,7 @@ from pratique.errors import (
     TicketClosedError,
     TicketError,
 )
+from pratique.people import same_person
 from pratique.server.auth.people import Person, SignedIn
 from pratique.server.door import door
 from pratique.server.problems import Problem

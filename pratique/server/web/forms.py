@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pratique.approvals.card import visible
+from pratique.appearance import visible
 
 LONG = 60
 """Characters from which a text gets a box of its own."""

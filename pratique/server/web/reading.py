@@ -17,13 +17,14 @@ from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
 from pratique.approvals.reading import Dossier
 from pratique.approvals.reading import Ran as Found
-from pratique.capabilities.approvers import Handed, Members, same_person
 from pratique.capabilities.rights import Right
+from pratique.electorate import Handed, Members
 from pratique.errors import LedgerCorruptError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger import tables as t
 from pratique.model import Taint, Tier
+from pratique.people import same_person
 from pratique.redaction import Redaction
 from pratique.server.auth.people import Person
 from pratique.server.door import Door

@@ -17,7 +17,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from pratique.approvals.card import visible
+from pratique.appearance import visible
 from pratique.server.web.assets import ASSETS, HTMX
 
 SECURITY_POLICY = (

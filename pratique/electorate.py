@@ -8,12 +8,11 @@ Rules:
 - Who edited a call answers like anybody, but what cannot be undone needs somebody else's yes as well.
 """
 
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from pratique.answers import Need
-from pratique.capabilities.manifest import ANY_LOCAL
+from pratique.people import ANY_LOCAL, is_member, same_person
 
 Members = Callable[[str], Sequence[str]]
 """Group → who belongs to it."""
@@ -110,16 +109,6 @@ class Electorate(NamedTuple):
             return True
         before = [one.by for one in self.handed if same_person(one.to) == same_person(person)]
         return deepest > 0 and any(self._had(need, one, deepest - 1) for one in before)
-
-
-def is_member(group: Sequence[str], person: str) -> bool:
-    """Return whether the person belongs to the group; `local:*` stands for every shell login."""
-    return person in group or (ANY_LOCAL in group and person.startswith("local:"))
-
-
-def same_person(name: str) -> str:
-    """Return the form in which two spellings of one person's name are equal (NFKC, case folded)."""
-    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def distinct(people: Iterable[str]) -> Collection[str]:
