@@ -180,7 +180,7 @@ def wide(page: Page) -> int:
 PAGES = ["/queue", "/decided", "/standing", "/traces", "/tools", "/policy", "/audit", "/figures", "/account"]
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])
 def test_no_page_is_wider_than_its_window(visit: Visit, site: Site, width: int) -> None:
     ticket = site.ask_tainted(to=STRANGER, amount=48)
     session = site.runtime.queue.look(ticket).session

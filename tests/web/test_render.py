@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
 
-from pratique.approvals.card import visible
+from pratique.appearance import visible
 from pratique.server.web import forms
 from pratique.server.web.assets import ASSETS, HTMX
 from pratique.server.web.plots import Bar, plot
