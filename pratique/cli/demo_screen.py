@@ -26,7 +26,7 @@ from pratique.approvals.card import Card
 from pratique.approvals.question import Question
 from pratique.audit.chain import Report
 from pratique.cli.approvals_shown import card_panel
-from pratique.cli.audit import print_report
+from pratique.cli.audit_verify import print_report
 from pratique.cli.console import console, stderr
 from pratique.cli.demo_play import Answer, Preset
 from pratique.cli.trace import from_outside

@@ -82,7 +82,7 @@ class Ledger:
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
-        checkpoints = Checkpoints(self.log, self.keys, cadence)
+        self.checkpoints = Checkpoints(self.log, self.keys, cadence)
         self.on_erased: list[Callable[[Erasing], None]] = []
         """Who drops what they remember when values are erased, by whichever process. In another thread."""
         self._sequencer = Sequencer(
@@ -90,7 +90,7 @@ class Ledger:
             self.path,
             self.log,
             clock,
-            checkpoints,
+            self.checkpoints,
             most_waiting,
             keeps=self.vault.keeps,
             erased=self._erased,
