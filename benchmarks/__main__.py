@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import calls, decision, http, ledger, replay, sandbox, verify
+from benchmarks import calls, decision, http, ledger, queue_page, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
 TABLES = {
@@ -10,6 +10,7 @@ TABLES = {
     "calls": calls,
     "http": http,
     "ledger": ledger,
+    "queue_page": queue_page,
     "verify": verify,
     "replay": replay,
     "sandbox": sandbox,
