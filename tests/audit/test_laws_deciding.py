@@ -34,7 +34,7 @@ def call(kind: str, digest: str, tier: str = "write", **more: Any) -> dict[str, 
 
 
 def ask(ticket: str, digest: str, **more: Any) -> dict[str, Any]:
-    asked = {"needs": NEEDS, "wait_s": 60, "use_within_s": 60, "escalate_to": ["chiefs"]}
+    asked: dict[str, Any] = {"needs": NEEDS, "wait_s": 60, "use_within_s": 60, "escalate_to": ["chiefs"]}
     return call("approval.proposed", digest, effect="ask", ticket=ticket, **asked, **more)
 
 
