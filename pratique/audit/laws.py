@@ -29,6 +29,9 @@ READ = "read"
 RAN = frozenset({"done", "failed", "unknown"})
 """What can become of a call that was permitted."""
 
+RECOVERIES = frozenset({"clock", "lost", "torn"})
+"""What can go wrong with a log and be recorded in it."""
+
 _OF_THE_INTENT = (
     "session",
     "call_id",
@@ -241,6 +244,11 @@ def _erase(now: Standing, record: Record) -> Iterator[str]:
         yield f"{record['approved_by'] or 'nobody'} does not belong to {group}"
 
 
+def _recovery(now: Standing, record: Record) -> Iterator[str]:  # noqa: ARG001  # nothing stands or falls by it
+    if record["kind"] not in RECOVERIES:
+        yield f"{record['kind']!r} is no recovery"
+
+
 # --- what the laws are made of ----------------------------------------------------------------------------
 
 
@@ -373,6 +381,7 @@ LAWS: Mapping[str, Law] = {
     "call.outcome": _call_outcome,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
+    "recovery": _recovery,
     "key.rotate": _key_rotate,
     "segment.seal": _with_reason,
     "segment.drop": _with_reason,

@@ -1,5 +1,7 @@
 """How questions look in a terminal: the queue's table, and what belongs to one question."""
 
+from collections.abc import Iterator, Sequence
+
 import orjson
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -77,13 +79,15 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
     for argument in card.arguments:
         name = f"{argument.name} ({argument.decides})" if argument.decides else argument.name
         facts.add_row(name, Text(argument.text))
-        for origin in argument.origins:
+        for origin in _each_passage_once(argument.origins):
             facts.add_row("", origin_line(origin))
     who = Text(f"{card.agent}, for {card.user}", style="dim")
-    notes: list[RenderableType] = [Text(f"{card.effect} {card.taint}")]
+    notes: list[RenderableType] = []
+    if card.taint:
+        notes.append(Text(card.taint, style="bold red" if card.alarm else ""))
     if card.preview:
         notes += [Text("What will change:", style="bold"), _preview(card.preview), Text("")]
-    notes += [Text(rule, style="dim") for rule in card.rules]
+    notes.append(Text(f"{card.effect} Asked because: {'; '.join(card.rules)}.", style="dim"))
     if card.refuses:
         notes.append(Text(f"Cannot be approved: {card.refuses}", style="bold red"))
     if question is not None:
@@ -94,8 +98,17 @@ def card_panel(card: Card, question: Question | None = None) -> Panel:
         title_align="left",
         subtitle=question.ticket if question else None,
         subtitle_align="left",
-        border_style="red" if card.tier == "irreversible" else "yellow",
+        border_style="red" if card.alarm else "yellow",
     )
+
+
+def _each_passage_once(origins: Sequence[CardOrigin]) -> Iterator[CardOrigin]:
+    """Yield the origins, which come worst first, without what is said of the same words again."""
+    seen = set()
+    for origin in origins:
+        if origin.match not in seen:
+            yield origin
+        seen.add(origin.match or origin)
 
 
 def origin_line(origin: CardOrigin) -> Text:

@@ -21,6 +21,7 @@ from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
+from pratique.ledger.segments import Hold, rotate_key, seal_segment, set_hold
 from pratique.ledger.sequencer import Entry
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
@@ -285,6 +286,13 @@ def test_whatever_happens_the_state_is_what_the_chain_says(
     shutil.rmtree(folder.parent)
 
 
+def administer(ledger: Ledger, sealed: Path) -> None:
+    """Do to the log itself what can be done to it."""
+    rotate_key(ledger, "ana@acme.example", "yearly")
+    seal_segment(ledger, sealed, 3, "ana@acme.example", "a test")
+    set_hold(ledger, Hold(first=1, last=2), "ana@acme.example", "a case")
+
+
 async def test_a_run_that_does_everything_fills_every_state_table(
     empty_house: House, desk: Desk, clock: Clock
 ) -> None:
@@ -318,6 +326,7 @@ async def test_a_run_that_does_everything_fills_every_state_table(
     ]
     for action, number in script:
         await play.do(action, number)
+    administer(play.runtime.ledger, empty_house.folder.parent / "sealed")
     live = play.runtime.ledger.read(state_of)
     of_the_log_itself = {"log_keys", "segments", "holds"}  # filled where they are made
     assert {table.name for table in t.STATE if not live[table.name]} == of_the_log_itself
