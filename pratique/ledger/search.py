@@ -28,6 +28,7 @@ class Wanted(Value):
     Attributes:
         agent, tool: names; a tool may end in `.*`.
         decision: `allow`, `ask` or `deny`, as the policy decided: what people were asked stays `ask`.
+        subject: the pseudonym of the person it was for (`Vault.subject_id`).
         source: a source id, `email:7#body`, or without the field for all of its fields.
         since_us, until_us: from this moment on, and before that one; 0 for none.
         most: how many calls, the newest.
@@ -36,6 +37,7 @@ class Wanted(Value):
     agent: str = ""
     tool: str = ""
     decision: str = ""
+    subject: str = ""
     source: str = ""
     since_us: int = 0
     until_us: int = 0
@@ -69,7 +71,8 @@ def decision_of(record: Record) -> str:
 
 def sources_of(record: Record) -> list[str]:
     """Return the sources that a record has to do with: its arguments', and its result's."""
-    return [*record["lineage"], *record.get("label_out", {}).get("sources", ())]
+    written = (part["source"] for part in record.get("carried", ()))
+    return [*record["lineage"], *written, *record.get("label_out", {}).get("sources", ())]
 
 
 def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:
@@ -79,6 +82,9 @@ def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:
         chosen = chosen.where(t.records.c.seq >= first_at(connection, wanted.since_us))
     if wanted.until_us:
         chosen = chosen.where(t.records.c.seq < first_at(connection, wanted.until_us))
+    if wanted.subject:
+        theirs = select(t.sessions.c.id).where(t.sessions.c.subject == wanted.subject)
+        chosen = chosen.where(t.records.c.session.in_(theirs))
     for needle in _needles(wanted):
         chosen = chosen.where(_holds(needle))
     rows = connection.execution_options(yield_per=PAGE).execute(chosen.order_by(t.records.c.seq.desc()))
