@@ -32,6 +32,7 @@ from pratique.errors import (
     told,
 )
 from pratique.ledger import policies, queries
+from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
 from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
@@ -44,6 +45,8 @@ from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
+from pratique.witnesses.named import witnesses_of
+from pratique.witnesses.pushing import accompany
 
 log = structlog.get_logger("pratique")
 
@@ -88,7 +91,9 @@ def open_runtime(
     )
     if not _ledger_file(settings).exists():
         _demand_tested(settings, registry)  # a mistake is told before anything is made
+    witnesses = witnesses_of(settings)
     ledger = open_ledger(settings, create=True)
+    accompany(ledger, witnesses)
     try:
         demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
@@ -107,6 +112,24 @@ def open_runtime(
     except BaseException:
         ledger.close()
         raise
+
+
+def open_desk(settings: Settings) -> Runtime:
+    """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: there is no ledger, or it cannot be used.
+    """
+    refuse_old_casbin()
+    secrets = settings.secret_values()
+    registry = Registry.from_modules(settings.tools, settings.base)
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    _demand_all(registry, world)
+    known = [secret.get_secret_value() for secret in secrets.values()]
+    executor = Executor(world, _ladder(settings, warm=0), redaction=settings.redaction(known))
+    limits = (settings.arguments_bytes, settings.arguments_depth)
+    return Runtime(open_ledger(settings), registry, executor, limits=limits)
 
 
 def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
@@ -158,10 +181,15 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
+    folder = settings.path(settings.folder)
     if not create and not _ledger_file(settings).exists():
-        folder = settings.path(settings.folder)
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
-    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+    return Ledger(
+        folder,
+        most_waiting=settings.most_waiting,
+        keys=None if settings.keys is None else settings.path(settings.keys),
+        cadence=Cadence(settings.checkpoint_records, settings.checkpoint_seconds),
+    )
 
 
 def read_policy_file(settings: Settings) -> Policy:

@@ -18,10 +18,11 @@ from typing import Any, Final
 import orjson
 
 from pratique.audit.chain import verify_chain
+from pratique.audit.merkle import TILE
 from pratique.errors import RecoveryRefusedError
 from pratique.ledger.database import immediate, prepare, writer_engine
 from pratique.ledger.projection import changes_state, project
-from pratique.ledger.tree import grow
+from pratique.ledger.tree import grow, leaves
 from pratique.ledger.verification import read_only
 
 _TABLES: Final = ("log", "vault_keys", "blobs")
@@ -108,7 +109,8 @@ def _copy(path: Path, made: Path) -> int:
                 if changes_state(record):
                     project(connection, record)
             _copy_table(old, driver, "checkpoints", f"WHERE size <= {whole}")
-            grow(driver, 0, whole)
+            for tile in range(whole // TILE):
+                grow(driver, tile, leaves(driver, tile))
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:

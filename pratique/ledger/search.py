@@ -27,8 +27,8 @@ class Wanted(Value):
 
     Attributes:
         agent, tool: names; a tool may end in `.*`.
+        subject: the pseudonym of the person on whose behalf (`Vault.subject_id`): records do not name people.
         decision: `allow`, `ask` or `deny`, as the policy decided: what people were asked stays `ask`.
-        subject: the pseudonym of the person it was for (`Vault.subject_id`).
         source: a source id, `email:7#body`, or without the field for all of its fields.
         since_us, until_us: from this moment on, and before that one; 0 for none.
         most: how many calls, the newest.
@@ -36,8 +36,8 @@ class Wanted(Value):
 
     agent: str = ""
     tool: str = ""
-    decision: str = ""
     subject: str = ""
+    decision: str = ""
     source: str = ""
     since_us: int = 0
     until_us: int = 0
@@ -56,12 +56,17 @@ class Wanted(Value):
 def search(connection: Connection, wanted: Wanted) -> list[Record]:
     """Return the newest fitting record of each wanted call, oldest first."""
     found: dict[tuple[str, str, str], Record] = {}
+    theirs = _sessions_of(connection, wanted.subject) if wanted.subject else None
     for record in _newest_first(connection, wanted):
         if len(found) >= wanted.most:
             break
-        if wanted.fits(record):
+        if wanted.fits(record) and (theirs is None or record["session"] in theirs):
             found.setdefault((record["session"], record["call_id"], record["digest"]), record)
     return sorted(found.values(), key=lambda record: record["seq"])
+
+
+def _sessions_of(connection: Connection, subject: str) -> set[str]:
+    return set(connection.execute(select(t.sessions.c.id).where(t.sessions.c.subject == subject)).scalars())
 
 
 def decision_of(record: Record) -> str:
@@ -82,9 +87,6 @@ def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:
         chosen = chosen.where(t.records.c.seq >= first_at(connection, wanted.since_us))
     if wanted.until_us:
         chosen = chosen.where(t.records.c.seq < first_at(connection, wanted.until_us))
-    if wanted.subject:
-        theirs = select(t.sessions.c.id).where(t.sessions.c.subject == wanted.subject)
-        chosen = chosen.where(t.records.c.session.in_(theirs))
     for needle in _needles(wanted):
         chosen = chosen.where(_holds(needle))
     rows = connection.execution_options(yield_per=PAGE).execute(chosen.order_by(t.records.c.seq.desc()))

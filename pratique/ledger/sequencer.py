@@ -53,8 +53,9 @@ _OF_SESSIONS = {"session.close", "session.resume"}
 
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
+_LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
-_LEAF = "SELECT leaf FROM records WHERE seq = ?"
+_LEAF_OF = "SELECT leaf FROM records WHERE seq = ?"
 _ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
 
 
@@ -216,6 +217,7 @@ class Sequencer:
         self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
         self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
         self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
@@ -276,6 +278,8 @@ class Sequencer:
                 self._commit(batch)
                 _answer(batch)
                 self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
             elif self._checkpoints.uncovered:
                 self._cover()
             if self._closed and self._queue.empty():
@@ -313,13 +317,14 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
-                before = chain.seq
+                before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
                 chain.flush(driver)
                 asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
-                self._checkpoints.appended(driver, before, chain.seq, chain.ts_us, asked=asked)
-            self._checkpoints.committed(appended=chain.seq > before)
+                leaves = [row[_LEAF] for row in chain.rows]
+                self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=bool(leaves))
             self.batches += 1
             self._own_head, self._seen = chain.prev, (chain.seq, chain.prev)
             self._acknowledged(chain.seq, chain.prev)
@@ -383,7 +388,7 @@ class Sequencer:
         seq, leaf = self._seen
         if seq == 0:
             return
-        row = driver.execute(_LEAF, (seq,)).fetchone()
+        row = driver.execute(_LEAF_OF, (seq,)).fetchone()
         if row is None and last > seq:
             return  # sealed and dropped since
         if row is None or row[0] != leaf:
