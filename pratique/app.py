@@ -21,6 +21,7 @@ from pratique.approvals.channels.webhook import Webhook, key_of
 from pratique.approvals.desk import Desk
 from pratique.approvals.notices import Outbox
 from pratique.approvals.notifier import Notifier
+from pratique.capabilities.isolation import unmet
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
@@ -85,9 +86,9 @@ def open_runtime(
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
-    demand_levels(registry, lambda: _ladder(settings, warm=0))
+    demand_levels(registry, lambda: ladder_of(settings, warm=0))
     executor = Executor(
-        world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
+        world, ladder_of(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
     if not _ledger_file(settings).exists():
         _demand_tested(settings, registry)  # a mistake is told before anything is made
@@ -101,7 +102,7 @@ def open_runtime(
             log.warning(
                 "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
             )
-        return Runtime(
+        runtime = Runtime(
             ledger,
             registry,
             executor,
@@ -109,9 +110,11 @@ def open_runtime(
             limits=(settings.arguments_bytes, settings.arguments_depth),
             shadow_every=settings.shadow_every,
         )
+        _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
         raise
+    return runtime
 
 
 def open_desk(settings: Settings) -> Runtime:
@@ -127,7 +130,7 @@ def open_desk(settings: Settings) -> Runtime:
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
     known = [secret.get_secret_value() for secret in secrets.values()]
-    executor = Executor(world, _ladder(settings, warm=0), redaction=settings.redaction(known))
+    executor = Executor(world, ladder_of(settings, warm=0), redaction=settings.redaction(known))
     limits = (settings.arguments_bytes, settings.arguments_depth)
     return Runtime(open_ledger(settings), registry, executor, limits=limits)
 
@@ -268,7 +271,20 @@ def local_login() -> str:
         return f"local:{os.getuid()}"
 
 
-def _ladder(settings: Settings, *, warm: int) -> Ladder:
+def _demand_floors(settings: Settings, runtime: Runtime) -> None:
+    """Find at the start what the policy's isolation floors would make of calls.
+
+    Raises:
+        SandboxUnavailableError: a floor demands a level that this machine cannot give.
+    """
+    policy, tools = runtime.enforcement.snapshot.policy, list(runtime.registry)
+    for trouble in unmet(policy, (tool.capability for tool in tools)):
+        log.warning("isolation floor", rule=trouble.rule.id, problem=trouble.line)
+    demand_levels(tools, lambda: ladder_of(settings, warm=0), policy)
+
+
+def ladder_of(settings: Settings, *, warm: int) -> Ladder:
+    """Return a ladder as the settings have it; nothing of it is started yet."""
     return Ladder(warm=warm, most=settings.sandbox_most, image=settings.sandbox_image or DEFAULT_TAG)
 
 
