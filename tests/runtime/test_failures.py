@@ -158,7 +158,7 @@ async def test_a_call_whose_outcome_is_too_large_for_a_record_has_a_bare_one(hou
         ("desk.note", Status.UNKNOWN, True),
     ],
 )
-async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
+async def test_a_call_whose_vault_key_is_lost_meanwhile_has_a_bare_outcome(
     house: House, desk: Desk, name: str, status: Status, *, reload: bool
 ) -> None:
     runtime = house.runtime()
@@ -167,7 +167,7 @@ async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
     async def erase() -> None:
         if reload:
             house.apply(POLICY + "# another epoch\n")
-        runtime.ledger.vault.forget(runtime.ledger.vault.subject_id("kim@acme.example"))
+        del runtime.ledger.vault._keys[runtime.ledger.vault.subject_id("kim@acme.example")]
 
     desk.meanwhile = erase
     outcome = await session.call(name, {"text": "x"})
