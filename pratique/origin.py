@@ -88,7 +88,7 @@ class Origin(Value):
         anchored: for kinds that speak of records: the request names the record, our own write made it, or a
             look-up with clean arguments returned it alone.
         source: the field, when there is one.
-        excerpt, span: text around the match in its normalised form, and where in the excerpt the match is.
+        excerpt, span: the text around the match as it came in, and where in the excerpt the match is.
         how: `exact`, `number`, `date`, `part`, `base64`, `hex`, `rot13`, `reversed`, `squeezed`,
             `reference`, `unsearched` …
         also: a field from outside that spells the value too, though something better vouches for it.

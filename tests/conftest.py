@@ -17,6 +17,10 @@ from tests.house import POLICY, Clock, Desk, House
 from tests.servers.machine import demand, lacking
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-cases", action="store_true", help="write docs/reference/sandbox-cases.md anew")
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an empty, migrated ledger: copying it is faster than making one."""

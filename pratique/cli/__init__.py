@@ -18,9 +18,11 @@ from pratique.cli import (
     demo,
     doctor,
     erase,
+    export,
     keys,
     people,
     policy,
+    recover,
     replay,
     sandbox,
     serve,
@@ -37,6 +39,8 @@ app = typer.Typer(
 )
 audit.app.command("replay")(replay.replay_command)
 audit.app.command("erase")(erase.erase_command)
+audit.app.command("recover")(recover.recover_command)
+audit.app.command("export")(export.export_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

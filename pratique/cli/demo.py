@@ -19,6 +19,7 @@ import typer
 from pratique.audit.chain import Report, Verdict
 from pratique.cli.console import FAILED, JsonOption, fail, print_json, reporting_errors
 from pratique.cli.demo_play import Played, Preset, play, questions, set_the_stage, what_changed
+from pratique.cli.demo_proof import prove
 from pratique.cli.demo_screen import Screen
 from pratique.cli.demo_tamper import tamper
 from pratique.ledger.verification import verify_file
@@ -118,7 +119,9 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
         damaged = _tamper(screen, settings, ledger, played)
         found["tampered"] = damaged.model_dump(mode="json")
         found["as_it_should_be"] &= damaged.verdict is Verdict.BROKEN
-    return found
+    proof = prove(screen, settings)
+    found["as_it_should_be"] &= proof.pop("as_it_should_be")
+    return {**found, "proof": proof}
 
 
 def _tamper(screen: Screen, settings: Settings, ledger: Path, played: Played) -> Report:

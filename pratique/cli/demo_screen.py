@@ -25,8 +25,8 @@ from pratique.appearance import visible
 from pratique.approvals.card import Card
 from pratique.approvals.question import Question
 from pratique.audit.chain import Report
-from pratique.cli.approvals import card_panel
-from pratique.cli.audit import print_report
+from pratique.cli.approvals_shown import card_panel
+from pratique.cli.audit_verify import print_report
 from pratique.cli.console import console, stderr
 from pratique.cli.demo_play import Answer, Preset
 from pratique.cli.trace import from_outside

@@ -82,7 +82,7 @@ class Ledger:
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
-        checkpoints = Checkpoints(self.log, self.keys, cadence)
+        self.checkpoints = Checkpoints(self.log, self.keys, cadence)
         self.on_erased: list[Callable[[Erasing], None]] = []
         """Who drops what they remember when values are erased, by whichever process. In another thread."""
         self._sequencer = Sequencer(
@@ -90,10 +90,11 @@ class Ledger:
             self.path,
             self.log,
             clock,
-            checkpoints,
+            self.checkpoints,
             most_waiting,
             keeps=self.vault.keeps,
             erased=self._erased,
+            acknowledged=self.writer.note,
         )
         self._companions: list[Companion] = []
 
@@ -181,6 +182,10 @@ class Ledger:
     def watch(self) -> Watch:
         """Wakes who waits for what this process commits."""
         return self._sequencer.watch
+
+    def count_batches(self, counted: Callable[[int], None]) -> None:
+        """Tell `counted` how many entries each transaction of this process has; in the writing thread."""
+        self._sequencer.counted = counted
 
     def close(self) -> None:
         """Commit what waits, then let go of everything."""

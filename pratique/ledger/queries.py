@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, Select, func, select
 
 from pratique.audit.chain import Head
+from pratique.audit.checkpoint import SignedCheckpoint
 from pratique.audit.record import GENESIS
 from pratique.ledger import tables as t
 from pratique.ledger.vault import Opened, Vault
@@ -185,6 +186,14 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def newest_checkpoint(connection: Connection) -> SignedCheckpoint | None:
+    """Return the newest checkpoint that was signed, or None."""
+    note = connection.execute(
+        select(t.checkpoints.c.note).order_by(t.checkpoints.c.size.desc()).limit(1)
+    ).scalar()
+    return None if note is None else SignedCheckpoint.parse(note)
 
 
 def dropped(connection: Connection) -> int:

@@ -59,7 +59,7 @@ class Foreign:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._index = Index(limits.text_bytes, limits.tokens, limits.fields)
+        self._index = Index(limits.text_bytes, limits.tokens, limits.fields, loose)
         self._calls: list[Call] = []
         self._paths: dict[str, int] = {}
         self._path_list: list[str] = []
@@ -107,10 +107,10 @@ class Foreign:
         if len(text) > self._index.room:
             self._index.saturated = True
             return
-        self._add_view(call, path, places, loose(text), _EXACT, record)
+        self._add_view(call, path, places, text, _EXACT, record)
         if len(text) >= _ENCODED:
             for how, inner in decoded(text, self._limits.depth):
-                self._add_view(call, path, places, loose(inner), how, record)
+                self._add_view(call, path, places, inner, how, record)
 
     def _add_view(  # the facts of one reading
         self,
@@ -192,7 +192,7 @@ class Foreign:
 
     def _whole_field(self, field: int, how: str) -> Place:
         """Return a field by its beginning."""
-        text = self._index.text(field)[: self._limits.excerpt]
+        text = self._index.text(field, self._limits.excerpt)
         return Place(how, self.source(field), text, (0, len(text)), text)
 
     def _number(self, number: Decimal, budget: Budget) -> Place | None:
@@ -205,7 +205,7 @@ class Foreign:
             complete = complete and (found.complete or bool(found.hits))
             for hit in found.hits:
                 place = self.place(hit, "number")
-                if abs(number) in numbers_in(place.excerpt):
+                if abs(number) in numbers_in(loose(place.excerpt)):
                     return place
         return self._unknown(complete)
 

@@ -17,7 +17,7 @@ Rules:
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pratique.capabilities.fields import Leaf, Shape
+from pratique.capabilities.fields import Leaf, Shape, full_path
 from pratique.errors import ToolDeclarationError
 from pratique.model import Carried, Integrity
 from pratique.origin import Origin, OriginKind, Source
@@ -202,14 +202,13 @@ class Tracker:
         """Take in a result: anchor its records, then each of its leaves by its label."""
         if origins is None:
             origins = self.trace(event.tool, event.arguments, event.classes) if event.arguments else ()
-        found = list(self._shape(event.fields).leaves(event.value))
-        first = self._records + 1
-        self._records = first + max((leaf.record for leaf in found), default=-1) + 1
-        self._anchor(event, found, first, origins)
+        shape, first = self._shape(event.fields), self._records + 1
+        self._records = first + max((leaf.record for leaf in shape.leaves(event.value)), default=-1) + 1
+        self._anchor(event, shape, first, origins)
         call = self._foreign.call(Call(event.call_id, event.tool))
         taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
-        for leaf in found:
+        for leaf in shape.leaves(event.value):  # again, one by one: a list of a million small ones is large
             self._leaf(leaf, taking, record_of(names, leaf.path, leaf.places))
         for part in event.carried:
             self._carried(part, taking)
@@ -222,7 +221,7 @@ class Tracker:
             shape = self._shapes[key] = Shape(fields)
         return shape
 
-    def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
+    def _anchor(self, event: SawResult, shape: Shape, first: int, origins: Sequence[Origin]) -> None:
         """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
         clean = all(is_clean(origin, exposed=self.exposed) for origin in origins)
         said = any(origin.kind is not OriginKind.LITERAL for origin in origins)
@@ -233,7 +232,9 @@ class Tracker:
             for record in range(first + 1, self._records + 1):
                 self._vouched.anchor(record)
         texts = (
-            (first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str)
+            (first + leaf.record + 1, leaf.path, leaf.value)
+            for leaf in shape.leaves(event.value)
+            if isinstance(leaf.value, str)
         )
         self._vouched.anchor_named(texts)
 
@@ -242,17 +243,18 @@ class Tracker:
         if leaf.value in _NOTHING or isinstance(leaf.value, bool):
             return
         text, label = written(leaf.value), leaf.word.label
-        source = taking.source(leaf, record)
-        reference = taking.event.references.get(source.path)
+        path = full_path(leaf.path, leaf.places)
+        reference = taking.event.references.get(path)
         if reference is not None:
-            self._references[reference] = source
+            self._references[reference] = taking.where(leaf, record).source
         if leaf.word.confidential or taking.event.watched:
-            self._confidential.add(loose(text), text, source)
+            self._confidential.add(loose(text), text, taking.where(leaf, record).source)
         if taking.repeats_clean(text):
             return
-        tainted = source.path in taking.tainted
+        tainted = path in taking.tainted
         if not tainted and taking.vouches(text, label):
-            self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
+            where = taking.where(leaf, record)
+            self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, where, text))
         if tainted or label.foreign:
             self._shown = self._shown or reference is None
             self._foreign.add(taking.call, leaf.path, leaf.places, text, record)

@@ -5,7 +5,7 @@ The server is a door: nothing in it decides or runs a call. It says who asks, an
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from sqlalchemy import Connection
@@ -35,11 +35,16 @@ class Door:
     Args:
         runtime: what runs calls.
         settings: how it listens, and what it bears.
+        company: the provider of the company's logins, if there is one (`pratique.server.auth.oidc`).
+        metrics_token: who shows it may read the metrics from elsewhere.
     """
 
-    def __init__(self, runtime: Runtime, settings: ServerSettings) -> None:
+    def __init__(
+        self, runtime: Runtime, settings: ServerSettings, *, company: Any = None, metrics_token: str = ""
+    ) -> None:
         ledger = runtime.ledger
         self.runtime, self.ledger, self.settings = runtime, ledger, settings
+        self.company, self.metrics_token = company, metrics_token
         self.people, self.keys = People(ledger), Keys(ledger)
         self.logins = Logins(ledger, int(settings.login_hours * 3600))
         self.throttle = Throttle(ledger.clock)

@@ -103,7 +103,7 @@ def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
         '"decision":"deny"',
         "OK  ",
         "is “mocal:",
-        "BROKEN  record ",
+        "BROKEN  (changed) record ",
     ):
         assert shown in text
     trace = orjson.loads(text[text.index("\n{\n") : text.index("\n}\n") + 2])

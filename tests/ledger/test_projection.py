@@ -19,6 +19,7 @@ from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
+from pratique.ledger.segments import Hold, rotate_key, seal_segment, set_hold
 from pratique.ledger.sequencer import Entry
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
@@ -247,6 +248,13 @@ def test_whatever_happens_the_state_is_what_the_chain_says(
     shutil.rmtree(folder.parent)
 
 
+def administer(ledger: Ledger, sealed: Path) -> None:
+    """Do to the log itself what can be done to it."""
+    rotate_key(ledger, "ana@acme.example", "yearly")
+    seal_segment(ledger, sealed, 3, "ana@acme.example", "a test")
+    set_hold(ledger, Hold(first=1, last=2), "ana@acme.example", "a case")
+
+
 async def test_a_run_that_does_everything_fills_every_state_table(
     empty_house: House, desk: Desk, clock: Clock
 ) -> None:
@@ -271,6 +279,7 @@ async def test_a_run_that_does_everything_fills_every_state_table(
     ]
     for action, number in script:
         await play.do(action, number)
+    administer(play.runtime.ledger, empty_house.folder.parent / "sealed")
     live = play.runtime.ledger.read(state_of)
     assert all(live[table.name] for table in t.STATE), {name: len(rows) for name, rows in live.items()}
     assert {row[5] for row in live["calls"]} == {"done", "unknown"}
