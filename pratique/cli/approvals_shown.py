@@ -43,7 +43,8 @@ def queue_table(page: Page) -> Table:
             span(line.wait_s) if line.state == "proposed" else "", style="bold red" if line.urgent else ""
         )
         state = Text(
-            line.state if line.state != "proposed" else "", style=STATE_STYLES.get(line.state, "dim")
+            "pending" if line.state == "proposed" else line.state,  # the word of the agent's outcome
+            style=STATE_STYLES.get(line.state, "dim"),
         )
         people = [visible(one) for one in (line.agent, line.user)]
         table.add_row(line.ticket, line.tool, tier, taint, *people, f"{span(line.age_s)} ago", left, state)
