@@ -2,10 +2,17 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, replay, sandbox
+from benchmarks import calls, decision, ledger, provenance, replay, sandbox
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"decision": decision, "calls": calls, "ledger": ledger, "replay": replay, "sandbox": sandbox}
+TABLES = {
+    "decision": decision,
+    "calls": calls,
+    "provenance": provenance,
+    "ledger": ledger,
+    "replay": replay,
+    "sandbox": sandbox,
+}
 
 
 def main(arguments: list[str]) -> None:
