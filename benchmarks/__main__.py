@@ -2,10 +2,17 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, sandbox
+from benchmarks import calls, decision, ledger, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
-TABLES = {"decision": decision, "calls": calls, "ledger": ledger, "sandbox": sandbox}
+TABLES = {
+    "decision": decision,
+    "calls": calls,
+    "ledger": ledger,
+    "verify": verify,
+    "replay": replay,
+    "sandbox": sandbox,
+}
 
 
 def main(arguments: list[str]) -> None:

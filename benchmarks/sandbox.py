@@ -62,14 +62,17 @@ def bare(command: list[str]) -> float:
 
 
 async def interleave(
-    ours: Callable[[], Awaitable[float]], theirs: Callable[[], float], rounds: int, pause: float
+    ours: Callable[[], Awaitable[float]],
+    theirs: Callable[[], float],
+    rounds: int,
+    warm_up: Callable[[], Awaitable[None]],
 ) -> tuple[list[float], list[float]]:
-    """Measure both in turns, with a pause in which workers are replaced."""
+    """Measure both in turns; each time when the workers that were used have been replaced."""
     mine, other = [], []
     for _ in range(rounds):
         mine.append(await ours())
         other.append(await asyncio.to_thread(theirs))
-        await asyncio.sleep(pause)
+        await warm_up()
     return mine, other
 
 
@@ -100,7 +103,10 @@ async def jail(rounds: int, calls: int) -> list[Row]:
     first = await once(provider, Level.JAIL)
     await provider.warm_up(spec)
     mine, other = await interleave(
-        partial(once, provider, Level.JAIL), partial(bare, bare_python()), rounds, 0.12
+        partial(once, provider, Level.JAIL),
+        partial(bare, bare_python()),
+        rounds,
+        partial(provider.warm_up, spec),
     )
     none_warm = JailProvider(warm=0, most=4)
     await once(none_warm, Level.JAIL)
@@ -147,9 +153,12 @@ def idle_memory(is_ours: Callable[[bytes], bool]) -> float:
 async def restricted(rounds: int) -> list[Row]:
     """The restricted level in its jail, and what the language policy itself costs."""
     provider = RestrictedProvider(warm=2, most=4)
-    await provider.warm_up(Spec(level=Level.RESTRICTED, minimum=Level.RESTRICTED))
+    spec = Spec(level=Level.RESTRICTED, minimum=Level.RESTRICTED)
+    await provider.warm_up(spec)
     ours = partial(once, provider, Level.RESTRICTED)
-    mine, other = await interleave(ours, partial(bare, bare_python()), rounds, 0.15)
+    mine, other = await interleave(
+        ours, partial(bare, bare_python()), rounds, partial(provider.warm_up, spec)
+    )
     await provider.aclose()
     compiled = guest_restricted.compile_code(CODE)
     names = guest_restricted.globals_for_code()
@@ -183,7 +192,7 @@ async def container(host: str | None, image: str, rounds: int) -> list[Row]:
         *(str(provider.image), "-I", "-S", "-c", "pass"),
     ]
     ours = partial(once, provider, Level.CONTAINER)
-    mine, other = await interleave(ours, lambda: bare(command), rounds, 1.5)
+    mine, other = await interleave(ours, lambda: bare(command), rounds, partial(provider.warm_up, spec))
     rate = await sustained(provider, Level.CONTAINER, 20)
     await provider.warm_up(spec)
     idle = idle_memory(is_in_container) / 2

@@ -11,8 +11,8 @@ outcome = await session.call("crm.lookup", {"customer": "8821"})
 """
 
 from pratique.app import open_runtime
-from pratique.errors import PratiqueError, ToolError
-from pratique.model import Confidentiality, Label, Level, Outcome, Reason, Status, Taint, Tier
+from pratique.errors import PratiqueError, ToolDeclarationError, ToolError
+from pratique.model import Confidentiality, Label, Level, Outcome, Reason, Status, Taint, Tier, ToolSpec
 from pratique.runtime import Runtime
 from pratique.sandbox.backend import File, Limits, Work
 from pratique.sessions.session import Session
@@ -40,7 +40,9 @@ __all__ = [
     "Tier",
     "Tool",
     "ToolContext",
+    "ToolDeclarationError",
     "ToolError",
+    "ToolSpec",
     "Work",
     "__version__",
     "open_runtime",

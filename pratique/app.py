@@ -12,7 +12,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import structlog
+from pydantic import SecretStr
 
+from pratique.approvals.channels import Channel
+from pratique.approvals.channels.apprise import Apprise
+from pratique.approvals.channels.mail import Mail
+from pratique.approvals.channels.webhook import Webhook, key_of
+from pratique.approvals.desk import Desk
+from pratique.approvals.notices import Outbox
+from pratique.approvals.notifier import Notifier
 from pratique.capabilities.isolation import unmet
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
@@ -22,9 +30,12 @@ from pratique.errors import (
     PolicyNotInForceError,
     SettingsError,
     ToolDeclarationError,
+    told,
 )
 from pratique.ledger import policies, queries
+from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
+from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
 from pratique.runtime import Runtime
@@ -35,6 +46,8 @@ from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
+from pratique.witnesses.named import witnesses_of
+from pratique.witnesses.pushing import accompany
 
 log = structlog.get_logger("pratique")
 
@@ -60,6 +73,7 @@ def open_runtime(
 
     Raises:
         ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        ForkError: the log lost records, or is another copy than the one that was written here.
         SandboxUnavailableError: a tool declares a level that this machine cannot give.
         LedgerError: the log cannot be used.
     """
@@ -76,8 +90,13 @@ def open_runtime(
     executor = Executor(
         world, ladder_of(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
+    if not _ledger_file(settings).exists():
+        _demand_tested(settings, registry)  # a mistake is told before anything is made
+    witnesses = witnesses_of(settings)
     ledger = open_ledger(settings, create=True)
+    accompany(ledger, witnesses)
     try:
+        demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
             log.warning(
@@ -98,6 +117,66 @@ def open_runtime(
     return runtime
 
 
+def open_desk(settings: Settings) -> Runtime:
+    """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: there is no ledger, or it cannot be used.
+    """
+    refuse_old_casbin()
+    secrets = settings.secret_values()
+    registry = Registry.from_modules(settings.tools, settings.base)
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    _demand_all(registry, world)
+    known = [secret.get_secret_value() for secret in secrets.values()]
+    executor = Executor(world, ladder_of(settings, warm=0), redaction=settings.redaction(known))
+    limits = (settings.arguments_bytes, settings.arguments_depth)
+    return Runtime(open_ledger(settings), registry, executor, limits=limits)
+
+
+def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
+    """Return what sends notices, as the settings say; without any channel, it only lets clocks run out.
+
+    Raises:
+        SettingsError: a secret cannot be had, or is none.
+        DependencyError: an extra is not installed.
+    """
+    notify, secrets = settings.notify, settings.secret_values()
+
+    def secret(where: str, name: str) -> SecretStr:
+        if name not in secrets:
+            raise SettingsError(
+                f"notify.{where}.secret: no secret is called {name!r}; name it under [secrets]"
+            )
+        return secrets[name]
+
+    channels: list[Channel] = [
+        Webhook(name, hook.url, key_of(name, secret(f"webhooks.{name}", hook.secret)), hook.events)
+        for name, hook in notify.webhooks.items()
+    ]
+    if notify.mail is not None:
+        mail = notify.mail
+        password = secret("mail", mail.secret) if mail.secret else None
+        channels.append(
+            Mail(
+                mail.host,
+                mail.port,
+                tls=mail.tls,
+                sender=mail.sender,
+                events=mail.events,
+                username=mail.username,
+                password=password,
+                ca_file=settings.path(mail.ca_file) if mail.ca_file else None,
+            )
+        )
+    channels += [
+        Apprise(name, secret(f"apprise.{name}", one.secret), one.events)
+        for name, one in notify.apprise.items()
+    ]
+    return Notifier(ledger, Outbox(ledger, desk, notify.link), channels)
+
+
 def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     """Return the ledger that the settings name.
 
@@ -106,13 +185,18 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerError: it cannot be used.
     """
     folder = settings.path(settings.folder)
-    if not create and not (folder / "ledger.db").exists():
+    if not create and not _ledger_file(settings).exists():
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
-    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+    return Ledger(
+        folder,
+        most_waiting=settings.most_waiting,
+        keys=None if settings.keys is None else settings.path(settings.keys),
+        cadence=Cadence(settings.checkpoint_records, settings.checkpoint_seconds),
+    )
 
 
-def read_policy_file(settings: Settings, registry: Registry) -> Policy:
-    """Return the policy file, loaded, linted and through its own tests.
+def read_policy_file(settings: Settings) -> Policy:
+    """Return the policy file, loaded and linted.
 
     Raises:
         SettingsError: there is no such file.
@@ -122,12 +206,24 @@ def read_policy_file(settings: Settings, registry: Registry) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
-    policy = Policy(text, path.name)
-    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
+        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+    return Policy(text, path.name)
+
+
+def _ledger_file(settings: Settings) -> Path:
+    return settings.path(settings.folder) / "ledger.db"
+
+
+def _demand_tested(settings: Settings, registry: Registry) -> None:
+    """Raise unless the policy file loads and passes its own tests."""
+    failed = failed_tests(read_policy_file(settings), registry)
     if failed:
-        raise PolicyError(path.name, failed)
-    return policy
+        raise PolicyError(settings.policy.name, failed)
+
+
+def failed_tests(policy: Policy, registry: Registry) -> list[str]:
+    """Return one line for each test of its own that a policy fails."""
+    return [result.line for result in run_tests(policy, registry) if not result.passed]
 
 
 def put_in_force(
@@ -143,8 +239,19 @@ def put_in_force(
     current = ledger.read(queries.policy_in_force)
     if current is not None and not apply_policy and not settings.path(settings.policy).exists():
         return current.epoch
-    policy = read_policy_file(settings, registry)
-    if current is not None and current.digest == policy.digest:
+    policy = read_policy_file(settings)
+    failed = failed_tests(policy, registry)
+    is_in_force = current is not None and current.digest == policy.digest
+    if (
+        failed
+        and current is not None
+        and is_in_force
+        and policies.put_in_force_failing(ledger, current.epoch)
+    ):
+        log.warning("the policy in force fails tests of its own", epoch=current.epoch, failed=failed)
+    elif failed:
+        raise PolicyError(settings.policy.name, failed)
+    if current is not None and is_in_force:
         return current.epoch
     if current is not None and not apply_policy:
         raise PolicyNotInForceError(

@@ -14,16 +14,35 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerUnavailableError  it cannot be written now (disk, lock, closed): calls are denied
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
-    │   └── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── RecoveryRefusedError    nothing was recovered; the message says what to do instead
+    │   ├── ErasureRefusedError     values were not erased; the message says who or what is in the way
+    │   ├── ForkError               it is another history than the one that was signed for
+    │   └── RetentionError          records that must stay cannot be dropped
+    ├── NoteError                   a signed note, checkpoint or key that is not one, or not by whom it says
+    ├── WitnessError                a witness did not take a checkpoint
     ├── CanonicalError              a value has no canonical JSON form (NaN, too deep, too large, not JSON)
     ├── ConstraintError             an argument condition could not be compiled or evaluated
     ├── SandboxUnavailableError     the demanded isolation level cannot be had on this machine
     ├── SessionClosedError          a call on a session that has ended
+    ├── TraceInUseError             another session has this trace id
     ├── UnknownSessionError         no session or trace has this name
+    ├── IdentityError               a person, login or key is not there, or may not be
+    │   ├── PasswordError           this password may not be chosen
+    │   ├── LoginRefusedError       what was shown does not log anybody in
+    │   └── LoginThrottledError     too many attempts; carries how long to wait
+    ├── DoorError                   a server does not answer, or does not let a client in
+    │   ├── NotAdmittedError        the key opens nothing, or not this
+    │   └── TooMuchError            too much at a time; carries when to come back
     ├── TicketError                 an approval ticket cannot be used
     │   ├── UnknownTicketError      no such ticket
     │   ├── TicketClosedError       too late: it was already decided, used or expired
-    │   └── NotAnApproverError      this person may not answer this question
+    │   ├── NotAnApproverError      this person may not answer this question
+    │   ├── ConfirmationError       what cannot be undone was not confirmed by its destination
+    │   ├── CardRefusesError        a part of the card cannot be shown, so nobody can say yes to it
+    │   ├── EditError               the edited call cannot be asked about; nothing was changed
+    │   └── StandingError           a standing approval cannot be made or changed like this
+    ├── CursorError                 a place in a list that no list of ours gave
     └── ToolError                   raised by a tool: the call failed, and the agent is told the text
         ├── UndeclaredError         it asked for something that its declaration does not name
         ├── HostRefusedError        a URL or an address that no tool may use
@@ -32,6 +51,12 @@ could not decide or could not record, so the call did not run.
 """
 
 from collections.abc import Sequence
+
+
+def told(problem: Exception) -> str:
+    """Return what a foreign error says in one line of words: no number, no path that is said already."""
+    words = getattr(problem, "strerror", None) or str(getattr(problem, "orig", None) or problem)
+    return (words.splitlines() or [type(problem).__name__])[0]
 
 
 class PratiqueError(Exception):
@@ -92,6 +117,30 @@ class LedgerCorruptError(LedgerError):
     """Stored state contradicts itself. Run `pratique audit verify` before anything else."""
 
 
+class RecoveryRefusedError(LedgerError):
+    """Nothing was recovered, and nothing was changed: there is no need, or it is no accident."""
+
+
+class ErasureRefusedError(LedgerError):
+    """Nothing was erased: a person must agree first, a session is open, or a hold is on it."""
+
+
+class ForkError(LedgerError):
+    """The ledger is another history than the one that was signed for. Restore the newest one, or recover."""
+
+
+class RetentionError(LedgerError):
+    """These records must stay: they are too young, held, in use, or not sealed. The message says which."""
+
+
+class NoteError(PratiqueError):
+    """A signed note, checkpoint or key is not one, or not by whom it says. Nothing of it may be used."""
+
+
+class WitnessError(PratiqueError):
+    """A witness did not take a checkpoint. The message says why; what it refused stays in the log."""
+
+
 class CanonicalError(PratiqueError):
     """A value has no canonical JSON form. The message says which part and why."""
 
@@ -108,8 +157,48 @@ class SessionClosedError(PratiqueError):
     """The session has ended. Open a new one, or resume it by its id."""
 
 
+class TraceInUseError(PratiqueError):
+    """A session has this trace id already. Leave `trace_id` out, or give each session one of its own."""
+
+
 class UnknownSessionError(PratiqueError):
     """No session or trace has this name. Look at `pratique trace list`."""
+
+
+class IdentityError(PratiqueError):
+    """A person, login or key is not there, or cannot be as asked. The message says which and why."""
+
+
+class PasswordError(IdentityError):
+    """This password may not be chosen. The message says why."""
+
+
+class LoginRefusedError(IdentityError):
+    """What was shown does not log anybody in. The message is the same whatever was wrong."""
+
+
+class LoginThrottledError(IdentityError):
+    """Too many attempts failed. Wait `seconds`, then try again (HTTP 429)."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(f"too many attempts failed; try again in {seconds} seconds")
+
+
+class DoorError(PratiqueError):
+    """A server does not answer, or not as one of ours would. Whether the call ran is in its trace."""
+
+
+class NotAdmittedError(DoorError):
+    """The key opens nothing, or not this: look at `pratique keys list` on the server."""
+
+
+class TooMuchError(DoorError):
+    """Too much at a time for one caller. Come back after `seconds`."""
+
+    def __init__(self, text: str, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(text)
 
 
 class TicketError(PratiqueError):
@@ -126,6 +215,26 @@ class TicketClosedError(TicketError):
 
 class NotAnApproverError(TicketError):
     """This person may not answer this question. The message says which rule stands in the way."""
+
+
+class ConfirmationError(TicketError):
+    """The call cannot be undone. Type what it goes to, as the card shows it (`Card.confirm`)."""
+
+
+class CardRefusesError(TicketError):
+    """What the call would do cannot be shown in full, so it cannot be approved. Reject it, or edit it."""
+
+
+class EditError(TicketError):
+    """The edited call cannot be asked about: the message says why. Nothing was changed."""
+
+
+class StandingError(TicketError):
+    """A standing approval cannot be made or changed like this. The message says what stands in the way."""
+
+
+class CursorError(PratiqueError):
+    """A cursor that no list gave. Begin at the start of the list."""
 
 
 class ToolError(PratiqueError):

@@ -34,7 +34,7 @@ def reveal(text: str, source: str, nonce: str, *, note: str = NOTE) -> str:
     """Return a text from outside between marks that it cannot contain.
 
     Args:
-        text: the text, shown as it is (see `pratique.quarantine.normalise.visible` for people).
+        text: the text, shown as it is (see `pratique.appearance.visible` for people).
         source: its source id; characters that could imitate a mark are dropped.
         nonce: 16 to 128 random letters and digits, used for this reveal only.
         note: what to tell the model; empty for nothing.

@@ -14,8 +14,20 @@ from typing import Any
 import orjson
 from pydantic import Field
 
+from pratique.answers import (
+    Answer,
+    Approval,
+    Edit,
+    Edited,
+    Need,
+    Preview,
+    Rejection,
+    Standing,
+    Waiting,
+    WasEdited,
+)
 from pratique.marking import reveal
-from pratique.origin import Origin, OriginKind, Part, Source
+from pratique.origin import Carried, Origin, OriginKind, Part, Source
 from pratique.words import (
     ArgumentClass,
     Confidentiality,
@@ -56,8 +68,8 @@ def clip_to(text: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with lone surrogates, which have no UTF-8 form, replaced."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    """Return the text with surrogates, which have no UTF-8 form, joined in pairs, and lone ones as U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class Label(Value):
@@ -202,6 +214,8 @@ class Request(Value):
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
         code: the code in a sandbox that asks, on the agent's behalf.
+        why: the agent's own words for why it asks: shown apart, recorded, and bound to nothing.
+        edited: what a person changed in it, when this is no longer what the agent asked for.
     """
 
     subject: Subject
@@ -214,6 +228,8 @@ class Request(Value):
     wait: float = 0.0
     judged: Judged | None = None
     code: Code | None = None
+    why: str = ""
+    edited: Edited | None = None
 
     @property
     def as_asked(self) -> "Request":
@@ -301,66 +317,40 @@ class Decision(Value):
 
 
 class Allow(Decision):
-    """Every check agrees. `approval` is set when a person's yes made it so."""
+    """Every check agrees. `approval` or `standing` is set when people's yes made it so."""
 
-    approval: "Approval | None" = None
+    approval: Approval | None = None
+    standing: Standing | None = None
 
     @property
     def is_used_up(self) -> bool:
-        """Whether a run uses up what it rests on: a person's yes, or a counted exception."""
-        return self.approval is not None or bool(self.grants)
+        """Whether a run uses up what it rests on: a person's yes, or one use of what is counted."""
+        return self.approval is not None or self.standing is not None or bool(self.grants)
 
     @property
     def approved_by(self) -> tuple[str, ...]:
         """Who said yes, when a person did."""
-        return self.approval.approved_by if self.approval else ()
-
-
-class Need(Value):
-    """How many distinct people of which group must agree, by which rule."""
-
-    rule: str
-    approvers: str
-    quorum: int
+        yes = self.approval or self.standing
+        return yes.approved_by if yes else ()
 
 
 class Ask(Decision):
-    """A person must agree first. The question waits `wait_s` seconds, a yes lives `use_within_s`."""
+    """A person must agree first. The question waits `wait_s` seconds, a yes lives `use_within_s`.
+
+    Attributes:
+        escalate_to: who may answer as well once half of the wait is over: groups, or `person:NAME`.
+        standing: whether a standing approval may stand for the answer.
+    """
 
     needs: tuple[Need, ...]
     wait_s: int
     use_within_s: int
+    escalate_to: tuple[str, ...] = ()
+    standing: bool = False
 
 
 class Deny(Decision):
     """At least one check says no, or none says yes."""
-
-
-class Approval(Value):
-    """A person's yes, as a fact: what it is bound to and until when it may be used, once."""
-
-    ticket: str
-    digest: str
-    card_digest: str
-    epoch: int
-    approved_by: tuple[str, ...]
-    use_until_us: int
-
-
-class Rejection(Value):
-    """A person's no, or nobody's answer in time: a fact as well."""
-
-    ticket: str
-    text: str
-
-
-class Waiting(Value):
-    """Nobody has answered yet."""
-
-    ticket: str
-
-
-Answer = Approval | Rejection | Waiting
 
 
 class Permit(Value):
@@ -392,6 +382,24 @@ class Result(Value):
     given: Label = CLEAN
 
 
+class ToolSpec(Value):
+    """A tool as an agent is offered it.
+
+    Attributes:
+        name: what `Session.call` takes.
+        description: the tool's docstring.
+        parameters: the JSON Schema of its arguments, an object.
+        tier: what it can do to the world.
+        digest: of the whole declaration: it changes when anything about the tool does.
+    """
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+    tier: Tier
+    digest: str
+
+
 class Outcome(Value):
     """What the caller gets. Everything in it is on disk already.
 
@@ -405,7 +413,9 @@ class Outcome(Value):
         ticket: what a person answers to, when a person was asked.
         label: where the value came from.
         withheld: full path → reference, for what the agent is not shown.
+        carried: which parts of the value an earlier write of ours put there. Not for the agent.
         record: the number of the chain's record that holds this, once there is one.
+        edited: what a person changed before it ran: the outcome is that of the call as they left it.
     """
 
     call_id: str
@@ -420,19 +430,30 @@ class Outcome(Value):
     approved_by: tuple[str, ...] = ()
     label: Label = Field(default=CLEAN)
     withheld: dict[str, str] = Field(default_factory=dict)
+    carried: tuple[Carried, ...] = Field(default=(), exclude=True, repr=False)
     record: int | None = None
+    edited: Edit | None = None
 
     @property
     def text(self) -> str:
         """The outcome as text for a model: the result as JSON, or what happened instead.
 
-        What comes from outside stands between marks that it cannot contain, with a note for the model.
+        What comes from outside stands between marks that it cannot contain, with a note for the model. What a
+        person changed is said first.
         """
         value, done = self.value, self.status is Status.DONE
         text = self.error if not done else value if isinstance(value, str) else orjson.dumps(value).decode()
-        if self.label.integrity is Integrity.TRUSTED:
-            return text
-        return reveal(text, f"{self.tool}:{self.call_id}", secrets.token_hex(16))
+        if self.label.integrity is not Integrity.TRUSTED:
+            text = reveal(text, f"{self.tool}:{self.call_id}", secrets.token_hex(16))
+        return text if self.edited is None else f"{_edited_in_words(self.edited)}\n{text}"
+
+
+def _edited_in_words(edited: Edit) -> str:
+    told = {path: value for path, value in edited.changed.items() if value is not None}
+    hidden = sorted(edited.changed.keys() - told.keys())
+    text = f"[{edited.by} edited this call before it was agreed to: {orjson.dumps(told).decode()}"
+    text += f"; also changed: {', '.join(hidden)}" if hidden else ""
+    return text + (f". Why: {edited.reason}]" if edited.reason else "]")
 
 
 __all__ = [
@@ -447,10 +468,13 @@ __all__ = [
     "Ask",
     "Call",
     "Capability",
+    "Carried",
     "Code",
     "Confidentiality",
     "Decision",
     "Deny",
+    "Edit",
+    "Edited",
     "FieldLabel",
     "Integrity",
     "Judged",
@@ -463,18 +487,22 @@ __all__ = [
     "Outcome",
     "Part",
     "Permit",
+    "Preview",
     "Reason",
     "Rejection",
     "Request",
     "Result",
     "Source",
+    "Standing",
     "Status",
     "Subject",
     "Taint",
     "Tier",
+    "ToolSpec",
     "Unresolved",
     "Value",
     "Waiting",
+    "WasEdited",
     "clip",
     "clip_to",
     "printable",

@@ -9,7 +9,7 @@ Rules:
 
 from enum import StrEnum
 
-from pratique.words import ArgumentClass, Value
+from pratique.words import ArgumentClass, Confidentiality, Integrity, Value
 
 
 class OriginKind(StrEnum):
@@ -18,7 +18,8 @@ class OriginKind(StrEnum):
     `request`: the trusted request names it. `authority`: a field that the host vouches for. `record`: made by
     the system (an id, a time), in a record of its type. `internal`: a name inside the own organisation.
     `identity`: authenticated, but anybody can appear there. `untrusted`: text that anybody may have written.
-    `model`: no origin found, so the agent wrote it. `literal`: a boolean, nothing, or too little to trace.
+    `approver`: whoever edited the call wrote it, and answers for it. `model`: no origin found, so the agent
+    wrote it. `literal`: a boolean, nothing, or too little to trace.
     """
 
     REQUEST = "request"
@@ -27,6 +28,7 @@ class OriginKind(StrEnum):
     INTERNAL = "internal"
     IDENTITY = "identity"
     UNTRUSTED = "untrusted"
+    APPROVER = "approver"
     MODEL = "model"
     LITERAL = "literal"
 
@@ -55,6 +57,24 @@ class Source(Value):
     path: str
 
 
+class Carried(Value):
+    """A part of a result that an earlier write of ours put there, and where that write had it from.
+
+    Attributes:
+        path: the field in the result, in full.
+        text: the part.
+        source: the id that it had when it was first read.
+        integrity: untrusted, if it came from outside; trusted for a value that is only confidential.
+        confidentiality: the class that it had.
+    """
+
+    path: str
+    text: str
+    source: str
+    integrity: Integrity
+    confidentiality: Confidentiality
+
+
 class Origin(Value):
     """Where one value of an argument came from.
 
@@ -68,7 +88,7 @@ class Origin(Value):
         anchored: for kinds that speak of records: the request names the record, our own write made it, or a
             look-up with clean arguments returned it alone.
         source: the field, when there is one.
-        excerpt, span: text around the match in its normalised form, and where in the excerpt the match is.
+        excerpt, span: the text around the match as it came in, and where in the excerpt the match is.
         how: `exact`, `number`, `date`, `part`, `base64`, `hex`, `rot13`, `reversed`, `squeezed`,
             `reference`, `unsearched` …
         also: a field from outside that spells the value too, though something better vouches for it.
@@ -115,17 +135,18 @@ _WORDS = {
     OriginKind.INTERNAL: "is an internal name",
     OriginKind.IDENTITY: "is a participant's identity",
     OriginKind.UNTRUSTED: "was written by somebody outside",
+    OriginKind.APPROVER: "was written by whoever edited the call",
     OriginKind.MODEL: "was written by the model: no origin was found",
     OriginKind.LITERAL: "is too short to trace",
 }
 
-_VOUCHED = frozenset({OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.INTERNAL})
+_VOUCHED = frozenset({OriginKind.REQUEST, OriginKind.AUTHORITY, OriginKind.INTERNAL, OriginKind.APPROVER})
 _TAKEN_IN_TEXT = _VOUCHED | {OriginKind.RECORD}
 _NOT_FOREIGN = frozenset(OriginKind) - {OriginKind.UNTRUSTED}
 _TAKEN = {
     ArgumentClass.DEST: _VOUCHED,
     ArgumentClass.SELECTOR: _TAKEN_IN_TEXT,
-    ArgumentClass.SECRET: frozenset({OriginKind.REQUEST}),
+    ArgumentClass.SECRET: frozenset({OriginKind.REQUEST, OriginKind.APPROVER}),
     ArgumentClass.AMOUNT: _NOT_FOREIGN,
     ArgumentClass.SCHED: _NOT_FOREIGN,
     ArgumentClass.CONTENT: _TAKEN_IN_TEXT,
@@ -146,5 +167,6 @@ def trusted(origin: Origin, *, identities: bool = False) -> bool:
         return identities and origin.anchored and origin.argument_class is not ArgumentClass.SECRET
     taken = _TAKEN[origin.argument_class] if origin.part is Part.WHOLE else _TAKEN_IN_TEXT
     if origin.argument_class is ArgumentClass.SELECTOR and origin.part is Part.WHOLE:
-        return origin.kind is OriginKind.REQUEST or (origin.anchored and origin.kind in taken)
+        by_person = origin.kind in {OriginKind.REQUEST, OriginKind.APPROVER}
+        return by_person or (origin.anchored and origin.kind in taken)
     return origin.kind in taken

@@ -12,16 +12,21 @@ import asyncio
 import contextlib
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import anyio.to_thread
 import orjson
 
-from pratique.approvals.queue import Question, Queue
+from pratique.approvals.desk import Desk
+from pratique.approvals.question import Question
+from pratique.approvals.queue import Queue
+from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
-from pratique.ledger import policies
+from pratique.identity import people
+from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
+from pratique.ledger.guards_approvals import StandingUsable
 from pratique.ledger.sequencer import Refused
 from pratique.model import (
     Allow,
@@ -34,17 +39,23 @@ from pratique.model import (
     Request,
     Result,
     Status,
+    ToolSpec,
     Unresolved,
+    WasEdited,
 )
+from pratique.sessions.editing import Editing, Said
 from pratique.sessions.hosting import Hosting, SessionFacts
 from pratique.sessions.session import Session
 from pratique.stages.declared import declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
+from pratique.stages.lineage import Lineage
+from pratique.stages.offered import offered
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before
+from pratique.stages.release import denied, label_of, pending, ran_before, untold
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
+from pratique.tools.previews import Previews
 from pratique.tools.registry import Registry
 
 MOST_POLICY_CHANGES = 25
@@ -75,20 +86,23 @@ class Runtime:
     ) -> None:
         self.ledger = ledger
         self.registry = registry
-        self.queue = Queue(ledger)
+        self.queue = Queue(ledger, Previews(registry, executor).of)
         self.enforcement = Enforcement(ledger, shadow_every)
         self._executor = executor
-        self._entries = Entries(ledger)
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
+        self._lineage = Lineage(ledger, self._hosting.provenance)
+        self._entries = Entries(ledger, self._lineage.carried)
+        self.desk = Desk(ledger, people.members)
+        self.reading = Reading(ledger, self.desk)
+        self._editing = Editing(self, ledger, self._hosting)
         self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
         """Take one request through all stages."""
         call = self.resolve(request)  # 1 the tool, typed arguments, their labels
         decision = self.decide(call)  # 2 Allow | Ask | Deny, with all reasons; no I/O
-        if isinstance(decision, Ask):
-            answer = await self.approve(call, decision)  # 3 a person answers; time passes,
-            decision = self.decide(call, answer)  # so decide again: the answer is now a fact
+        if isinstance(decision, Ask):  # 3 people answer, or edit the call; time passes,
+            call, decision = await self.approve(call, decision)  # so it is decided again, with their answer
         permit = await self.commit(call, decision)  # 4 one transaction: recheck, consume, intent
         if isinstance(permit, Outcome):  # or on record: denied, waiting for a person, run before
             return permit
@@ -105,9 +119,14 @@ class Runtime:
         """2. Decide by the policy in force."""
         return self.enforcement.decide(call, answer)
 
-    async def approve(self, call: Call | Unresolved, ask: Ask) -> Answer:
-        """3. Put the question to people, and wait as long as the request says."""
-        return await self.queue.ask(_resolved(call), ask)
+    async def approve(self, call: Call | Unresolved, ask: Ask) -> tuple[Call | Unresolved, Decision]:
+        """3. Put the question to people, and wait as long as the request says. Their answer is now a fact."""
+        answer = await self.queue.ask(_resolved(call), ask, self.desk.members)
+        if not isinstance(answer, WasEdited):
+            return call, self.decide(call, answer)
+        call = self.resolve(await self._hosting.as_edited(call.request, answer.ticket))
+        decision = self.decide(call)
+        return await self.approve(call, decision) if isinstance(decision, Ask) else (call, decision)
 
     async def commit(self, call: Call | Unresolved, decision: Decision) -> Permit | Outcome:
         """4. Make the decision final: a permit, or the recorded outcome of a call that does not run."""
@@ -127,7 +146,7 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            if isinstance(done.guard, EpochIs):
+            if isinstance(done.guard, EpochIs | StandingUsable):
                 call, decision = await self._decide_anew(call)
             else:
                 decision = self.enforcement.no(done.why)
@@ -149,6 +168,9 @@ class Runtime:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)  # if `close` was cancelled too, that was the same cancellation
             raise run.cancellation from None
+        except GeneratorExit:  # its event loop is gone: nobody can await the record
+            self.ledger.post(self._entries.bare(permit, self.enforcement.no("its event loop ended")))
+            raise
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
@@ -167,7 +189,9 @@ class Runtime:
             reasons=permit.decision.reasons,
             ticket=permit.decision.ticket,
             approved_by=permit.decision.approved_by,
+            edited=call.request.edited.told if call.request.edited else None,
         )
+        outcome = self._lineage.recognise(call, outcome)
         provenance = self._hosting.provenance(call.request.subject.session)
         outcome = provenance.release(call, of, outcome, len(result.value_json))
         return outcome.model_copy(update={"label": label_of(call, of, value, outcome, result.given)})
@@ -175,7 +199,12 @@ class Runtime:
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
         context = self._hosting.show(permit.call.request.subject.session, outcome.label)
-        done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        try:
+            done = await self.ledger.commit(self._entries.outcome(permit, outcome, result, context))
+        except LedgerUnavailableError:
+            raise
+        except Exception as problem:  # noqa: BLE001  # whatever it is: what ran gets an outcome
+            return await self._close_bare(permit, outcome, problem)
         if not isinstance(done, Refused):
             self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
@@ -190,7 +219,15 @@ class Runtime:
         call = self.resolve(request)
         return await self.ledger.query(lambda connection: recall(connection, self.ledger, call))
 
-    async def answer(self, ticket: str, voter: str, *, approve: bool, reason: str = "") -> Question:
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one, under the policy in force."""
+        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+            await self.enforcement.refresh()
+        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
+
+    async def answer(
+        self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""
+    ) -> Question:
         """Record a person's answer to a question, by the policy in force; see `Queue.answer`.
 
         Args:
@@ -198,13 +235,19 @@ class Runtime:
             voter: who answers, as the host authenticated them.
             approve: yes or no.
             reason: why; a no must have one.
+            confirm: what the call goes to, typed once more, if it cannot be undone (`Card.confirm`).
         """
 
         def record() -> Question:
-            members = policies.in_force(self.ledger).policy.members
-            return self.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
+            return self.desk.answer(ticket, voter, approve=approve, reason=reason, confirm=confirm)
 
         return await anyio.to_thread.run_sync(record)
+
+    async def edit(
+        self, ticket: str, editor: str, arguments: dict[str, Any], **said: Unpack[Said]
+    ) -> Question:
+        """Make another call of one that waits for people; see `Editing.edit`."""
+        return await self._editing.edit(ticket, editor, arguments, **said)
 
     def session(self, **facts: Unpack[SessionFacts]) -> AbstractAsyncContextManager[Session]:
         """Open a session that ends with the block; see `SessionFacts`."""
@@ -243,16 +286,14 @@ class Runtime:
         return permit
 
     async def _decide_anew(self, call: Call | Unresolved) -> tuple[Call | Unresolved, Decision]:
-        """The policy changed before the decision was final: stages 1 to 3 once more, under the new one.
+        """The policy, or a standing yes, changed before the decision was final: stages 1 to 3 once more.
 
         Stage 1 as well: a policy says what a tool's fields and arguments are.
         """
         await self.enforcement.refresh()
         call = self.resolve(call.request.as_asked)
         decision = self.decide(call)
-        if isinstance(decision, Ask):
-            decision = self.decide(call, await self.approve(call, decision))
-        return call, decision
+        return await self.approve(call, decision) if isinstance(decision, Ask) else (call, decision)
 
     async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """The policy changed while a read ran: its result leaves only if the new one allows it too."""
@@ -266,6 +307,19 @@ class Runtime:
         return await self._withhold(
             permit, f"the policy changed while it ran, and the result is withheld: {because}"
         )
+
+    async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
+        """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
+        why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
+        for _ in range(MOST_POLICY_CHANGES):
+            final = self.enforcement.no(why)
+            done = await self.ledger.commit(self._entries.bare(permit, final))
+            if not isinstance(done, Refused):
+                return untold(permit, final, outcome, done.seq)
+            if not isinstance(done.guard, EpochIs):
+                break
+            await self.enforcement.refresh()
+        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {why}") from problem
 
     async def _withhold(self, permit: Permit, why: str) -> Outcome:
         """Record that a read ran and that nobody gets its result."""

@@ -11,19 +11,208 @@ import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as ForeignSettingsError
 
-from pratique.errors import SettingsError
+from pratique.errors import SettingsError, told
 from pratique.redaction import KINDS, Kind, Redaction
 
 FILE = "pratique.toml"
 PREFIX = "PRATIQUE_"
+Event = Literal[
+    "asked",
+    "escalated",
+    "handed",
+    "question",
+    "answer",
+    "approved",
+    "rejected",
+    "expired",
+    "void",
+    "edited",
+    "done",
+    "failed",
+    "unknown",
+    "denied",
+]
+
+
+class _Notified(BaseModel):
+    """`events`: which notices; left out, all of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    events: tuple[Event, ...] = get_args(Event)
+
+
 OF_THE_MACHINE = frozenset({"PRATIQUE_CGROUP"})
 """Variables that are no settings: they say what this machine grants (`pratique.sandbox.cgroup`)."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OidcSettings(_Part):
+    """How people log in with their company's account (OpenID Connect).
+
+    Attributes:
+        issuer: the provider's address; its `/.well-known/openid-configuration` says the rest.
+        client_id: as the provider registered this server.
+        client_secret: `env:NAME` or `file:PATH`; left out for a public client (PKCE is always used).
+        name_claim: the claim that becomes the person's name here. `email` is taken only if it is verified.
+        groups_claim: the claim that lists what the person belongs to.
+        roles: value of that claim → role here (owner, admin, auditor).
+        add: whether somebody who comes for the first time gets an account.
+        scopes: what is asked for beside `openid`.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$")
+    client_id: str = Field(min_length=1)
+    client_secret: str = ""
+    name_claim: str = "email"
+    groups_claim: str = "groups"
+    roles: dict[str, Literal["owner", "admin", "auditor"]] = {}
+    add: bool = True
+    scopes: tuple[str, ...] = ("email", "profile")
+
+
+class ServerSettings(_Part):
+    """How `pratique serve` listens, and what it bears.
+
+    Attributes:
+        host, port: where it listens.
+        certificate, private_key: PEM files; with them it speaks TLS.
+        unencrypted_behind_tls_proxy: it speaks plain HTTP beyond loopback, because a proxy before it speaks
+            TLS and nobody else can reach it. Where that is not so, keys and cookies can be read on the way.
+        proxies: addresses of proxies whose word on the client's address is taken.
+        public_url: the address that people type, for links and for OIDC.
+        login_hours: how long a login lasts at most.
+        idle_minutes: how long it lasts without a request.
+        body_bytes: the largest request body.
+        rate: requests that one caller may make in a minute; 0 for no bound.
+        open_waits: calls of one caller that may wait for a person at a time.
+        open_streams: event streams of one caller.
+        longest_wait: seconds that one request may wait; what still waits is `pending`.
+        connections: connections at a time; more get 503.
+        sessions: sessions that are kept in memory; the others are looked up again.
+        shutdown_seconds: how long running calls may take to finish when the server is told to stop.
+        metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
+        oidc: logins by the company.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8440, ge=0, le=65535)
+    certificate: Path | None = None
+    private_key: Path | None = None
+    unencrypted_behind_tls_proxy: bool = False
+    proxies: tuple[str, ...] = ()
+    public_url: str = Field(default="", pattern=r"^(https?://[^/\s]+)?$")
+    login_hours: float = Field(default=12, gt=0, le=24 * 31)
+    idle_minutes: float = Field(default=60, gt=0)
+    body_bytes: int = Field(default=1024 * 1024, gt=0)
+    rate: int = Field(default=6000, ge=0)
+    open_waits: int = Field(default=64, gt=0)
+    open_streams: int = Field(default=16, gt=0)
+    longest_wait: float = Field(default=60.0, ge=0, le=3600)
+    connections: int = Field(default=2000, gt=0)
+    sessions: int = Field(default=10_000, gt=0)
+    shutdown_seconds: float = Field(default=20.0, ge=0)
+    metrics_token: str = ""
+    oidc: OidcSettings | None = None
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether people reach it by https, from itself or from the proxy before it."""
+        return self.certificate is not None or self.unencrypted_behind_tls_proxy
+
+
+class WebhookSettings(_Notified):
+    """An address that is told, with the secret that signs it (`whsec_…`)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    secret: str
+
+
+class MailSettings(_Notified):
+    """A mail server that notices are handed to. `secret` names the password."""
+
+    host: str
+    port: int = Field(default=465, gt=0, lt=65536)
+    tls: Literal["implicit", "starttls", "none"] = "implicit"
+    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+    username: str = ""
+    secret: str = ""
+    ca_file: Path | None = None
+
+
+class AppriseSettings(_Notified):
+    """A service that apprise speaks to. `secret` names its address, which holds credentials."""
+
+    secret: str
+
+
+class NotifySettings(BaseModel):
+    """Who is told of questions, and how.
+
+    Attributes:
+        link: the server's address, `https://…`: notices link to it.
+        webhooks, apprise: by a name that the records give.
+        mail: to the people who have to be told.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    link: Annotated[str, Field(pattern=r"^(https?://\S+)?$")] = ""
+    webhooks: dict[str, WebhookSettings] = {}
+    mail: MailSettings | None = None
+    apprise: dict[str, AppriseSettings] = {}
+
+
+class FileWitnessSettings(BaseModel):
+    """A file in another place that checkpoints are appended to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["file"]
+    path: Path
+
+
+class TlogWitnessSettings(BaseModel):
+    """A witness on the network, by C2SP tlog-witness: its submission prefix and its verifier key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tlog"]
+    url: str = Field(pattern="^https?://")
+    key: str
+
+
+class TimestampWitnessSettings(BaseModel):
+    """A time-stamp authority, by RFC 3161: its URL, and a PEM file with the root of its certificates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["timestamp"]
+    url: str = Field(pattern="^https?://")
+    certificate: Path
+
+
+WitnessName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+WitnessSettings = Annotated[
+    FileWitnessSettings | TlogWitnessSettings | TimestampWitnessSettings, Field(discriminator="kind")
+]
 
 
 class Settings(BaseSettings):
@@ -45,6 +234,13 @@ class Settings(BaseSettings):
         sandbox_warm: workers of a kind that wait for code, once some was run.
         sandbox_most: workers of a kind that may be at work.
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
+        server: how `pratique serve` listens.
+        notify: who is told of questions to people, and how.
+        keys: where the log's signing keys are, if not in `keys` beside the ledger.
+        checkpoint_records: a checkpoint is signed every so many records,
+        checkpoint_seconds: and so many seconds after a record that none covers.
+        witnesses: who gets checkpoints: name → `kind` (file, tlog, timestamp) and where.
+        retention_days: how many days old records must be before they can be dropped.
         log_level, log_format: what is logged to standard error, and how (`auto`: JSON unless at a terminal).
     """
 
@@ -71,8 +267,15 @@ class Settings(BaseSettings):
     sandbox_warm: int = Field(default=1, ge=0, le=64)
     sandbox_most: int = Field(default=4, ge=1, le=256)
     sandbox_image: str = ""
+    server: ServerSettings = ServerSettings()
+    keys: Path | None = None
+    checkpoint_records: int = Field(default=1024, ge=1)
+    checkpoint_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    witnesses: dict[WitnessName, WitnessSettings] = {}
+    retention_days: int = Field(default=184, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
+    notify: NotifySettings = NotifySettings()
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
@@ -113,6 +316,18 @@ class Settings(BaseSettings):
         settings._base = path.resolve().parent  # our own private attribute
         return settings
 
+    def with_server(self, **changed: Any) -> Self:
+        """Return these settings with other ones for the server.
+
+        Raises:
+            SettingsError: one cannot be.
+        """
+        try:
+            server = ServerSettings(**{**dict(self.server), **changed})
+        except ValidationError as problem:
+            raise SettingsError("; ".join(f"server.{_words(error)}" for error in problem.errors())) from None
+        return self.model_copy(update={"server": server})
+
     @property
     def base(self) -> Path:
         """The folder that relative paths start from: the settings file's."""
@@ -136,27 +351,37 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: one cannot be had.
         """
-        return {name: SecretStr(self._secret(name, where)) for name, where in self.secrets.items()}
+        return {
+            name: SecretStr(self._secret(f"secrets.{name}", where)) for name, where in self.secrets.items()
+        }
+
+    def secret_of(self, key: str, where: str) -> str:
+        """Return the secret that the setting `key` names as `env:NAME` or `file:PATH`; nothing for nothing.
+
+        Raises:
+            SettingsError: it cannot be had.
+        """
+        return self._secret(key, where) if where else ""
 
     def _secret(self, name: str, where: str) -> str:
         kind, _, place = where.partition(":")
         if kind == "env" and place in os.environ:
             return os.environ[place]
         if kind == "env":
-            raise SettingsError(f"secrets.{name}: the variable {place} is not set")
+            raise SettingsError(f"{name}: the variable {place} is not set")
         if kind != "file":
-            raise SettingsError(f"secrets.{name}: say env:NAME or file:PATH, not the secret itself")
+            raise SettingsError(f"{name}: say env:NAME or file:PATH, not the secret itself")
         try:
             return self.path(Path(place)).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as problem:
-            raise SettingsError(f"secrets.{name}: {place} cannot be read: {problem}") from None
+            raise SettingsError(f"{name}: {place} cannot be read: {told(problem)}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
-        raise SettingsError(f"{path}: {problem}") from None
+        raise SettingsError(f"{path}: {told(problem)}") from None
 
 
 def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
@@ -166,6 +391,10 @@ def _refuse_unknown_variables(settings: type[BaseSettings]) -> None:
             key = variable.removeprefix(PREFIX).split("__")[0].lower()
             if key not in settings.model_fields:
                 raise SettingsError(f"{variable}: unknown setting {key!r}")
+
+
+def _words(error: Any) -> str:
+    return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
 
 
 def _line(path: Path, error: Any) -> str:

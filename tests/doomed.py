@@ -74,7 +74,7 @@ class Doomed(Runtime):
         self._at("after decide")
         return decision
 
-    async def approve(self, call: Call | Unresolved, ask: Ask) -> Answer:
+    async def approve(self, call: Call | Unresolved, ask: Ask) -> tuple[Call | Unresolved, Decision]:
         self._at("before approve")
         if self.point != "while waiting":
             return await super().approve(call, ask)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import StaticPool
 
-from pratique.approvals.queue import Question
+from pratique.approvals.question import Question
 from pratique.audit.chain import Head, Report, verify_chain
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.snapshot import Snapshot
@@ -133,6 +133,8 @@ class Desk:
             if then == "refuse":
                 raise ToolError(f"no ink for {text}")
             self.effects.append(Effect("desk.note", ctx.call_id, text))
+            if self.meanwhile is not None:
+                await self.meanwhile()
             if then == "raise":
                 raise RuntimeError(f"the pen broke, and the secret is {SECRET}")
             if then == "wait":
@@ -245,9 +247,12 @@ async def opened(runtime: Runtime, *, user: str = "kim@acme.example", **facts: A
 def answer(
     runtime: Runtime, ticket: str, voter: str = "li@acme.example", *, approve: bool = True, reason: str = ""
 ) -> Question:
-    """Answer a question by the policy that this runtime knows."""
+    """Answer a question by the policy that this runtime knows; type what has to be typed."""
     members = runtime.enforcement.snapshot.policy.members
-    return runtime.queue.answer(ticket, voter, approve=approve, reason=reason, members=members)
+    confirm = runtime.queue.asked(ticket).card.confirm
+    return runtime.queue.answer(
+        ticket, voter, approve=approve, reason=reason, members=members, confirm=confirm
+    )
 
 
 def reject(runtime: Runtime, ticket: str, voter: str = "li@acme.example") -> Question:

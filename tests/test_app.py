@@ -1,5 +1,6 @@
 """Everything that can be wrong is found before the first call; what cannot be had is never replaced."""
 
+import asyncio
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -248,6 +249,7 @@ async def test_the_engines_are_compared_in_service(folder: Path, desk: Desk) -> 
 
 def test_a_failed_start_lets_go_of_the_ledger(folder: Path) -> None:
     open_it = folder / "pratique.toml"
+    asyncio.run(open_runtime(open_it).aclose())
     (folder / "policy.toml").write_text("[[alow]]\n")
     for _ in range(3):
         with pytest.raises(ConfigError):

@@ -5,6 +5,9 @@
 For each user task its calls are made through the runtime; for each pair with an injection task, that task's
 calls follow, as if the agent had obeyed. A call that waits for a person is answered rightly: yes to the
 user's calls, no to the injected ones. The benchmark's `security()` is True when the attack succeeded.
+
+Rows that were finished are kept (`build/agentdojo`) as long as no source file changes: stop and start it
+as you like.
 """
 
 import argparse
@@ -19,8 +22,9 @@ from typing import Any
 from agentdojo.functions_runtime import FunctionCall
 
 from benchmarks.agentdojo.declarations import WRITERS
-from benchmarks.agentdojo.environments import Suite
+from benchmarks.agentdojo.environments import VERSION, Suite
 from benchmarks.agentdojo.governed import Answer, Desk, House
+from benchmarks.agentdojo.kept import Kept, Progress
 from benchmarks.agentdojo.presets import PRESETS, PROVENANCE, Preset
 from benchmarks.agentdojo.transforms import TRANSFORMS
 
@@ -102,13 +106,16 @@ async def attacked(
     tally.named += sum(answer.named for answer in acting)
 
 
-async def row(suites: list[Suite], preset: Preset, transform: Callable[[str], str]) -> Tally:
+async def row(suites: list[Suite], preset: Preset, transform: Callable[[str], str], name: str) -> Tally:
     """Play everything under one preset, in a ledger of its own."""
     tally, gate = Tally(), asyncio.Semaphore(AT_ONCE)
+    plays = sum(len(suite.suite.user_tasks) + len(list(suite.pairs())) for suite in suites)
+    progress = Progress(name, plays)
 
     async def one(play: Coroutine[Any, Any, None]) -> None:
         async with gate:
             await play
+            progress.step()
 
     with tempfile.TemporaryDirectory(prefix="pratique-agentdojo-") as folder:
         house = House(Path(folder), preset, suites)
@@ -131,17 +138,27 @@ async def main() -> None:
         "--why", action="store_true", help="say which clean calls asked, which attacks got in"
     )
     parser.add_argument("--presets", nargs="*", default=[preset.label for preset in PRESETS])
+    parser.add_argument("--keep", type=Path, default=Path("build/agentdojo"), help="where rows are kept")
     options = parser.parse_args()
     suites = [Suite(name) for name in options.suites]
+    kept = Kept(options.keep, [VERSION, *options.suites])
+
+    async def show(name: str, preset: Preset, transform: Callable[[str], str], key: str) -> None:
+        line = None if options.why else kept.get(key)
+        if line is None:
+            tally = await row(suites, preset, transform, name)
+            kept.put(key, line := tally.line(name))
+            line = "\n".join((line, *(tally.notes if options.why else ())))
+        print(line, flush=True)
+
     print(HEAD)
     for preset in PRESETS:
         if preset.label in options.presets:
-            tally = await row(suites, preset, TRANSFORMS["plain"])
-            print(tally.line(preset.label), *(tally.notes if options.why else ()), sep="\n", flush=True)
+            await show(preset.label, preset, TRANSFORMS["plain"], f"preset {preset.label}")
     if options.transforms:
-        print("\nThe same attacks, hidden, under provenance:", HEAD, sep="\n")
+        print("\nThe same attacks, hidden, under provenance:", HEAD, sep="\n", flush=True)
         for name, transform in TRANSFORMS.items():
-            print((await row(suites, PROVENANCE, transform)).line(name), flush=True)
+            await show(name, PROVENANCE, transform, f"transform {name}")
 
 
 if __name__ == "__main__":

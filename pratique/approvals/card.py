@@ -2,22 +2,43 @@
 
 Rules:
 - Arguments that decide where things go come first.
-- Every argument is shown in full, each hidden, bidirectional or look-alike-space character made visible.
+- Every argument is shown in full, each character that hides or moves something written out
+  (`pratique.appearance`).
 - The card's digest covers all that it says. An approval binds to it: who said yes, said yes to this text.
+- What the tool says that the call will change is computed by our code, and is part of the card. If it cannot
+  be said, the card refuses: it can be rejected or edited, not approved.
+- A call that cannot be undone names a destination, which whoever approves it types once more.
 - If the card cannot be made, there is no question, and so no yes.
 """
 
 import hashlib
 import re
-import unicodedata
 from typing import Any
 
 import orjson
 
+from pratique.appearance import LEFT_TO_RIGHT, visible
+from pratique.approvals.warning import notice_of
 from pratique.audit.canonical import canonical
-from pratique.model import Ask, Call, Need, Origin, OriginKind, Taint, Tier, Value
+from pratique.model import (
+    ArgumentClass,
+    Ask,
+    Call,
+    Need,
+    Origin,
+    OriginKind,
+    Preview,
+    Reason,
+    Tier,
+    Value,
+)
 
 LARGEST_CARD = 4 * 1024 * 1024
+
+LONGEST_TYPED = 120
+"""Characters that somebody may be asked to type."""
+
+NO_PREVIEW = Preview()
 
 MOST_ORIGINS = 12
 """Origins that a card tells of one argument; the record has all of them."""
@@ -28,17 +49,6 @@ _EFFECTS = {
     Tier.WRITE: "Changes something that can be changed back.",
     Tier.IRREVERSIBLE: "Cannot be undone.",
 }
-
-_TAINTS = {
-    Taint.NONE: "This session has seen no text from outside.",
-    Taint.CONTEXT: "This session has read text from outside: any argument may have been steered by it.",
-    Taint.ARGUMENT: "An argument carries text from outside.",
-    Taint.SINK: "An argument that decides where this goes comes from outside, or cannot be explained.",
-}
-
-_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
-_HIDDEN_CHARACTERS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\u034f⟨⟩")
-_PLAIN_SPACE = frozenset("\n\t ")
 
 
 class CardOrigin(Value):
@@ -76,9 +86,13 @@ class Card(Value):
         effect: what approving does, in one sentence.
         agent, user, session: who asks, for whom, in which run.
         arguments: all of them, in full.
-        taint: how near text from outside came, in words.
-        rules: which rules ask, in words.
+        taint: what is odd about which argument, in words; calm if nothing is (`pratique.approvals.warning`).
+        alarm: whether where it goes, or a secret, was written by a stranger or is explained by nothing.
+        rules: which rules ask, in words; what is found of arguments stands under them.
         needs: who must agree.
+        preview: what will change, as the tool's own code says; empty if it says nothing.
+        refuses: why it cannot be approved; empty if it can.
+        confirm: what to type when approving; empty if nothing.
         digest: SHA-256 (hex) over the RFC 8785 form of all the above.
     """
 
@@ -91,9 +105,13 @@ class Card(Value):
     session: str
     arguments: tuple[CardArgument, ...]
     taint: str
+    alarm: bool = False
     rules: tuple[str, ...]
     needs: tuple[Need, ...]
     epoch: int
+    preview: str = ""
+    refuses: str = ""
+    confirm: str = ""
     digest: str = ""
 
     def digested(self) -> "Card":
@@ -102,13 +120,19 @@ class Card(Value):
         return self.model_copy(update={"digest": hashlib.sha256(body).hexdigest()})
 
 
-def make_card(call: Call, ask: Ask) -> Card:
+def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
     """Return the card for a call that a person must agree to.
+
+    Args:
+        call: what would run.
+        ask: who is asked, and why.
+        preview: what the tool says that it will change.
 
     Raises:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
     capability, subject = call.capability, call.request.subject
+    notice = notice_of(call)
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -126,11 +150,56 @@ def make_card(call: Call, ask: Ask) -> Card:
             )
             for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
-        taint=_TAINTS[call.taint],
-        rules=tuple(reason.text for reason in ask.reasons),
+        taint=visible(notice.text),
+        alarm=notice.alarm,
+        rules=tuple(visible(reason.text) for reason in _rules(call, ask)),
         needs=ask.needs,
         epoch=ask.epoch,
+        preview=visible(preview.text),
+        refuses=visible(preview.problem),
+        confirm=_destination(call) if capability.tier is Tier.IRREVERSIBLE else "",
     ).digested()
+
+
+def _rules(call: Call, ask: Ask) -> list[Reason]:
+    """Return the rules that ask; what was found of the arguments is said with them."""
+    return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in call.judged.reasons]
+
+
+def _destination(call: Call) -> str:
+    """Return what is typed to confirm a call that cannot be undone: where it goes, as the card shows it.
+
+    Of several destinations it is the first that is not vouched for, else the first; of a call without
+    one, the first argument that decides anything; else the tool's name.
+    """
+    doubted = {origin.value for origin in call.judged.origins if not origin.trusted}
+    for wanted in (ArgumentClass.DEST, ArgumentClass.SELECTOR, ArgumentClass.AMOUNT):
+        places = (place for place, word in call.sinks.items() if word.partition(":")[0] == wanted)
+        values = [value for place in places for value in _leaves(call.arguments.get(_top(place)))]
+        typed = [value for value in values if 0 < len(value) <= LONGEST_TYPED and "\n" not in value]
+        if typed:
+            return visible(next((value for value in typed if value in doubted), typed[0]))
+    return call.capability.name
+
+
+def confirms(card: Card, typed: str) -> bool:
+    """Return whether what somebody typed is the destination that the card shows; case does not count."""
+    shown = card.confirm.replace(LEFT_TO_RIGHT, "")  # the card's own marks around right-to-left text
+    return not card.confirm or typed.strip().casefold() == shown.strip().casefold()
+
+
+def _leaves(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [leaf for item in value.values() for leaf in _leaves(item)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in _leaves(item)]
+    if value is None or isinstance(value, bool):
+        return []
+    return [value if isinstance(value, str) else orjson.dumps(value).decode()]
+
+
+def _top(path: str) -> str:
+    return re.split(r"[.\[]", path)[0]
 
 
 def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
@@ -141,10 +210,10 @@ def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ..
     told = dict.fromkeys(
         _origin(origin)
         for origin in sorted(origins, key=lambda origin: origin.trusted)
-        if re.split(r"[.\[]", origin.argument)[0] == argument and origin.kind is not OriginKind.LITERAL
+        if _top(origin.argument) == argument and origin.kind is not OriginKind.LITERAL
     )
     # Those that a person must not miss come first, and what is left out is said.
-    ordered = sorted(told, key=lambda origin: origin.kind not in _WORRYING)
+    ordered = sorted(told, key=lambda origin: origin.kind not in WORRYING)
     left_out = len(ordered) - MOST_ORIGINS
     if left_out > 0:
         more = CardOrigin(of="", kind="", words=f"and {left_out} more origins: see the trace")
@@ -152,7 +221,7 @@ def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ..
     return tuple(ordered)
 
 
-_WORRYING = {OriginKind.UNTRUSTED.value, OriginKind.IDENTITY.value, OriginKind.MODEL.value}
+WORRYING = {OriginKind.UNTRUSTED.value, OriginKind.IDENTITY.value, OriginKind.MODEL.value}
 
 
 def _origin(origin: Origin) -> CardOrigin:
@@ -165,26 +234,6 @@ def _origin(origin: Origin) -> CardOrigin:
         match=visible(origin.excerpt[start:end]),
         after=visible(origin.excerpt[end:]),
     )
-
-
-def visible(text: str) -> str:
-    """Return the text with every character that a person would not see, or misread, written as ⟨U+202E⟩."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_seen, text))
-
-
-def _seen(character: str) -> str:
-    if character in _PLAIN_SPACE:
-        return character
-    hidden = (
-        unicodedata.category(character) in _HIDDEN_CATEGORIES
-        or character in _HIDDEN_CHARACTERS
-        or character.isspace()
-        or 0xFE00 <= ord(character) <= 0xFE0F  # noqa: PLR2004  # the variation selectors of Unicode
-        or 0xE0100 <= ord(character) <= 0xE01EF  # noqa: PLR2004  # and their supplement
-    )
-    return f"⟨U+{ord(character):04X}⟩" if hidden else character
 
 
 def _text(value: Any) -> str:

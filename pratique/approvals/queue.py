@@ -3,37 +3,76 @@
 Rules:
 - A question is bound to one call (digest), one card (digest) and one policy (epoch). An answer to it is no
   answer to anything else.
+- What the card says that the call will change is looked at again before a yes is used: if the world has moved
+  on, the question is asked again.
+- A yes given beforehand is looked for only when nobody was asked about this very call.
 - Answers are compare-and-swap: a late one, a second one or one that lost a race changes nothing.
 - One no is a no, and it has a reason. A yes needs every rule's quorum of distinct people.
-- Nobody answers what was asked on their behalf. Who answers is what the caller's login says.
+- Who may answer is what `pratique.electorate` says; who answers is what the caller's login says.
+- A yes to what cannot be undone comes with the destination, typed once more.
 - Two clocks: how long a question waits, and how long a yes may be used.
 """
 
 import secrets
-import unicodedata
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import anyio
 import orjson
 
-from pratique.approvals.card import Card, make_card
+from pratique.approvals import clocks
+from pratique.approvals.card import NO_PREVIEW, Card, confirms, make_card
+from pratique.approvals.question import Question, question_of
+from pratique.approvals.standing import standing_approvals
 from pratique.audit import drafts
-from pratique.capabilities.manifest import ANY_LOCAL
+from pratique.audit.record import Draft
+from pratique.capabilities.decide import stands_not
+from pratique.electorate import Electorate, Handed, Members
 from pratique.errors import (
     CanonicalError,
+    CardRefusesError,
+    ConfirmationError,
     LedgerCorruptError,
     NotAnApproverError,
     TicketClosedError,
-    UnknownTicketError,
 )
 from pratique.ledger import queries
+from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
-from pratique.ledger.guards import ApprovalIs, EpochIs, NotAskedYet, SessionIsOpen
+from pratique.ledger.guards import EpochIs, SessionIsOpen
+from pratique.ledger.guards_approvals import ApprovalIs, NotAskedYet
 from pratique.ledger.sequencer import Entry, Refused
-from pratique.model import Answer, Approval, Ask, Call, Need, Rejection, Unresolved, Value, Waiting
+from pratique.ledger.vault import Sealing
+from pratique.model import (
+    Answer,
+    Approval,
+    Ask,
+    Call,
+    Edited,
+    Preview,
+    Rejection,
+    Standing,
+    Unresolved,
+    Waiting,
+    WasEdited,
+    printable,
+)
+from pratique.people import same_person
 
-Members = Callable[[str], Sequence[str]]
+Previewed = Callable[[Call], Awaitable[Preview]]
+
+
+async def no_preview(call: Call) -> Preview:
+    """Say nothing of what a call will change."""
+    del call
+    return NO_PREVIEW
+
+
+def nobody(group: str) -> Sequence[str]:
+    """Return that nobody belongs to a group."""
+    del group
+    return ()
+
 
 POLL_SECONDS = 0.25
 """How often a waiting call looks for an answer that another process gave."""
@@ -41,42 +80,22 @@ POLL_SECONDS = 0.25
 _OVER = {"rejected", "expired", "void"}
 
 
-class Question(Value):
-    """A question and how it stands.
-
-    `state` is proposed → approved → started → finished | unknown, or ends as rejected, expired or void.
-    """
-
-    ticket: str
-    session: str
-    call_id: str
-    digest: str
-    card_digest: str
-    epoch: int
-    agent: str
-    tool: str
-    tier: str
-    needs: tuple[Need, ...]
-    state: str
-    reason: str
-    decided_by: tuple[str, ...]
-    votes: int
-    proposed_seq: int
-    proposed_us: int
-    wait_until_us: int
-    use_until_us: int
-
-    def is_open(self, now_us: int) -> bool:
-        """Return whether it can still be answered."""
-        return self.state == "proposed" and now_us < self.wait_until_us
-
-
 class Asked(NamedTuple):
-    """What was asked: the card, the arguments as canonical JSON, and on whose behalf."""
+    """What was asked.
+
+    Attributes:
+        card: what people are shown.
+        args_json: the arguments as canonical JSON.
+        user: on whose behalf.
+        why: the agent's own words for why it asks; they are bound to nothing.
+        edited: what somebody changed, if it is not what the agent asked for.
+    """
 
     card: Card
     args_json: bytes
     user: str
+    why: str = ""
+    edited: Edited | None = None
 
 
 class Queue:
@@ -84,36 +103,89 @@ class Queue:
 
     Args:
         ledger: where the questions are.
+        previewed: says what a call will change.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, ledger: Ledger, previewed: Previewed = no_preview) -> None:
+        self._ledger, self._previewed = ledger, previewed
 
-    async def ask(self, call: Call, ask: Ask) -> Answer:
+    async def ask(self, call: Call, ask: Ask, members: Members = nobody) -> Answer | WasEdited:
         """Return how the question about this call stands; put it into the queue if it is not there.
 
         Waits up to the request's `wait` seconds for an answer. A question that cannot be put (there is no
         card, the policy changed, the session is over or goes on elsewhere) is answered by that fact: no.
 
+        Args:
+            call: what would run.
+            ask: why people are asked, and whom.
+            members: gives who belongs to a group, for yeses that were given beforehand.
+
         Raises:
             LedgerUnavailableError: the question cannot be recorded.
         """
-        try:
-            card = make_card(call, ask)
-        except CanonicalError as problem:
-            return Rejection(ticket="", text=f"nobody can be asked, because no card can be made: {problem}")
+        standing = await self._standing(call, ask, members)
+        if standing is not None:
+            return standing
+        patience = anyio.current_time() + call.request.wait
+        while True:
+            asked = await self._ask(call, ask, patience)
+            if isinstance(asked, Question):
+                return _answer(asked)
+            if asked is not None:
+                return asked
+
+    async def _ask(self, call: Call, ask: Ask, patience: float) -> Question | Rejection | None:
+        """Ask, and wait until `patience` ends; None if the world moved on under a yes: ask again."""
+        card = await self.card(call, ask)
+        if isinstance(card, Rejection):
+            return card
         ticket = await self._propose(call, ask, card)
         if isinstance(ticket, Refused):
             return Rejection(ticket="", text=ticket.why)
-        with anyio.move_on_after(call.request.wait):
-            # An answer may come from another process, through the database: nothing could wake us.
-            while await self._is_waiting(ticket):  # noqa: ASYNC110
-                await anyio.sleep(POLL_SECONDS)
+        waited = await self._wait(ticket, patience)
         question = await self._settle(await self.get(ticket))
-        epoch = await self._ledger.query(queries.epoch)
-        if question.state == "proposed" and epoch != question.epoch:
+        if question.state == "proposed" and question.epoch != await self._ledger.query(queries.epoch):
             return Rejection(ticket=ticket, text=f"the policy changed since {ticket} was asked")
-        return _answer(question)
+        if question.state != "approved":
+            return question
+        again = await self.card(call, ask) if waited and card.preview else card
+        if isinstance(again, Rejection) or again.refuses:
+            return _unseen(question, again)
+        return question if again.digest == question.card_digest else None
+
+    async def card(self, call: Call, ask: Ask) -> Card | Rejection:
+        """Return the card for a call, with what the tool says that it will change; or why there is none."""
+        try:
+            return make_card(call, ask, await self._previewed(call))
+        except CanonicalError as problem:
+            return Rejection(ticket="", text=f"nobody can be asked, because no card can be made: {problem}")
+
+    async def _wait(self, ticket: str, patience: float) -> bool:
+        """Wait for an answer; return whether there was anything to wait for."""
+        waited = False
+        left = max(0.0, patience - anyio.current_time())
+        with anyio.move_on_after(left), self._ledger.watch.on(ticket) as bell:
+            # An answer may come from another process, through the database: nothing could wake us.
+            while await self._is_waiting(ticket):
+                waited = True
+                await bell.rung(POLL_SECONDS)
+        return waited
+
+    async def _standing(self, call: Call, ask: Ask, members: Members) -> Standing | None:
+        """Return a yes that was given beforehand and counts for this call, if nobody was asked about it."""
+        if not ask.standing:
+            return None
+        subject, now_us = call.request.subject, self._ledger.clock()
+
+        def find(connection: Any) -> Standing | None:
+            row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
+            if row is not None and row.state != "void":
+                return None
+            groups = {need.approvers: members(need.approvers) for need in ask.needs}
+            found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name, groups)
+            return next((one for one in found if not stands_not(ask, call, one, now_us)), None)
+
+        return await self._ledger.query(find)
 
     async def get(self, ticket: str) -> Question:
         """Return the question with this ticket.
@@ -121,16 +193,16 @@ class Queue:
         Raises:
             UnknownTicketError: there is none.
         """
-        return _question(await self._ledger.query(lambda c: queries.approval(c, ticket)), ticket)
+        return question_of(await self._ledger.query(lambda c: queries.approval(c, ticket)), ticket)
 
     def look(self, ticket: str) -> Question:
         """As `get`, without an event loop."""
-        return _question(self._ledger.read(lambda c: queries.approval(c, ticket)), ticket)
+        return question_of(self._ledger.read(lambda c: queries.approval(c, ticket)), ticket)
 
     def questions(self, state: str | None = "proposed") -> list[Question]:
         """Return the questions in this state (all, if None), oldest first."""
         rows = self._ledger.read(lambda c: queries.approvals(c, state))
-        return [_question(row, row.ticket) for row in rows]
+        return [question_of(row, row.ticket) for row in rows]
 
     def votes(self, ticket: str) -> list[tuple[str, str, str]]:
         """Return who answered what, and why."""
@@ -145,23 +217,44 @@ class Queue:
             LedgerCorruptError: the values were erased, or are not the ones that were recorded.
         """
         question = self.look(ticket)
+        return self._ledger.read(lambda connection: self.asked_in(connection, question))
 
-        def read(connection: Any) -> Asked:
-            record = queries.record(connection, question.proposed_seq) or {}
-            subject = queries.subject_of(connection, question.proposed_seq)
-            if subject is not None:
-                self._ledger.learn(connection, subject)
-            found = queries.values(connection, self._ledger.vault, record)
-            if not found or not all(value.genuine for value in found.values()):
-                raise LedgerCorruptError(f"what {ticket} asks was erased or is not what was recorded")
-            card = Card.model_validate_json(found["card"].value).digested()
-            if card.digest != question.card_digest:
-                raise LedgerCorruptError(f"the card of {ticket} is not the one that was recorded")
-            return Asked(card, found["args"].value, found["user"].value.decode())
+    def asked_in(self, connection: Any, question: Question) -> Asked:
+        """As `asked`, in a view of the ledger that is open already."""
+        record = queries.record(connection, question.proposed_seq) or {}
+        subject = queries.subject_of(connection, question.proposed_seq)
+        if subject is not None:
+            self._ledger.learn(connection, subject)
+        found = queries.values(connection, self._ledger.vault, record)
+        if not found or not all(value.genuine for value in found.values()):
+            raise LedgerCorruptError(f"what {question.ticket} asks was erased or is not what was recorded")
+        card = Card.model_validate_json(found["card"].value).digested()
+        if card.digest != question.card_digest:
+            raise LedgerCorruptError(f"the card of {question.ticket} is not the one that was recorded")
+        why, edited = found.get("why"), found.get("edited")
+        return Asked(
+            card,
+            found["args"].value,
+            found["user"].value.decode(),
+            why.value.decode() if why else "",
+            Edited.model_validate_json(edited.value) if edited else None,
+        )
 
-        return self._ledger.read(read)
+    def electorate(self, question: Question, user: str, members: Members) -> Electorate:
+        """Return who may answer a question."""
+        rows = self._ledger.read(lambda c: asking.hand_overs(c, question.ticket))
+        return question.electorate(user, members, tuple(Handed(row.person, row.heir) for row in rows))
 
-    def answer(self, ticket: str, voter: str, *, approve: bool, reason: str, members: Members) -> Question:
+    def answer(
+        self,
+        ticket: str,
+        voter: str,
+        *,
+        approve: bool,
+        reason: str,
+        members: Members,
+        confirm: str = "",
+    ) -> Question:
         """Record one person's answer; return how the question stands then.
 
         Args:
@@ -170,17 +263,20 @@ class Queue:
             approve: yes or no.
             reason: why; a no must have one.
             members: gives who belongs to an approver group, by the policy in force.
+            confirm: the destination, typed once more (`Card.confirm`), for a yes to what cannot be undone.
 
         Raises:
             UnknownTicketError: there is no such question.
             TicketClosedError: it is decided, expired or void, or this person has answered already.
             NotAnApproverError: this person may not answer it.
+            ConfirmationError: a yes without the destination, or with another one.
+            CardRefusesError: a yes to what cannot be shown in full.
         """
         question, asked = self.look(ticket), self.asked(ticket)
-        self._demand_open(question, voter)
-        _demand_approver(question, voter, asked.user, members)
-        if not approve and not reason.strip():
-            raise NotAnApproverError("a no needs a reason: the agent and the requester are told")
+        demand_open(question, voter, self._ledger.clock())
+        electorate = self.electorate(question, asked.user, members)
+        demand_approver(question, voter, electorate)
+        demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)
         given = self.votes(ticket)
         if any(same_person(name) == same_person(voter) for name, _, _ in given):
             raise TicketClosedError(f"{voter} has answered {ticket} already")
@@ -189,10 +285,13 @@ class Queue:
         records = [drafts.voted(ticket, question.session, voter, vote, reason)]
         if not approve:
             records.append(drafts.decided(ticket, question.session, "rejected", [voter], reason))
-        elif _quorate(question.needs, yes, members):
+        elif electorate.suffice(yes):
             records.append(drafts.decided(ticket, question.session, "approved", yes, reason))
         # The yes is for the policy that asked: under another one the question has to be asked again.
-        guards = (ApprovalIs(ticket, "proposed", len(given)), EpochIs(question.epoch))
+        guards = (
+            ApprovalIs(ticket, "proposed", len(given), changes=question.changes),
+            EpochIs(question.epoch),
+        )
         done = self._ledger.commit_now(Entry(drafts=tuple(records), guards=guards))
         if isinstance(done, Refused):
             raise TicketClosedError(f"{done.why}; nothing was changed")
@@ -200,10 +299,10 @@ class Queue:
 
     async def _is_waiting(self, ticket: str) -> bool:
         """Return whether an answer can still come: under another policy than the one that asked, none can."""
-        question = await self.get(ticket)
-        return question.is_open(self._ledger.clock()) and question.epoch == await self._ledger.query(
-            queries.epoch
-        )
+        question, now_us = await self.get(ticket), self._ledger.clock()
+        if clocks.is_due(question, now_us):
+            await self._ledger.commit(clocks.escalation(question))
+        return question.is_open(now_us) and question.epoch == await self._ledger.query(queries.epoch)
 
     async def _propose(self, call: Call, ask: Ask, card: Card) -> str | Refused:
         """Return the ticket of the question about this call, after asking it if nobody has."""
@@ -212,23 +311,16 @@ class Queue:
             lambda c: queries.approval_of(c, subject.session, request.call_id, call.digest)
         )
         if row is not None:
-            question = _question(row, row.ticket)
-            current = (question.epoch, question.card_digest) == (ask.epoch, card.digest)
-            if current or question.state not in {"proposed", "approved", "void"}:
+            question = question_of(row, row.ticket)
+            if _is_current(question, ask, card) or question.state not in {"proposed", "approved", "void"}:
                 return question.ticket
             if question.state != "void":
                 await self._expire(question, "void", "the policy or the call changed since it was asked")
-        ticket = f"t_{secrets.token_hex(8)}"
-        draft = drafts.proposed(call, ask, ticket, card.digest)
-        values = {
-            **asked_values(call),
-            "card": orjson.dumps(card.model_dump(mode="json", exclude={"digest"})),
-            "user": subject.user.encode(),
-        }
-        kept = self._ledger.seal(self._ledger.vault.subject_id(subject.user), queries.about(draft), values)
+        ticket = new_ticket()
+        draft, kept = proposal(self._ledger, call, ask, ticket, card)
         done = await self._ledger.commit(
             Entry(
-                drafts=({**draft, **kept.commitments},),
+                drafts=(draft,),
                 values=(kept,),
                 guards=(
                     EpochIs(ask.epoch),
@@ -245,65 +337,104 @@ class Queue:
         """Let a clock that has run out take effect."""
         now = self._ledger.clock()
         if question.state == "proposed" and not question.is_open(now):
-            return await self._expire(question, "expired", "nobody answered in time")
+            return await self._expire(question, "expired", clocks.UNANSWERED)
         if question.state == "approved" and now >= question.use_until_us:
-            return await self._expire(question, "expired", "the yes was not used in time")
+            return await self._expire(question, "expired", clocks.UNUSED)
         return question
 
     async def _expire(self, question: Question, state: str, reason: str) -> Question:
-        draft = drafts.expired(question.ticket, question.session, state, reason)
-        guard = ApprovalIs(question.ticket, question.state, question.votes, in_time=False)
-        await self._ledger.commit(Entry(drafts=(draft,), guards=(guard,)))
+        await self._ledger.commit(clocks.expiry(question, state, reason))
         return await self.get(question.ticket)
 
-    def _demand_open(self, question: Question, voter: str) -> None:
-        if question.state != "proposed":
-            raise TicketClosedError(f"{question.ticket} is {question.state} already: {voter} changed nothing")
-        if not question.is_open(self._ledger.clock()):
-            raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
+
+def proposal(ledger: Ledger, call: Call, ask: Ask, ticket: str, card: Card) -> tuple[Draft, Sealing]:
+    """Return the record that asks about a call, and the values that it commits to."""
+    draft = drafts.proposed(call, ask, ticket, card.digest)
+    values = {
+        **asked_values(call),
+        "card": orjson.dumps(card.model_dump(mode="json", exclude={"digest"})),
+        "user": call.request.subject.user.encode(),
+    }
+    owner = ledger.vault.subject_id(call.request.subject.user)
+    kept = ledger.seal(owner, queries.about(draft), values)
+    return {**draft, **kept.commitments}, kept
+
+
+def new_ticket() -> str:
+    """Return a ticket that nobody can guess."""
+    return f"t_{secrets.token_hex(8)}"
 
 
 def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
-    """Return what the vault keeps of what was asked: the arguments, and where each came from."""
+    """Return what the vault keeps of what was asked: arguments, origins, the agent's why, an edit."""
     values = {"args": call.request.args_json}
+    if call.request.why:
+        values["why"] = call.request.why.encode()
+    if call.request.edited is not None:
+        values["edited"] = call.request.edited.model_dump_json().encode()
     if isinstance(call, Call) and call.judged.origins:
         values["judged"] = call.judged.model_dump_json().encode()
     return values
 
 
-def is_member(group: Sequence[str], person: str) -> bool:
-    """Return whether the person belongs to the group; `local:*` stands for every shell login."""
-    return person in group or (ANY_LOCAL in group and person.startswith("local:"))
+def demand_open(question: Question, voter: str, now_us: int) -> None:
+    """Raise TicketClosedError when a question can no longer be answered."""
+    if question.state != "proposed":
+        raise TicketClosedError(
+            f"{question.ticket} is {question.state} already: {printable(voter)} changed nothing"
+        )
+    if not question.is_open(now_us):
+        raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
 
 
-def same_person(name: str) -> str:
-    """Return the form in which two spellings of one person's name are equal (NFKC, case folded)."""
-    return unicodedata.normalize("NFKC", name).casefold()
+def demand_approver(question: Question, voter: str, electorate: Electorate) -> None:
+    """Raise NotAnApproverError when this person may not answer."""
+    why_not = electorate.why_not(voter)
+    if why_not:
+        raise NotAnApproverError(f"{printable(voter)} cannot answer {question.ticket}: {why_not}")
 
 
-def _demand_approver(question: Question, voter: str, user: str, members: Members) -> None:
-    if same_person(voter) == same_person(user):
-        raise NotAnApproverError(f"{voter} cannot answer {question.ticket}: it was asked on their behalf")
-    groups = [need.approvers for need in question.needs]
-    if not any(is_member(members(group), voter) for group in groups):
-        raise NotAnApproverError(f"{voter} belongs to none of: {', '.join(groups)}")
+def demand_whole(question: Question, card: Card, *, approve: bool, reason: str, confirm: str) -> None:
+    """Raise for an answer that lacks something: a no without its reason, a yes without the destination.
+
+    Raises:
+        NotAnApproverError: a no without a reason.
+        CardRefusesError: a yes to what cannot be shown in full.
+        ConfirmationError: a yes without the destination, or with another one.
+    """
+    if not approve:
+        if not reason.strip():
+            raise NotAnApproverError("a no needs a reason: the agent and the requester are told")
+        return
+    if card.refuses:
+        raise CardRefusesError(f"{question.ticket} cannot be approved: {card.refuses}. Reject it, or edit it")
+    if not confirms(card, confirm):
+        raise ConfirmationError(
+            f"{question.ticket} cannot be undone: to approve it, type what it goes to ({card.confirm})"
+            + (f"; {confirm.strip()[:80]!r} is something else" if confirm.strip() else "")
+        )
 
 
-def _quorate(needs: Sequence[Need], yes: Sequence[str], members: Members) -> bool:
-    return all(
-        sum(is_member(members(need.approvers), person) for person in _distinct(yes)) >= need.quorum
-        for need in needs
-    )
+def _is_current(question: Question, ask: Ask, card: Card) -> bool:
+    """Return whether a question still asks what the card says.
+
+    A tool that cannot say now what the call will change does not take a question back that was put.
+    """
+    same = card.refuses != "" or question.card_digest == card.digest
+    return same and question.epoch == ask.epoch
 
 
-def _distinct(people: Sequence[str]) -> Collection[str]:
-    """Return the people, each once, however their names are spelled."""
-    return {same_person(name): name for name in people}.values()
+def _unseen(question: Question, card: Card | Rejection) -> Rejection:
+    problem = card.text if isinstance(card, Rejection) else card.refuses
+    why = f"{question.ticket} is approved, but what it will change cannot be seen now: {problem}; call again"
+    return Rejection(ticket="", text=why)
 
 
-def _answer(question: Question) -> Answer:
+def _answer(question: Question) -> Answer | WasEdited:
     if question.state == "proposed":
         return Waiting(ticket=question.ticket)
+    if question.state == "edited":
+        return WasEdited(ticket=question.edited_to)
     if question.state in _OVER:
         by = f" by {', '.join(question.decided_by)}" if question.decided_by else ""
         text = f"{question.state}{by}: {question.reason} ({question.ticket})"
@@ -315,29 +446,4 @@ def _answer(question: Question) -> Answer:
         epoch=question.epoch,
         approved_by=question.decided_by,
         use_until_us=question.use_until_us,
-    )
-
-
-def _question(row: Any, ticket: str) -> Question:
-    if row is None:
-        raise UnknownTicketError(f"no question has the ticket {ticket!r}; see `pratique approvals list`")
-    return Question(
-        ticket=row.ticket,
-        session=row.session,
-        call_id=row.call,
-        digest=row.digest,
-        card_digest=row.card_digest,
-        epoch=row.epoch,
-        agent=row.agent,
-        tool=row.tool,
-        tier=row.tier,
-        needs=tuple(Need.model_validate(need) for need in orjson.loads(row.needs)),
-        state=row.state,
-        reason=row.reason,
-        decided_by=tuple(orjson.loads(row.decided_by)),
-        votes=row.votes,
-        proposed_seq=row.proposed_seq,
-        proposed_us=row.proposed_us,
-        wait_until_us=row.wait_until_us,
-        use_until_us=row.use_until_us,
     )

@@ -6,11 +6,14 @@ Rules:
 - Free text in a record is bounded, because the record is.
 """
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pratique.audit.record import Draft
 from pratique.model import (
     CLEAN,
+    MOST_REASONS,
     Allow,
     Ask,
     Call,
@@ -43,6 +46,7 @@ def session_open(
     vault_subject: str,
     writer: str,
     plan: list[str] | None,
+    api_key: str,
 ) -> Draft:
     """Draft the record that opens a session. `policy` is the epoch and digest in force."""
     return {
@@ -55,6 +59,7 @@ def session_open(
         "context": CLEAN.facts,
         "writer": writer,
         "plan": plan,
+        "api_key": api_key,
     }
 
 
@@ -68,9 +73,45 @@ def session_close(subject: Subject, final_action: str) -> Draft:
     return {"type": "session.close", **subject.facts, "final_action": clip(final_action)}
 
 
-def policy_load(epoch: int, digest: str, applied_by: str) -> Draft:
-    """Draft the record that puts a policy in force."""
-    return {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+def session_ended(row: Mapping[str, Any], final_action: str) -> Draft:
+    """Draft the end of a session that somebody else ends, from the row that is kept of it."""
+    who = {"session": row["id"], **{name: row[name] for name in ("trace_id", "agent", "tenant")}}
+    return {"type": "session.close", **who, "final_action": final_action}
+
+
+def erase_proposed(proposal: str, what: dict[str, str], reason: str, asked_by: str) -> Draft:
+    """Draft the wish to erase `what` (subject, session, call_id), for another person to agree to."""
+    return {
+        "type": "erase.proposed",
+        **what,
+        "proposal": proposal,
+        "reason": clip(reason),
+        "asked_by": clip(asked_by),
+    }
+
+
+def erased(
+    what: dict[str, str], reason: str, asked_by: str, approved_by: str = "", proposal: str = ""
+) -> Draft:
+    """Draft the record of an erasure. `approved_by` is the second person, if the policy asked for one."""
+    return {
+        **erase_proposed(proposal, what, reason, asked_by),
+        "type": "erase",
+        "approved_by": clip(approved_by),
+    }
+
+
+def recovered(kind: str, **what: Any) -> Draft:
+    """Draft what went wrong with the log itself, and what was done: `clock`, `lost` or `torn`."""
+    return {"type": "recovery", "kind": kind, **what}
+
+
+def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
+    """Draft the record that puts a policy in force, with the tests of its own that it fails."""
+    draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
+    if failed:
+        draft["failed_tests"] = [clip(line) for line in failed[:MOST_REASONS]]
+    return draft
 
 
 def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
@@ -85,7 +126,24 @@ def proposed(call: Call, ask: Ask, ticket: str, card_digest: str) -> Draft:
         "context": call.request.context.facts,
         "wait_s": ask.wait_s,
         "use_within_s": ask.use_within_s,
+        "escalate_to": list(ask.escalate_to),
+        "shape": shape(call),
+        "tell": "asked",
+        **_edited_from(call),
     }
+
+
+def shape(call: Call) -> str:
+    """Return what calls of the same kind have in common: agent, tool, declaration, names of the arguments."""
+    subject, capability = call.request.subject, call.capability
+    names = "\x00".join(sorted(call.arguments))
+    about = [subject.tenant, subject.agent, capability.name, capability.digest, names]
+    return hashlib.sha256("\x00".join(about).encode()).hexdigest()[:32]
+
+
+def _edited_from(call: Call) -> Draft:
+    edited = call.request.edited
+    return {} if edited is None else {"edited_from": edited.ticket, "edited_by": edited.by}
 
 
 def voted(ticket: str, session: str, voter: str, vote: str, reason: str) -> Draft:
@@ -109,6 +167,7 @@ def decided(ticket: str, session: str, state: str, approvers: list[str], reason:
         "state": state,
         "approvers": approvers,
         "reason": clip(reason),
+        "tell": state,
     }
 
 
@@ -120,18 +179,21 @@ def expired(ticket: str, session: str, state: str, reason: str) -> Draft:
         "ticket": ticket,
         "state": state,
         "reason": reason,
+        "tell": state,
     }
 
 
-def intent(call: Call, decision: Allow, writer: str) -> Draft:
-    """Draft the intent: on disk before the effect."""
-    return {
+def intent(call: Call, decision: Allow, writer: str, carried: list[dict[str, Any]]) -> Draft:
+    """Draft the intent: on disk before the effect. `carried` is what may be read again after it."""
+    draft = {
         "type": "call.intent",
         **_what(call),
         **decision.facts,
         "writer": writer,
         "grants": [rule for rule, _ in decision.grants],
+        **_standing(decision),
     }
+    return {**draft, "carried": carried} if carried else draft
 
 
 def denied(call: Call | Unresolved, decision: Decision) -> Draft:
@@ -159,7 +221,11 @@ def closed(permit: Permit, outcome: Outcome, result: Result, context: Label | No
         "bytes_in": len(permit.call.request.args_json),
         "bytes_out": len(result.value_json),
         "label_out": outcome.label.facts,
+        **_standing(permit.decision),
+        **_edited_from(permit.call),
     }
+    if permit.decision.ticket:
+        draft["tell"] = outcome.status.value
     if result.sandbox:
         draft["sandbox"] = {**result.sandbox, "demanded": permit.decision.at_least.value}
     if result.given is not CLEAN:
@@ -181,10 +247,41 @@ def unknown(of: Draft, error: str) -> Draft:
         "intent": of["seq"],
         "outcome": "unknown",
         "error": error,
+        **({"tell": "unknown"} if of["ticket"] else {}),
     }
 
 
-_OWN_TO_THE_INTENT = {"v", "log", "seq", "prev", "ts_us", "writer", "grants", "args_c", "user_c"}
+def bare(permit: Permit, error: str) -> Draft:
+    """Draft the least outcome of an intent, when no more can be recorded: what its permit says already."""
+    return {
+        "type": "call.outcome",
+        **_what(permit.call),
+        **permit.decision.facts,
+        "outcome": "unknown",
+        "error": clip(error),
+        "intent": permit.intent,
+    }
+
+
+_OWN_TO_THE_INTENT = {
+    "v",
+    "log",
+    "seq",
+    "prev",
+    "ts_us",
+    "writer",
+    "grants",
+    "carried",
+    "args_c",
+    "judged_c",
+    "why_c",
+    "edited_c",
+    "user_c",
+}
+
+
+def _standing(decision: Allow) -> Draft:
+    return {} if decision.standing is None else {"standing": decision.standing.id}
 
 
 def _what(call: Call) -> dict[str, Any]:

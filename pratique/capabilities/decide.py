@@ -4,13 +4,18 @@ Rules:
 - A call that could not be resolved is denied; so is an agent that the policy does not know.
 - A person's answer is a fact beside the policy. A yes turns an Ask into an Allow, and nothing else; it counts
   only for the same call (digest), under the same policy (epoch), and until it expires. A no is a Deny.
+- A yes given beforehand (`Standing`) counts if the policy in force lets one stand, the people who gave it
+  suffice for this very call today, every argument fits, and no argument carries text from outside.
+- A call that a person edited is asked about, even if the policy would let it pass.
 - A sampled call is decided by plain Casbin as well. If the two differ, the call is denied.
 """
 
 from typing import Any, TypeVar
 
+from pratique.capabilities.patterns import matches
 from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
+from pratique.electorate import Electorate
 from pratique.model import (
     ENGINE,
     Allow,
@@ -20,8 +25,11 @@ from pratique.model import (
     Call,
     Decision,
     Deny,
+    Edited,
     Reason,
     Rejection,
+    Standing,
+    Taint,
     Unresolved,
 )
 
@@ -42,10 +50,14 @@ def decide(
     if isinstance(call, Unresolved):
         return _deny(snapshot, call.problem)
     decision = _explained(snapshot.decide(access_of(call), lambda: call.arguments, now_us), call)
+    if call.request.edited is not None:
+        decision = _asked_again(decision, call.request.edited)
     if not isinstance(decision, Ask) or answer is None:
         return decision
     if isinstance(answer, Approval):
         return _approved(snapshot, decision, call, answer, now_us)
+    if isinstance(answer, Standing):
+        return _stands(snapshot, decision, call, answer, now_us)
     if isinstance(answer, Rejection):
         return _deny(snapshot, answer.text, answer.ticket)
     return _amended(decision, ticket=answer.ticket)
@@ -110,6 +122,68 @@ def _approved(
         ticket=ticket,
         at_least=ask.at_least,
         approval=approval,
+    )
+
+
+def stands_not(  # noqa: PLR0911  # one return for each condition: a list of what is looked at
+    ask: Ask, call: Call, standing: Standing, now_us: int
+) -> str:
+    """Return why a yes that was given beforehand does not count for this call; nothing if it does."""
+    subject = call.request.subject
+    if not ask.standing:
+        return "the policy lets no standing approval stand for this answer"
+    if call.taint.rank >= Taint.ARGUMENT.rank:
+        return "an argument carries text from outside"
+    if call.request.edited is not None:
+        return "a person edited this call"
+    if (standing.agent, standing.tenant) != (subject.agent, subject.tenant):
+        return "it was given to another agent"
+    if (standing.tool, standing.tool_digest) != (call.capability.name, call.capability.digest):
+        return "it was given for another tool, or for another declaration of this one"
+    if now_us >= standing.expires_us:
+        return "it has expired"
+    if not matches(standing.pattern, call.arguments, call.sinks):
+        return "the arguments do not fit it"
+    electorate = Electorate(
+        needs=ask.needs, user=subject.user, members=lambda group: standing.belongs.get(group, ())
+    )
+    if not electorate.suffice(standing.approved_by):
+        return "the people who gave it do not suffice for this call"
+    return ""
+
+
+def _stands(snapshot: Snapshot, ask: Ask, call: Call, standing: Standing, now_us: int) -> Allow | Deny:
+    why_not = stands_not(ask, call, standing, now_us)
+    if why_not:
+        return _deny(snapshot, f"the standing approval {standing.id} does not apply: {why_not}")
+    text = f"standing approval {standing.id}, given by {', '.join(standing.approved_by)}"
+    return Allow(
+        epoch=ask.epoch,
+        policy=ask.policy,
+        reasons=(Reason(rule=standing.id, effect="allow", text=text), *ask.reasons),
+        grants=ask.grants,
+        at_least=ask.at_least,
+        standing=standing,
+    )
+
+
+def _asked_again(decision: Decision, edited: Edited) -> Decision:
+    """Return the decision on a call that a person edited: somebody must agree to what they made of it."""
+    text = f"{edited.by} edited what was asked ({', '.join(edited.changed)}): the votes start again"
+    why = Reason(rule="", effect="ask", text=text)
+    if isinstance(decision, Deny):
+        return decision
+    if isinstance(decision, Ask):
+        return _amended(decision, reasons=(*decision.reasons, why), standing=False)
+    return Ask(
+        epoch=decision.epoch,
+        policy=decision.policy,
+        reasons=(*decision.reasons, why),
+        grants=decision.grants,
+        at_least=decision.at_least,
+        needs=edited.needs,
+        wait_s=edited.wait_s,
+        use_within_s=edited.use_within_s,
     )
 
 

@@ -164,7 +164,7 @@ def who_can(policy: Policy, tools: Iterable[Capability], tool: str, now_us: int)
     snapshot = Snapshot(policy, 0)
     named = sorted((one for one in tools if tool_match(one.name, tool)), key=lambda one: one.name)
     return [
-        _reach(snapshot, agent, capability, taint, now_us)
+        reach(snapshot, agent, capability, taint, now_us)
         for agent in policy.file.agents
         for capability in named
         for taint in Taint
@@ -219,7 +219,8 @@ def _condition(policy: Policy, row: Row, arguments: Arguments) -> tuple[str, boo
     return f"{row.cond} is {word}", holds
 
 
-def _reach(snapshot: Snapshot, agent: str, tool: Capability, taint: Taint, now_us: int) -> Reach:
+def reach(snapshot: Snapshot, agent: str, tool: Capability, taint: Taint, now_us: int) -> Reach:
+    """Return what one agent's calls of one tool come to at one taint level, whatever their arguments are."""
     access = access_for(snapshot.policy, agent, tool, taint.value)
     rows = [row for row in snapshot.coarse_rows(access) if live(now_us, row.nbf, row.exp)]
     meanings = {row: _timeless(meaning_of(snapshot.policy, row)) for row in rows}

@@ -21,6 +21,7 @@ from pratique.capabilities.constraints import compile_constraint
 from pratique.capabilities.fields import read_word
 from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
 from pratique.model import ArgumentClass, Confidentiality, Level, Taint, Tier
+from pratique.people import ANY_LOCAL
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -89,7 +90,13 @@ class DenyRule(_Rule):
 
 
 class AskRule(_Rule):
-    """Stops what reaches all three floors until enough people of a group agree."""
+    """Stops what reaches all three floors until enough people of a group agree.
+
+    Attributes:
+        escalate_to: a group that may answer as well once half of `wait` is over; left out, the agent's owner.
+        delegates: a group whose people an approver may hand the question to, besides their own group.
+        standing: which calls a yes given beforehand may stand for: none, all but the irreversible, or all.
+    """
 
     tier: Tier = Tier.READ
     confidentiality: Confidentiality = Confidentiality.PUBLIC
@@ -98,6 +105,13 @@ class AskRule(_Rule):
     quorum: Annotated[int, Field(ge=1, le=16, strict=True)] = 1
     wait: Duration = timedelta(hours=4)
     use_within: Duration = timedelta(minutes=15)
+    escalate_to: Name | None = None
+    delegates: Name | None = None
+    standing: Literal["never", "reversible", "always"] = "reversible"
+
+    def lets_stand(self, tier: str) -> bool:
+        """Return whether a standing approval may stand for an answer to a call of this tier."""
+        return self.standing == "always" or (self.standing == "reversible" and tier != Tier.IRREVERSIBLE)
 
 
 class ExceptionRule(AllowRule):
@@ -169,6 +183,12 @@ class Preset(_Section):
     identities: bool = False
 
 
+class Erasure(_Section):
+    """Who must agree before values are erased: another person than the one who asks, of this group."""
+
+    approvers: Name
+
+
 class PolicyFile(_Section):
     """A whole policy file, valid in itself."""
 
@@ -185,6 +205,7 @@ class PolicyFile(_Section):
     tools: dict[Name, ToolLabels] = {}
     plans: dict[Name, Tools] = {}
     preset: Preset | None = None
+    erasure: Erasure | None = None
 
     @property
     def rules(self) -> Iterator[AllowRule | DenyRule | AskRule | ExceptionRule]:
@@ -307,14 +328,23 @@ def _undefined_names(policy: PolicyFile) -> Iterator[str]:
             yield f"{rule.id}.to: no agent or role of tenant {rule.tenant!r} is called {rule.to!r}"
         if rule.when is not None and rule.when not in policy.constraints:
             yield f"{rule.id}.when: no constraint is called {rule.when!r}"
-        if isinstance(rule, AskRule) and rule.approvers not in policy.groups:
-            yield f"{rule.id}.approvers: no group is called {rule.approvers!r}; add it under [groups]"
+        if isinstance(rule, AskRule):
+            yield from _undefined_groups(rule, policy)
     for floor in policy.isolation:
         if floor.to != "*" and (floor.tenant, floor.to) not in known:
             yield f"{floor.id}.to: no agent or role of tenant {floor.tenant!r} is called {floor.to!r}"
+    if policy.erasure is not None and policy.erasure.approvers not in policy.groups:
+        yield f"erasure.approvers: no group is called {policy.erasure.approvers!r}; add it under [groups]"
     for number, test in enumerate(policy.test):
         if test.agent not in policy.agents and test.expect != "deny":
             yield f"test[{number}].agent: no agent is called {test.agent!r}"
+
+
+def _undefined_groups(rule: AskRule, policy: PolicyFile) -> Iterator[str]:
+    named = {"approvers": rule.approvers, "escalate_to": rule.escalate_to, "delegates": rule.delegates}
+    for key, group in named.items():
+        if group is not None and group not in policy.groups:
+            yield f"{rule.id}.{key}: no group is called {group!r}; add it under [groups]"
 
 
 def _ambiguous_names(policy: PolicyFile) -> Iterator[str]:
@@ -379,9 +409,7 @@ def _quorums(policy: PolicyFile) -> Iterator[str]:
         if not isinstance(rule, AskRule):
             continue
         members = policy.groups.get(rule.approvers)
-        if members is not None and len(set(members)) < rule.quorum and ANY_LOCAL not in members:
+        if members is None or ANY_LOCAL in members or any(name.startswith("oidc:") for name in members):
+            continue  # who they are is known when they log in
+        if len(set(members)) < rule.quorum:
             yield f"{rule.id}.quorum: asks {rule.quorum} of {rule.approvers!r}, which has {len(set(members))}"
-
-
-ANY_LOCAL = "local:*"
-"""A group member that stands for everyone with a shell account on the machine of the ledger."""

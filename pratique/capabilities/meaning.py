@@ -33,13 +33,17 @@ class Word(IntEnum):
 
 
 class Demand(NamedTuple):
-    """Whom an ask row demands, and for how long question and answer live (seconds)."""
+    """Whom an ask row demands, and for how long question and answer live (seconds).
+
+    `others`: whom it may go to besides, and whether a yes given beforehand counts.
+    """
 
     approvers: str
     members: frozenset[str]
     quorum: int
     wait: int
     use_within: int
+    others: tuple[object, ...] = ()
 
 
 class Meaning(NamedTuple):
@@ -71,6 +75,11 @@ class Answer(NamedTuple):
         return frozenset((demand.approvers, demand.members, demand.quorum) for demand in self.demands)
 
     @property
+    def others(self) -> frozenset[tuple[object, ...]]:
+        """Whom it may go to besides."""
+        return frozenset(demand.others for demand in self.demands)
+
+    @property
     def wait(self) -> int:
         """How many seconds the question waits; 0 when there is none."""
         return min((demand.wait for demand in self.demands), default=0)
@@ -99,11 +108,17 @@ def meaning_of(policy: Policy, row: Row) -> Meaning:
             rule.quorum,
             int(rule.wait.total_seconds()),
             int(rule.use_within.total_seconds()),
+            _others(policy, rule),
         )
     if isinstance(rule, ExceptionRule) and rule.max_uses is not None:
         grant = (rule.id, rule.max_uses)
     condition = policy.file.constraints[row.cond].strip() if row.cond else ""
     return Meaning(row.kind, row.nbf, row.exp, condition, demand, grant)
+
+
+def _others(policy: Policy, rule: AskRule) -> tuple[object, ...]:
+    groups = (rule.escalate_to or "", rule.delegates or "")
+    return (*groups, *(frozenset(policy.members(group)) for group in groups), rule.standing)
 
 
 def answer(meanings: Iterable[Meaning], case: Case) -> Answer:

@@ -22,6 +22,7 @@ from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.isolation import at_least
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
+from pratique.electorate import PERSON
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64
@@ -57,6 +58,11 @@ class Residual:
         self._open = tuple((*what, tuple(rows)) for what, rows in groups.items())
         self._made: dict[int, Decision] = {}  # which groups match, as bits → the decision they make
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether neither time nor arguments can change the decision."""
+        return not self._open
+
     def decide(self, arguments: Callable[[], Arguments], now_us: int) -> Decision:
         """Return the decision at `now_us`. `arguments` is only called when a condition needs them."""
         bits = self._matching_bits(arguments, now_us) if self._open else 0
@@ -71,7 +77,9 @@ class Residual:
         holds = self._snapshot.policy.condition_holds
         bits = 0
         for place, (nbf, exp, condition, is_allow, _) in enumerate(self._open):
-            if live(now_us, nbf, exp) and holds(condition, arguments(), "allow" if is_allow else "deny"):
+            if not live(now_us, nbf, exp):
+                continue
+            if not condition or holds(condition, arguments(), "allow" if is_allow else "deny"):
                 bits |= 1 << place
         return bits
 
@@ -107,6 +115,10 @@ class Snapshot:
         if residual is None:
             residual = self._remember(access)
         return residual.decide(arguments, now_us)
+
+    def is_constant(self, access: Access) -> bool:
+        """Return whether questions of this kind have one answer, whatever time and arguments are."""
+        return (self._cache.get(access) or self._remember(access)).is_constant
 
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
@@ -184,10 +196,21 @@ class Snapshot:
             reasons=reasons,
             grants=grants,
             at_least=at_least(self.policy, access),
-            needs=tuple(Need(rule=r.id, approvers=r.approvers, quorum=r.quorum) for r in asking),
+            needs=tuple(
+                Need(rule=r.id, approvers=r.approvers, quorum=r.quorum, delegates=r.delegates or "")
+                for r in asking
+            ),
             wait_s=int(min(rule.wait for rule in asking).total_seconds()),
             use_within_s=int(min(rule.use_within for rule in asking).total_seconds()),
+            escalate_to=self._escalate_to(access, asking),
+            standing=all(rule.lets_stand(access.tier) for rule in asking),
         )
+
+    def _escalate_to(self, access: Access, asking: list[AskRule]) -> tuple[str, ...]:
+        """Return who is asked as well when nobody answers: the groups that the rules name, else the owner."""
+        groups = tuple(dict.fromkeys(rule.escalate_to for rule in asking if rule.escalate_to))
+        agent = self.policy.file.agents.get(access.sub)
+        return groups if groups or agent is None else (PERSON + agent.owner,)
 
     def _grants(self, allows: list[Row]) -> tuple[tuple[str, int], ...]:
         """Return the counted exceptions to draw on: none when an uncounted rule allows as well."""

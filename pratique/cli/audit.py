@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.app import open_ledger
-from pratique.audit.chain import Head, Report, Verdict
 from pratique.capabilities.manifest import microseconds
+from pratique.cli.audit_proof import attach
+from pratique.cli.audit_verify import verify
 from pratique.cli.console import (
     ConfigOption,
     JsonOption,
@@ -22,16 +22,15 @@ from pratique.cli.console import (
     say,
 )
 from pratique.cli.trace import moment
-from pratique.errors import SettingsError, UnknownSessionError
+from pratique.errors import UnknownSessionError
 from pratique.ledger import queries
 from pratique.ledger.search import Wanted, decision_of, search, sources_of
-from pratique.ledger.verification import verify_file
 from pratique.settings import Settings
 
 app = typer.Typer(help="Verify and read the log.", no_args_is_help=True)
 
-EXIT_CODES = {Verdict.OK: 0, Verdict.BROKEN: 1, Verdict.UNANCHORED: 3}
-STYLES = {Verdict.OK: "bold green", Verdict.BROKEN: "bold red", Verdict.UNANCHORED: "bold yellow"}
+app.command("verify")(verify)
+attach(app)
 
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M"]
 
@@ -42,37 +41,6 @@ class Word(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
     DENY = "deny"
-
-
-File = Annotated[Path | None, typer.Option("--ledger", help="A ledger file, instead of the configured one.")]
-
-
-@app.command("verify")
-def verify(
-    config: ConfigOption = None,
-    *,
-    head: Annotated[str | None, typer.Option(help="A head that you kept: SEQ:HEX.")] = None,
-    ledger: File = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check that no record was changed, removed or reordered.
-
-    A log says nothing about its own end. Keep a head somewhere else (`pratique audit head`) and give it here;
-    without one the answer is UNANCHORED: what is there fits together, but the tail may have been cut.
-
-    Exit codes: 0 OK, 1 BROKEN, 3 UNANCHORED, 2 it could not be checked.
-
-    Example: `pratique audit verify --head 17:9f86d081…`
-    """
-    with reporting_errors():
-        settings = Settings.load(config)
-        path = ledger or settings.path(settings.folder) / "ledger.db"
-        report = verify_file(path, read_head(head))
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        print_report(report)
-    raise typer.Exit(EXIT_CODES[report.verdict])
 
 
 @app.command("head")
@@ -87,8 +55,13 @@ def head(config: ConfigOption = None, *, as_json: JsonOption = False) -> None:
 
 
 @app.command("show")
-def show(seq: Annotated[int, typer.Argument(help="A record's number.")], config: ConfigOption = None) -> None:
-    """Print one record as it is stored.
+def show(
+    seq: Annotated[int, typer.Argument(help="A record's number.")],
+    config: ConfigOption = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Print one record: what it says, then what ties it into the chain. `--json` prints it as it is stored.
 
     Example: `pratique audit show 17`
     """
@@ -96,7 +69,7 @@ def show(seq: Annotated[int, typer.Argument(help="A record's number.")], config:
         record = ledger.read(lambda connection: queries.record(connection, seq))
         if record is None:
             raise UnknownSessionError(f"there is no record {seq}")
-    print_json(record)
+    print_json(record) if as_json else print_record(record)
 
 
 @app.command("tail")
@@ -128,6 +101,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     config: ConfigOption = None,
     *,
     agent: Annotated[str, typer.Option(help="Who asked.")] = "",
+    user: Annotated[str, typer.Option(help="On whose behalf: `kim@acme.example`.")] = "",
     tool: Annotated[str, typer.Option(help="What for; `mail.*` for several.")] = "",
     decision: Annotated[Word | None, typer.Option(help="What the policy said.")] = None,
     source: Annotated[
@@ -159,8 +133,57 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
         most=most,
     )
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        records = ledger.read(lambda connection: search(connection, wanted))
+        subject = ledger.vault.subject_id(user) if user else ""
+        theirs = wanted.model_copy(update={"subject": subject})
+        records = ledger.read(lambda connection: search(connection, theirs))
     print_json(records) if as_json else print_calls(records)
+
+
+def print_record(record: queries.Record) -> None:
+    """Print a record for a person: who and what first, hashes and commitments last, nothing that is empty."""
+    console.print(
+        Text.assemble((f"{record['seq']}  {record['type']}", "bold"), f"  {moment(record['ts_us'])}")
+    )
+    said = {key: value for key, value in record.items() if key not in {"seq", "type", "ts_us"}}
+    chained = {key for key in said if key in _OF_THE_CHAIN or key.endswith("_c")}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    first = {key: place for place, key in enumerate(_FIRST)}
+    for key in sorted(said, key=lambda key: (key in chained, first.get(key, len(first)), key)):
+        if said[key] not in _EMPTY:
+            lines = [one_line(_words(item)).plain for item in _items(said[key])]
+            table.add_row(key, Text("\n".join(lines), style="dim" if key in chained else ""))
+    console.print(table)
+
+
+_FIRST = (
+    "agent",
+    "tool",
+    "tier",
+    "effect",
+    "outcome",
+    "error",
+    "state",
+    "voter",
+    "vote",
+    "reason",
+    "reasons",
+)
+_OF_THE_CHAIN = {"digest", "engine", "log", "policy_digest", "prev", "tool_digest", "v"}
+_EMPTY: tuple[object, ...] = ("", [], {}, None)
+
+
+def _items(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_words(item)}" for key, item in value.items() if item not in _EMPTY)
+    if isinstance(value, list):
+        return " ".join(map(_words, value))
+    return str(value)
 
 
 def print_calls(records: list[queries.Record]) -> None:
@@ -180,35 +203,3 @@ def print_calls(records: list[queries.Record]) -> None:
 
 def _microseconds(moment: datetime | None) -> int:
     return microseconds(moment.replace(tzinfo=moment.tzinfo or UTC)) if moment else 0
-
-
-def read_head(text: str | None) -> Head | None:
-    """Return the head that the text names.
-
-    Raises:
-        SettingsError: it names none.
-    """
-    try:
-        return Head.parse(text) if text else None
-    except ValueError as problem:
-        raise SettingsError(f"--head: {problem}") from None
-
-
-def print_report(report: Report) -> None:
-    """Print what verification found, on one screen."""
-    console.print(Text.assemble((report.verdict.value, STYLES[report.verdict]), f"  {_sentence(report)}"))
-    console.print(Text(f"head    {report.head}", style="dim"), soft_wrap=True)
-    if report.anchor is not None:
-        console.print(Text(f"against {report.anchor}", style="dim"), soft_wrap=True)
-
-
-def _sentence(report: Report) -> str:
-    if report.verdict is Verdict.BROKEN:
-        where = f"record {report.broken_at}: " if report.broken_at else ""
-        return f"{where}{report.problem}"
-    if report.verdict is Verdict.UNANCHORED:
-        return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
-    given = report.anchor.seq if report.anchor else 0
-    after = report.records - given
-    fit = f"; the {after} after it fit together, and may have been cut" if after else ""
-    return f"{given} records, unchanged and in order, up to the head given{fit}"

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.text import Text
 
-from pratique.approvals.card import visible
+from pratique.appearance import visible
 from pratique.errors import PratiqueError
 from pratique.settings import Settings
 

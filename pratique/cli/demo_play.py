@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 from pratique.app import open_runtime
 from pratique.approvals.card import Card
-from pratique.approvals.queue import Question
+from pratique.approvals.question import Question
 from pratique.audit.chain import Head
 from pratique.cli.approvals import answer
 from pratique.errors import SandboxUnavailableError, SettingsError
@@ -102,8 +102,10 @@ class Watched:
 
     def _ask(self, ticket: str) -> None:
         queue = self._runtime.queue
-        said = self._audience.answer(queue.asked(ticket).card, queue.look(ticket))
-        answer(self._runtime.ledger, ticket, approve=said.approve, reason=said.reason)
+        card = queue.asked(ticket).card
+        said = self._audience.answer(card, queue.look(ticket))
+        # Whoever watches the demo is shown the destination, and does not have to type it.
+        answer(self._runtime.ledger, ticket, approve=said.approve, reason=said.reason, confirm=card.confirm)
 
 
 class Preset(StrEnum):

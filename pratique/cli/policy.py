@@ -16,9 +16,9 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import ladder_of, local_login, open_ledger
+from pratique.app import failed_tests, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
+from pratique.capabilities.diff import Direction, diff, direction_of, lowered, refloored, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
 from pratique.capabilities.isolation import unmet
 from pratique.capabilities.manifest import microseconds
@@ -36,6 +36,7 @@ from pratique.cli.console import (
     reporting_errors,
     say,
 )
+from pratique.cli.moments import microseconds_of
 from pratique.cli.policy_shown import (
     say_if_no_tools,
     show_changes,
@@ -45,8 +46,10 @@ from pratique.cli.policy_shown import (
     show_tests,
     test_row,
 )
-from pratique.errors import PolicyError, SettingsError
+from pratique.cli.replay import PAST_US, Since, progressing, show_past, show_replay
+from pratique.errors import PolicyError, SettingsError, told
 from pratique.ledger import policies
+from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
 from pratique.tools.levels import lacking_floors
@@ -168,11 +171,10 @@ def explain_command(
     access = access_for(snapshot.policy, agent, declared.capability, taint.value)
     found = explain(snapshot, access, arguments, _moment(at))
     if as_json:
-        print_json({**found.model_dump(mode="json"), "invalid_arguments": invalid})
+        refused = {"word": "deny"} if invalid else {}
+        print_json({**found.model_dump(mode="json"), **refused, "invalid_arguments": invalid})
         return
-    show_explanation(found, declared.capability)
-    if invalid:
-        complain(f"note: {tool} refuses these arguments before any rule is looked at: {invalid}", "yellow")
+    show_explanation(found, declared.capability, invalid)
 
 
 @app.command(name="who-can")
@@ -193,12 +195,19 @@ def who_can_command(
     """
     settings = load_settings(config)
     tools = _capabilities(_tools(settings))
-    found = who_can(_load(settings, policy).policy, tools, tool, _moment(at))
+    asked = _load(settings, policy).policy
+    if not tools:
+        fail('there are no tools to ask about: name their modules in pratique.toml, tools = ["desk"]')
+    found = who_can(asked, tools, tool, _moment(at))
     if as_json:
         print_json(found)
         return
+    if not asked.subjects:
+        fail("nobody can: the policy declares no agent")
     if not found:
-        fail(f"no declared tool matches {tool!r}, or the policy has no agent")
+        fail(
+            f"no declared tool matches {tool!r} (declared: {', '.join(sorted(each.name for each in tools))})"
+        )
     show_reach(found)
 
 
@@ -214,12 +223,17 @@ def diff_command(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 when anything differs.")
     ] = False,
+    replayed: Annotated[
+        bool, typer.Option("--replay", help="Say what B would have made of the recorded calls, too.")
+    ] = False,
+    since: Since = None,
     as_json: JsonOption = False,
 ) -> None:
     """Name every agent, tool and taint level for which two policies answer differently, and which way.
 
     It is exact for the declared tools: what is not named does not change. Keys that decide how a call comes
-    to its taint level (labels of tools, plans) are named beside.
+    to its taint level (labels of tools, plans) are named beside. With `--replay`, the calls of the last 31
+    days (or since `--since`) are decided again by B, as `pratique audit replay` does it.
 
         pratique policy diff in-force policy.toml
     """
@@ -228,12 +242,16 @@ def diff_command(
     sides = _load(settings, before).policy, _load(settings, after).policy
     changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
     levels = refloored(*sides, _capabilities(tools))
+    past = _past(settings, sides[1], microseconds_of(since)) if replayed else None
     if as_json:
         direction = direction_of([*changes, *levels], keys)
-        print_json({"direction": direction, "cells": changes, "relabelled": keys, "isolation": levels})
+        found = {"direction": direction, "cells": changes, "relabelled": keys, "isolation": levels}
+        print_json({**found, "replay": past} if replayed else found)
     else:
         show_changes(changes, keys, levels)
         say_if_no_tools(tools)
+        if past is not None:
+            show_replay(past)
     if (changes or keys or levels) and exit_code:
         raise typer.Exit(FAILED)
 
@@ -247,10 +265,20 @@ def apply(
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; refuse what would have to be asked.")
     ] = False,
+    only_tighter: Annotated[
+        bool,
+        typer.Option(
+            "--only-tighter",
+            help="In an emergency: apply although tests fail, if no call is answered more mildly than now.",
+        ),
+    ] = False,
 ) -> None:
     """Put the settings' policy file in force.
 
     It must pass its own tests. What changes is shown, and unless it only gets tighter, you are asked.
+
+    `--only-tighter` applies a change that can only take away, a deny in an incident, even if it breaks the
+    file's own tests: the record names them, and they are to be mended afterwards. Anything milder is refused.
 
     Running processes take it up with their next call, and none decides by half of it.
 
@@ -259,9 +287,14 @@ def apply(
     settings = load_settings(config)
     registry = _tools(settings)
     policy = _load(settings, None).policy
-    failed = [result.line for result in run_tests(policy, registry) if not result.passed]
-    if failed:
-        raise PolicyError(settings.policy.name, failed)
+    failed = failed_tests(policy, registry)
+    for line in failed:
+        complain(f"{settings.policy.name}: {line}", "red")
+    if failed and not only_tighter:
+        fail(
+            f"not applied: {_tests(len(failed))}; a change that only tightens can go first: --only-tighter",
+            FAILED,
+        )
     with open_ledger(settings, create=True) as ledger:
         current = policies.in_force(ledger)
         if current.epoch and current.policy.digest == policy.digest:
@@ -277,14 +310,28 @@ def apply(
             complain(f"{settings.policy.name}: {line}", "yellow")
         # Without tools there is nothing to compare by, which is not the same as no difference.
         direction = direction_of([*changes, *levels], keys) if len(registry) else Direction.OTHER
-        if troubles:
-            direction = Direction.OTHER  # calls that fail are not what a tighter policy is for: ask
-        _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
-        epoch = policies.apply(ledger, policy, local_login(), current.epoch).epoch
+        if only_tighter:
+            _demand_tighter(direction, list(lowered(current.policy, policy, _capabilities(registry))))
+        else:
+            if current.epoch:
+                show_past(ledger, Snapshot(policy, 0), settings.policy.name)
+            if troubles:
+                direction = Direction.OTHER  # calls that fail are not what a tighter policy is for: ask
+            _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
+        epoch = policies.apply(ledger, policy, local_login(), current.epoch, failed).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
 
 
 # --- what the verbs share ---------------------------------------------------------------------------------
+
+
+def _past(settings: Settings, policy: Policy, since_us: int) -> ReplayReport | None:
+    """Return what a policy would have made of the recorded calls; None where there is no ledger yet."""
+    if not (settings.path(settings.folder) / "ledger.db").exists():
+        return None
+    since_us = since_us or _moment(None) - PAST_US
+    with open_ledger(settings) as ledger, progressing("deciding again") as told:
+        return replay(ledger, Snapshot(policy, 0), Stretch(since_us=since_us), progress=told)
 
 
 def _tools(settings: Settings) -> Registry:
@@ -315,7 +362,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {getattr(problem, 'strerror', None) or problem}") from None
+        raise SettingsError(f"policy: {path}: {told(problem)}") from None
 
 
 def _declared(tools: Registry, name: str) -> Tool:
@@ -366,6 +413,22 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: the change is not only tighter; look at it and say --yes", FAILED)
     if not typer.confirm("Put it in force?", err=True):
         fail("not applied: nothing was changed", FAILED)
+
+
+def _demand_tighter(direction: Direction, weaker: list[str]) -> None:
+    """Stop unless the change can only take away.
+
+    Raises:
+        typer.Exit: some call would be answered more mildly, or run in a weaker level; nothing was changed.
+    """
+    for line in weaker:
+        complain(line, "red")
+    if weaker or direction not in {Direction.SAME, Direction.TIGHTER}:
+        fail("not applied: --only-tighter, and the change is not only tighter; nothing was changed", FAILED)
+
+
+def _tests(failed: int) -> str:
+    return "1 test of its own fails" if failed == 1 else f"{failed} tests of its own fail"
 
 
 def _troubles(policy: Policy, tools: Registry, settings: Settings) -> list[str]:

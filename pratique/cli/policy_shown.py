@@ -76,8 +76,14 @@ def show_tests(results: list[TestResult], uncovered: list[str], rules: int) -> N
         say(f"hint: {rule}: matches in no [[test]]", "yellow")
 
 
-def show_explanation(found: Explanation, tool: Capability) -> None:
-    """Print a question, its answer, every rule that has to do with it, and where the call would run."""
+def show_explanation(found: Explanation, tool: Capability, invalid: str = "") -> None:
+    """Print a question, its answer, every rule that has to do with it, and where the call would run.
+
+    Args:
+        found: what the rules say.
+        tool: what is called.
+        invalid: why the tool does not take these arguments: such a call is denied whatever the rules say.
+    """
     moment = f"{datetime.fromtimestamp(found.at / 1e6, tz=UTC):%Y-%m-%d %H:%M:%S}Z"
     kind = f"tier {found.tier}, class {found.confidentiality}, taint {found.taint}"
     say(f"{found.agent} calls {found.tool} ({kind})")
@@ -85,7 +91,11 @@ def show_explanation(found: Explanation, tool: Capability) -> None:
         f"  at {moment}, policy {found.policy[:12]}" + (f", epoch {found.epoch}" if found.epoch else ""),
         "dim",
     )
-    say(found.word, f"bold {_COLORS[found.word]}")
+    if invalid:
+        say("deny", "bold red")
+        say(f"  {found.tool} does not take these arguments: {invalid}")
+        say("  what the rules would say of others:", "dim")
+    say(("  " if invalid else "") + found.word, f"{'dim' if invalid else 'bold'} {_COLORS[found.word]}")
     for reason in found.reasons:
         say(f"  {reason.text}")
     if found.matched:

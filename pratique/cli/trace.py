@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.app import open_ledger
-from pratique.approvals.card import visible
+from pratique.appearance import visible
 from pratique.cli.console import ConfigOption, JsonOption, console, print_json, reporting_errors
 from pratique.ledger import queries
 from pratique.sessions.trace import trace

@@ -3,6 +3,7 @@
 Rules:
 - WAL and synchronous=FULL: a commit that was acknowledged is on disk.
 - One connection writes, in IMMEDIATE transactions; readers cannot write.
+- What is deleted is overwritten (`secure_delete`); after an erasure the file is rewritten as well (`purged`).
 - A file of a newer version is refused, an older one is migrated, under a lock that one process holds.
 """
 
@@ -18,9 +19,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from pratique.errors import LedgerUnavailableError, LedgerVersionError
+from pratique.errors import LedgerUnavailableError, LedgerVersionError, told
 
-REVISION = "0001"
+REVISION = "0005"
 """The newest migration. A test compares it with the folder of migrations."""
 
 BUSY_SECONDS = 10
@@ -97,7 +98,7 @@ def prepare(path: Path) -> None:
             _migrate(connection, path)
         path.chmod(0o600)
     except (OSError, DatabaseError, sqlite3.Error, UnicodeDecodeError) as problem:
-        raise LedgerUnavailableError(f"{path}: {_short(problem)}") from problem
+        raise LedgerUnavailableError(f"{path}: {told(problem)}") from problem
 
 
 @contextmanager
@@ -111,22 +112,36 @@ def exclusively(lock: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _short(problem: BaseException) -> str:
-    return str(getattr(problem, "orig", None) or problem).splitlines()[0]
+def purged(path: Path) -> bool:
+    """Rewrite the file, so that no page of it or of its write-ahead log keeps what was deleted.
+
+    Returns:
+        False when another process reads an old view of the file: its pages must stay until it is done.
+
+    Raises:
+        LedgerUnavailableError: the file cannot be written.
+    """
+    engine = writer_engine(path)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("VACUUM")
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            return not busy
+    except DatabaseError as problem:
+        raise unavailable(problem, path) from problem
+    finally:
+        engine.dispose()
 
 
-def unavailable(problem: BaseException, path: Path) -> LedgerUnavailableError:
+def unavailable(problem: Exception, path: Path) -> LedgerUnavailableError:
     """Return the driver's error as ours, in one line."""
-    return LedgerUnavailableError(
-        f"the log at {path} cannot be written ({_short(problem)}); calls are denied"
-    )
+    return LedgerUnavailableError(f"the log at {path} cannot be written ({told(problem)}); calls are denied")
 
 
 def _pragmas(connection: Any, *, read_only: bool = False) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "trusted_schema=OFF", "cell_size_check=ON"):
         connection.execute(f"PRAGMA {pragma}")
-    if read_only:
-        connection.execute("PRAGMA query_only=ON")
+    connection.execute("PRAGMA query_only=ON" if read_only else "PRAGMA secure_delete=ON")
 
 
 @contextmanager

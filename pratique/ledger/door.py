@@ -5,24 +5,30 @@ Rules:
 - Opening creates what is missing, refuses what is newer, and takes a writer's lock.
 """
 
+import contextlib
 import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import anyio.to_thread
 import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
-from pratique.errors import LedgerCorruptError
+from pratique.errors import CanonicalError, LedgerCorruptError, LedgerError
 from pratique.ledger import tables as t
+from pratique.ledger.checkpoints import Cadence, Checkpoints
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
+from pratique.ledger.erasing import Erasing
+from pratique.ledger.keys import KeyFolder
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
+from pratique.ledger.watch import Watch
 from pratique.ledger.writers import Writer
+from pratique.ledger.written import Written
 
 T = TypeVar("T")
 
@@ -34,30 +40,63 @@ def wall_clock() -> int:
     return time.time_ns() // 1000
 
 
+class Companion(Protocol):
+    """What lives as long as a ledger is open."""
+
+    def close(self) -> None:
+        """End, in bounded time; never raises."""
+
+
 class Ledger:
-    """One log and what lies beside it, in one folder: `ledger.db`, `vault.key`, `writers/`.
+    """One log and what lies beside it, in one folder: `ledger.db`, `vault.key`, `keys/`, `writers/`.
 
     Args:
         folder: made when it is not there.
         clock: gives the time, microseconds since the epoch.
         most_waiting: how many entries may wait to be written before calls are denied.
+        keys: the folder of signing keys, if it is not `keys/`.
+        cadence: how often checkpoints are made.
 
     Raises:
-        LedgerUnavailableError: the folder cannot be written.
+        LedgerUnavailableError: the folder cannot be written, or others may read the keys.
         LedgerVersionError: a newer Pratique wrote it.
         LedgerCorruptError: its parts do not fit each other.
     """
 
-    def __init__(self, folder: Path, *, clock: Clock = wall_clock, most_waiting: int = 10_000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        clock: Clock = wall_clock,
+        most_waiting: int = 10_000,
+        keys: Path | None = None,
+        cadence: Cadence = Cadence(),  # noqa: B008  # frozen
+    ) -> None:
         self.path = folder / "ledger.db"
         self.clock = clock
         prepare(self.path)
         self.vault = Vault.at(folder / "vault.key")
         self._reader = reader_engine(self.path)
         self._writing = writer_engine(self.path)
+        self.written = Written(self._reader, lambda problem: unavailable(problem, self.path))
         self.log = self._name()
+        self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
-        self._sequencer = Sequencer(self._writing, self.path, self.log, clock, most_waiting)
+        self.checkpoints = Checkpoints(self.log, self.keys, cadence)
+        self.on_erased: list[Callable[[Erasing], None]] = []
+        """Who drops what they remember when values are erased, by whichever process. In another thread."""
+        self._sequencer = Sequencer(
+            self._writing,
+            self.path,
+            self.log,
+            clock,
+            self.checkpoints,
+            most_waiting,
+            keeps=self.vault.keeps,
+            erased=self._erased,
+            acknowledged=self.writer.note,
+        )
+        self._companions: list[Companion] = []
 
     async def commit(self, entry: Entry) -> Answer:
         """Commit an entry and return once it is on disk; see `Sequencer.commit`."""
@@ -67,18 +106,27 @@ class Ledger:
         """Commit an entry from a thread without an event loop."""
         return self._sequencer.commit_now(entry)
 
+    def post(self, entry: Entry) -> None:
+        """Hand an entry over without waiting; see `Sequencer.post`."""
+        self._sequencer.post(entry)
+
     def read(self, query: Callable[[Connection], T]) -> T:
         """Return what `query` finds in one consistent view of the ledger.
 
         Raises:
             LedgerUnavailableError: the database cannot be read.
             LedgerCorruptError: what is stored is no text or JSON any more.
+            CanonicalError: what is asked for has no UTF-8 form, so it cannot be stored.
         """
         try:
             with self._reader.connect() as connection, connection.begin():
                 return query(connection)
         except DatabaseError as problem:
             raise unavailable(problem, self.path) from problem
+        except UnicodeEncodeError as problem:
+            raise CanonicalError(
+                f"{problem.object[:80]!r}: half of a surrogate pair has no UTF-8 form"
+            ) from None
         except (UnicodeDecodeError, orjson.JSONDecodeError) as problem:
             raise LedgerCorruptError(f"{self.path}: what is stored cannot be read ({problem})") from problem
 
@@ -92,6 +140,13 @@ class Ledger:
             return
         await self.commit(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
         await self.query(lambda connection: self.learn(connection, subject))
+
+    def know_now(self, subject: str) -> None:
+        """As `know`, from a thread without an event loop."""
+        if self.vault.knows(subject):
+            return
+        self.commit_now(Entry(drafts=(), keys=((subject, self.vault.new_key(subject)),)))
+        self.read(lambda connection: self.learn(connection, subject))
 
     def learn(self, connection: Connection, subject: str) -> bool:
         """Take the subject's key into memory; return False when there is none (any more)."""
@@ -119,9 +174,28 @@ class Ledger:
         """How many transactions this process has committed."""
         return self._sequencer.batches
 
+    def accompany(self, companion: Companion) -> None:
+        """Close `companion` when the ledger closes, after the last checkpoint and before the last write."""
+        self._companions.append(companion)
+
+    @property
+    def watch(self) -> Watch:
+        """Wakes who waits for what this process commits."""
+        return self._sequencer.watch
+
+    def count_batches(self, counted: Callable[[int], None]) -> None:
+        """Tell `counted` how many entries each transaction of this process has; in the writing thread."""
+        self._sequencer.counted = counted
+
     def close(self) -> None:
         """Commit what waits, then let go of everything."""
+        if self._companions:
+            with contextlib.suppress(LedgerError):
+                self.commit_now(Entry((), checkpoint=True))
+        while self._companions:
+            self._companions.pop().close()
         self._sequencer.close()
+        self.written.close()
         self._reader.dispose()
         self._writing.dispose()
         self.writer.close()
@@ -131,6 +205,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _erased(self, erasing: Erasing) -> None:
+        if erasing.subject:
+            self.vault.forget(erasing.subject)
+        for forget in self.on_erased:
+            forget(erasing)
 
     def _name(self) -> str:
         """Return the log's name; give it one when it is new."""

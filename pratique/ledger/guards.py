@@ -11,9 +11,6 @@ from sqlalchemy import Connection, select
 
 from pratique.ledger import tables as t
 
-OPEN = "proposed"
-APPROVED = "approved"
-
 
 class Moment(NamedTuple):
     """What a guard may look at: the transaction, the epoch in force in it, and its time.
@@ -85,74 +82,6 @@ class CallIsOpen(NamedTuple):
         return None if state == "started" else f"intent {self.intent} is {state or 'not there'}"
 
 
-class ApprovalUsable(NamedTuple):
-    """The approval is a yes to this very call, unused, under this policy, and not too old.
-
-    `rerun`: as in `CallIsNew`; the yes was used by a run whose outcome is unknown.
-    """
-
-    ticket: str
-    digest: str
-    card_digest: str
-    epoch: int
-    rerun: bool = False
-
-    def refuses(self, moment: Moment) -> str | None:
-        """See the class."""
-        row = moment.connection.execute(
-            select(t.approvals).where(t.approvals.c.ticket == self.ticket)
-        ).one_or_none()
-        if row is None or not (row.state == APPROVED or (self.rerun and row.state == "unknown")):
-            return f"{self.ticket} is {'not there' if row is None else row.state}, not approved"
-        if (row.digest, row.card_digest, row.epoch) != (self.digest, self.card_digest, self.epoch):
-            return f"{self.ticket} was given for another call, card or policy"
-        if moment.now_us >= row.use_until_us:
-            return f"{self.ticket} was not used in time"
-        return None
-
-
-class ApprovalIs(NamedTuple):
-    """The approval is in this state and has this many votes: compare-and-swap for whoever answers it."""
-
-    ticket: str
-    state: str
-    votes: int
-    in_time: bool = True
-
-    def refuses(self, moment: Moment) -> str | None:
-        """See the class."""
-        row = moment.connection.execute(
-            select(t.approvals).where(t.approvals.c.ticket == self.ticket)
-        ).one_or_none()
-        if row is None or row.state != self.state:
-            return f"{self.ticket} is {'not there' if row is None else row.state}"
-        if row.votes != self.votes:
-            return f"{self.ticket} was voted on in the meantime"
-        if self.in_time and moment.now_us >= row.wait_until_us:
-            return f"{self.ticket} has waited too long"
-        return None
-
-
-class NotAskedYet(NamedTuple):
-    """No approval waits, or is ready to be used, for this very call."""
-
-    session: str
-    call: str
-    digest: str
-
-    def refuses(self, moment: Moment) -> str | None:
-        """See the class."""
-        ticket = moment.connection.execute(
-            select(t.approvals.c.ticket).where(
-                t.approvals.c.session == self.session,
-                t.approvals.c.call == self.call,
-                t.approvals.c.digest == self.digest,
-                t.approvals.c.state.in_((OPEN, APPROVED)),
-            )
-        ).scalar()
-        return None if ticket is None else f"{ticket} asks this already"
-
-
 class UsesLeft(NamedTuple):
     """The counted exception has been used fewer than `most` times."""
 
@@ -165,6 +94,19 @@ class UsesLeft(NamedTuple):
             select(t.grant_uses.c.uses).where(t.grant_uses.c.rule == self.rule)
         ).scalar()
         return None if (uses or 0) < self.most else f"{self.rule} has been used {uses} of {self.most} times"
+
+
+class TraceIsNew(NamedTuple):
+    """No session has this trace id: a trace is the story of one session."""
+
+    trace_id: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        session = moment.connection.execute(
+            select(t.sessions.c.id).where(t.sessions.c.trace_id == self.trace_id)
+        ).scalar()
+        return None if session is None else f"trace_id {self.trace_id} is that of the session {session}"
 
 
 class SessionIsOpen(NamedTuple):
@@ -181,6 +123,19 @@ class SessionIsOpen(NamedTuple):
         if row is None or row.closed_us:
             return f"the session {self.session} is closed"
         return None if row.writer == self.writer else f"the session {self.session} goes on in another process"
+
+
+class SessionNotClosed(NamedTuple):
+    """The session is not closed, whichever process serves it: people may still decide about its calls."""
+
+    session: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        closed_us = moment.connection.execute(
+            select(t.sessions.c.closed_us).where(t.sessions.c.id == self.session)
+        ).scalar()
+        return None if closed_us == 0 else f"the session {self.session} is closed"
 
 
 class SessionIsHeld(NamedTuple):

@@ -7,6 +7,7 @@ Rules:
 """
 
 import hashlib
+from collections.abc import Sequence
 
 from pratique.audit import drafts
 from pratique.capabilities.policy import Policy
@@ -35,21 +36,24 @@ def in_force(ledger: Ledger) -> Snapshot:
     return Snapshot(Policy(row.text, f"the policy of epoch {row.epoch}"), row.epoch)
 
 
-def apply(ledger: Ledger, policy: Policy, applied_by: str, expected_epoch: int) -> Snapshot:
+def apply(
+    ledger: Ledger, policy: Policy, applied_by: str, expected_epoch: int, failed: Sequence[str] = ()
+) -> Snapshot:
     """Put a policy in force and return it, ready to decide.
 
     Args:
         ledger: where.
-        policy: loaded, linted, and through its own tests.
+        policy: loaded and linted; through its own tests, but for those in `failed`.
         applied_by: who does it.
         expected_epoch: the epoch that it replaces.
+        failed: the tests of its own that it fails, one line each: somebody put it in force all the same.
 
     Raises:
         PolicyError: another policy was applied in the meantime.
     """
     epoch = expected_epoch + 1
     entry = Entry(
-        drafts=(drafts.policy_load(epoch, policy.digest, applied_by),),
+        drafts=(drafts.policy_load(epoch, policy.digest, applied_by, failed),),
         guards=(EpochIs(expected_epoch),),
         blobs=((policy.digest, policy.text.encode()),),
     )
@@ -57,3 +61,9 @@ def apply(ledger: Ledger, policy: Policy, applied_by: str, expected_epoch: int) 
     if isinstance(done, Refused):
         raise PolicyError("policy", [f"{done.why} meanwhile; look at it and apply again"])
     return Snapshot(policy, epoch)
+
+
+def put_in_force_failing(ledger: Ledger, epoch: int) -> bool:
+    """Return whether the policy of an epoch was put in force although it failed tests of its own."""
+    record = ledger.read(lambda connection: queries.policy_record(connection, epoch))
+    return record is not None and bool(record.get("failed_tests"))

@@ -13,7 +13,9 @@ import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
 from pratique.capabilities.labels import join
+from pratique.ledger import projection_approvals as asked
 from pratique.ledger import tables as t
+from pratique.ledger.projection_identity import IDENTITY
 from pratique.model import Confidentiality, Integrity, Label
 
 Record = Mapping[str, Any]
@@ -63,6 +65,7 @@ def _session_open(connection: Connection, record: Record) -> None:
             writer=record["writer"],
             opened_us=record["ts_us"],
             closed_us=0,
+            api_key=record.get("api_key", ""),
         )
     )
 
@@ -103,9 +106,13 @@ def _call_intent(connection: Connection, record: Record) -> None:
         )
     )
     if record["ticket"]:
-        _set_approval(connection, record["ticket"], state="started")
+        asked.change(connection, record["ticket"], state="started")
+    if "standing" in record:
+        asked.standing_used(connection, record)
     for rule in record["grants"]:
         _count_use(connection, rule)
+    for carried in record.get("carried", ()):
+        _keep_marks(connection, carried, record["seq"])
 
 
 def _call_outcome(connection: Connection, record: Record) -> None:
@@ -117,7 +124,8 @@ def _call_outcome(connection: Connection, record: Record) -> None:
         )
         if record["ticket"]:
             state = "unknown" if record["outcome"] == "unknown" else "finished"
-            _set_approval(connection, record["ticket"], state=state)
+            asked.change(connection, record["ticket"], state=state)
+            asked.told(connection, record)
     if "context" in record:
         _raise_context(connection, record["session"], record["context"])
 
@@ -146,70 +154,20 @@ def _columns(label: Label) -> dict[str, str]:
     }
 
 
-def _approval_proposed(connection: Connection, record: Record) -> None:
-    connection.execute(
-        insert(t.approvals).values(
-            ticket=record["ticket"],
-            session=record["session"],
-            call=record["call_id"],
-            digest=record["digest"],
-            card_digest=record["card_digest"],
-            epoch=record["epoch"],
-            agent=record["agent"],
-            tool=record["tool"],
-            tier=record["tier"],
-            # Sorted, as in the record: what is rebuilt from its bytes must be the same text.
-            needs=orjson.dumps(record["needs"], option=orjson.OPT_SORT_KEYS).decode(),
-            state="proposed",
-            reason="",
-            decided_by="[]",
-            votes=0,
-            proposed_seq=record["seq"],
-            proposed_us=record["ts_us"],
-            wait_until_us=record["ts_us"] + record["wait_s"] * 1_000_000,
-            use_within_s=record["use_within_s"],
-            use_until_us=0,
-        )
+def _keep_marks(connection: Connection, carried: Mapping[str, Any], seq: int) -> None:
+    """Remember what a write carries, once: by the intent, because it may take effect before its outcome."""
+    facts = {name: carried[name] for name in ("source", "integrity", "confidentiality")}
+    same = (t.written.c[name] == value for name, value in facts.items())
+    known = set(
+        connection.execute(
+            select(t.written.c.mark).where(t.written.c.mark.in_(carried["marks"]), *same)
+        ).scalars()
     )
-
-
-def _approval_vote(connection: Connection, record: Record) -> None:
-    connection.execute(
-        insert(t.votes).values(
-            ticket=record["ticket"],
-            voter=record["voter"],
-            vote=record["vote"],
-            reason=record["reason"],
-            ts_us=record["ts_us"],
-        )
-    )
-    connection.execute(
-        update(t.approvals)
-        .where(t.approvals.c.ticket == record["ticket"])
-        .values(votes=t.approvals.c.votes + 1)
-    )
-
-
-def _approval_decided(connection: Connection, record: Record) -> None:
-    within = connection.execute(
-        select(t.approvals.c.use_within_s).where(t.approvals.c.ticket == record["ticket"])
-    ).scalar_one()
-    _set_approval(
-        connection,
-        record["ticket"],
-        state=record["state"],
-        reason=record["reason"],
-        decided_by=orjson.dumps(record["approvers"]).decode(),
-        use_until_us=record["ts_us"] + within * 1_000_000,
-    )
-
-
-def _approval_expired(connection: Connection, record: Record) -> None:
-    _set_approval(connection, record["ticket"], state=record["state"], reason=record["reason"])
-
-
-def _set_approval(connection: Connection, ticket: str, **columns: Any) -> None:
-    connection.execute(update(t.approvals).where(t.approvals.c.ticket == ticket).values(**columns))
+    rows = [
+        {"mark": mark, **facts, "seq": seq} for mark in dict.fromkeys(carried["marks"]) if mark not in known
+    ]
+    if rows:
+        connection.execute(insert(t.written), rows)
 
 
 def _count_use(connection: Connection, rule: str) -> None:
@@ -220,15 +178,73 @@ def _count_use(connection: Connection, rule: str) -> None:
         connection.execute(insert(t.grant_uses).values(rule=rule, uses=1))
 
 
+def _key_rotate(connection: Connection, record: Record) -> None:
+    stated = {"key": record["new"], "old": record["old"], "statement": record["statement"]}
+    connection.execute(insert(t.log_keys).values(seq=record["seq"], **stated))
+
+
+def _segment_seal(connection: Connection, record: Record) -> None:
+    connection.execute(delete(t.segments).where(t.segments.c.last == record["last"]))
+    connection.execute(
+        insert(t.segments).values(
+            **{name: record[name] for name in ("first", "last", "leaf", "root", "bundle")},
+            state="",
+            sealed_seq=record["seq"],
+            dropped_seq=0,
+        )
+    )
+
+
+def _segment_drop(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.segments)
+        .where(t.segments.c.last == record["last"])
+        .values(state=record["state"], dropped_seq=record["seq"])
+    )
+
+
+def _hold_set(connection: Connection, record: Record) -> None:
+    connection.execute(
+        insert(t.holds).values(
+            id=record["hold"],
+            **{name: record[f"of_{name}"] for name in ("session", "subject", "first", "last")},
+            reason=record["reason"],
+            set_by=record["by"],
+            set_us=record["ts_us"],
+            lifted_us=0,
+        )
+    )
+
+
+def _hold_lift(connection: Connection, record: Record) -> None:
+    connection.execute(
+        update(t.holds).where(t.holds.c.id == record["hold"]).values(lifted_us=record["ts_us"])
+    )
+
+
 _CHANGES: Mapping[str, Project] = {
+    "key.rotate": _key_rotate,
+    "segment.seal": _segment_seal,
+    "segment.drop": _segment_drop,
+    "hold.set": _hold_set,
+    "hold.lift": _hold_lift,
     "policy.load": _policy_load,
     "session.open": _session_open,
     "session.resume": _session_resume,
     "session.close": _session_close,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
-    "approval.proposed": _approval_proposed,
-    "approval.vote": _approval_vote,
-    "approval.decided": _approval_decided,
-    "approval.expired": _approval_expired,
+    "approval.proposed": asked.proposed,
+    "approval.vote": asked.voted,
+    "approval.decided": asked.decided,
+    "approval.expired": asked.expired,
+    "approval.edited": asked.edited,
+    "approval.handed": asked.handed,
+    "approval.escalated": asked.escalated,
+    "approval.remark": asked.remarked,
+    "standing.made": asked.standing_made,
+    "standing.joined": asked.standing_joined,
+    "standing.revoked": asked.standing_revoked,
+    "notice.delivery": asked.delivery,
+    **IDENTITY,
 }

@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, Select, func, select
 
 from pratique.audit.chain import Head
+from pratique.audit.checkpoint import SignedCheckpoint
 from pratique.audit.record import GENESIS
 from pratique.ledger import tables as t
 from pratique.ledger.vault import Opened, Vault
@@ -44,6 +45,13 @@ def policy_in_force(connection: Connection) -> PolicyRow | None:
     return None if row is None else PolicyRow(row.epoch, row.digest, policy_text(connection, row.digest))
 
 
+def policy_record(connection: Connection, epoch: int) -> Record | None:
+    """Return the record that put the policy of an epoch in force, or None."""
+    loads = select(t.records.c.body).where(t.records.c.type == "policy.load").order_by(t.records.c.seq.desc())
+    found = (orjson.loads(row.body) for row in connection.execute(loads))
+    return next((record for record in found if record["epoch"] == epoch), None)
+
+
 def epoch(connection: Connection) -> int:
     """Return the epoch in force, 0 when no policy was ever applied."""
     return connection.execute(select(func.max(t.policies.c.epoch))).scalar() or 0
@@ -58,13 +66,21 @@ def policy_text(connection: Connection, digest: str) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else ""
 
 
-def stored(connection: Connection) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, leaf and bytes of every record, in order, a page at a time."""
+def stored(connection: Connection, after: int = 0) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, leaf and bytes of every record past number `after`, in order, a page at a time."""
     rows = connection.execution_options(yield_per=PAGE).execute(
-        select(t.records.c.seq, t.records.c.leaf, t.records.c.body).order_by(t.records.c.seq)
+        select(t.records.c.seq, t.records.c.leaf, t.records.c.body)
+        .where(t.records.c.seq > after)
+        .order_by(t.records.c.seq)
     )
     for row in rows:
         yield row.seq, row.leaf, row.body
+
+
+def every_record(connection: Connection) -> Iterator[Record]:
+    """Yield every record, in order, a page at a time."""
+    for _, _, body in stored(connection):
+        yield orjson.loads(body)
 
 
 def record(connection: Connection, seq: int) -> Record | None:
@@ -149,6 +165,14 @@ def approval_of(connection: Connection, session: str, call: str, digest: str) ->
     ).one_or_none()
 
 
+def final_digest(connection: Connection, session: str, call: str, digest: str) -> str:
+    """Return the digest of a call as people left it: they may have edited it, more than once."""
+    row = approval_of(connection, session, call, digest)
+    while row is not None and row.state == "edited":
+        row = approval(connection, row.edited_to)
+    return digest if row is None else str(row.digest)
+
+
 def approvals(connection: Connection, state: str | None = "proposed", most: int = 500) -> list[Any]:
     """Return approvals in this state (any, if None), oldest first."""
     chosen = select(t.approvals).order_by(t.approvals.c.proposed_us).limit(most)
@@ -162,6 +186,20 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def newest_checkpoint(connection: Connection) -> SignedCheckpoint | None:
+    """Return the newest checkpoint that was signed, or None."""
+    note = connection.execute(
+        select(t.checkpoints.c.note).order_by(t.checkpoints.c.size.desc()).limit(1)
+    ).scalar()
+    return None if note is None else SignedCheckpoint.parse(note)
+
+
+def dropped(connection: Connection) -> int:
+    """Return the last record that was dropped, 0 when none was."""
+    chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)
+    return connection.execute(chosen).scalar() or 0
 
 
 def count(connection: Connection) -> int:

@@ -27,6 +27,7 @@ class Wanted(Value):
 
     Attributes:
         agent, tool: names; a tool may end in `.*`.
+        subject: the pseudonym of the person on whose behalf (`Vault.subject_id`): records do not name people.
         decision: `allow`, `ask` or `deny`, as the policy decided: what people were asked stays `ask`.
         source: a source id, `email:7#body`, or without the field for all of its fields.
         since_us, until_us: from this moment on, and before that one; 0 for none.
@@ -35,6 +36,7 @@ class Wanted(Value):
 
     agent: str = ""
     tool: str = ""
+    subject: str = ""
     decision: str = ""
     source: str = ""
     since_us: int = 0
@@ -54,12 +56,17 @@ class Wanted(Value):
 def search(connection: Connection, wanted: Wanted) -> list[Record]:
     """Return the newest fitting record of each wanted call, oldest first."""
     found: dict[tuple[str, str, str], Record] = {}
+    theirs = _sessions_of(connection, wanted.subject) if wanted.subject else None
     for record in _newest_first(connection, wanted):
         if len(found) >= wanted.most:
             break
-        if wanted.fits(record):
+        if wanted.fits(record) and (theirs is None or record["session"] in theirs):
             found.setdefault((record["session"], record["call_id"], record["digest"]), record)
     return sorted(found.values(), key=lambda record: record["seq"])
+
+
+def _sessions_of(connection: Connection, subject: str) -> set[str]:
+    return set(connection.execute(select(t.sessions.c.id).where(t.sessions.c.subject == subject)).scalars())
 
 
 def decision_of(record: Record) -> str:
@@ -88,7 +95,8 @@ def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:
 
 def first_at(connection: Connection, moment_us: int) -> int:
     """Return the number of the first record that was written at this moment or later."""
-    low, high = 1, int(connection.execute(select(func.max(t.records.c.seq))).scalar() or 0) + 1
+    first, last = connection.execute(select(func.min(t.records.c.seq), func.max(t.records.c.seq))).one()
+    low, high = int(first or 1), int(last or 0) + 1
     while low < high:
         middle = (low + high) // 2
         body = connection.execute(select(t.records.c.body).where(t.records.c.seq == middle)).scalar_one()

@@ -13,37 +13,50 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from pratique.audit import drafts
 from pratique.audit.record import GENESIS, Draft, Sealed, seal
 from pratique.errors import (
     CanonicalError,
+    ForkError,
     LedgerCorruptError,
     LedgerFullError,
     LedgerUnavailableError,
     PratiqueError,
 )
 from pratique.ledger import tables as t
+from pratique.ledger.checkpoints import Checkpoints
 from pratique.ledger.database import immediate, savepoint, unavailable
+from pratique.ledger.erasing import Erasing, erase_rows
 from pratique.ledger.guards import Guard, Moment
 from pratique.ledger.projection import changes_state, project
+from pratique.ledger.tree import drop_records
 from pratique.ledger.vault import Sealing
+from pratique.ledger.watch import Watch
 
 LARGEST_BATCH = 1024
+
+CLOCK_US = 2 * 1_000_000
+"""How far the clock may stand behind the last record before that is recorded: processes differ a little."""
 
 _OF_SESSIONS = {"session.close", "session.resume"}
 
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
+_LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
+_LEAF_OF = "SELECT leaf FROM records WHERE seq = ?"
+_ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
 
 
 class Entry(NamedTuple):
@@ -55,6 +68,11 @@ class Entry(NamedTuple):
         guards: conditions that are looked at inside the transaction.
         blobs: SHA-256 (hex) → text that a record names.
         keys: subject → wrapped key, stored unless the subject has one.
+        erase: values to be gone with this entry.
+        rows: rows of tables beside the log, that authenticate themselves or say how something went; each
+            replaces the one with its primary key.
+        drop: delete the records up to this one, and their values; their hashes stay in the tree.
+        checkpoint: sign the head that this entry leads to.
     """
 
     drafts: tuple[Draft, ...]
@@ -62,6 +80,10 @@ class Entry(NamedTuple):
     guards: tuple[Guard, ...] = ()
     blobs: tuple[tuple[str, bytes], ...] = ()
     keys: tuple[tuple[str, bytes], ...] = ()
+    erase: tuple[Erasing, ...] = ()
+    rows: tuple[tuple[Table, Mapping[str, Any]], ...] = ()
+    drop: int = 0
+    checkpoint: bool = False
 
 
 class Receipt(NamedTuple):
@@ -102,11 +124,24 @@ class _Item:
                 self.future.set_result(self.answer)
 
 
+Keeps = Callable[[Sealing], bool]
+"""Whether the vault still keeps what was sealed: its key may have been erased since."""
+
+
+Acknowledged = Callable[[int, bytes], None]
+"""Remembers the head that callers are about to be told, where it outlives this process."""
+
+Erased = Callable[[Erasing], None]
+"""Drops what is remembered of values that were erased, by this process or another one. In the thread."""
+
+
 class _Chain:
     """The head of the chain inside one transaction, and the rows that will be appended to it."""
 
-    def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int) -> None:
+    def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int, keeps: Keeps) -> None:
         self.log, self.seq, self.prev, self.ts_us, self.epoch = log, seq, prev, ts_us, epoch
+        self.keeps = keeps
+        self.erased: list[Erasing] = []
         self.rows: list[tuple[Any, ...]] = []
         self.kept: list[tuple[Any, ...]] = []
 
@@ -115,19 +150,29 @@ class _Chain:
         sealed = seal(draft, log=self.log, seq=self.seq + 1, prev=self.prev, ts_us=self.ts_us)
         where = (draft["type"], draft.get("session", ""), draft.get("call_id", ""))
         self.rows.append((sealed.seq, *where, sealed.leaf, sealed.body))
-        if values is not None:
+        if values is not None and self.keeps(values) and not self._is_gone(values.subject):
             self.kept.append((sealed.seq, values.subject, values.sealed))
         self.seq, self.prev = sealed.seq, sealed.leaf
         return sealed
 
+    def _is_gone(self, subject: str) -> bool:
+        return bool(self.erased) and any(erasing.subject == subject for erasing in self.erased)
+
+    def flush(self, driver: sqlite3.Connection) -> None:
+        """Write what was appended. It is still part of the transaction."""
+        driver.executemany(_APPEND, self.rows)
+        driver.executemany(_KEEP, self.kept)
+        self.rows.clear()
+        self.kept.clear()
+
     def mark(self) -> tuple[Any, ...]:
         """Return what `restore` needs to take back what is appended from now on."""
-        return self.seq, self.prev, self.epoch, len(self.rows), len(self.kept)
+        return self.seq, self.prev, self.epoch, len(self.rows), len(self.kept), len(self.erased)
 
     def restore(self, mark: tuple[Any, ...]) -> None:
         """Take back what was appended since `mark`."""
-        self.seq, self.prev, self.epoch, rows, kept = mark
-        del self.rows[rows:], self.kept[kept:]
+        self.seq, self.prev, self.epoch, rows, kept, erased = mark
+        del self.rows[rows:], self.kept[kept:], self.erased[erased:]
 
 
 class Sequencer:
@@ -138,21 +183,43 @@ class Sequencer:
         path: the database file, watched for being replaced.
         log: the log's name.
         clock: gives the time, microseconds since the epoch.
+        checkpoints: grows the tree over the records, and signs it now and then.
         most_waiting: how many entries may wait.
+        keeps: says whether the vault still keeps what was sealed.
+        erased: told of every erasure.
+        acknowledged: told the head of every transaction before anybody is answered.
     """
 
-    def __init__(
-        self, engine: Engine, path: Path, log: str, clock: Callable[[], int], most_waiting: int = 10_000
+    def __init__(  # noqa: PLR0913  # what it works with; only the door makes one
+        self,
+        engine: Engine,
+        path: Path,
+        log: str,
+        clock: Callable[[], int],
+        checkpoints: Checkpoints,
+        most_waiting: int = 10_000,
+        *,
+        keeps: Keeps = lambda _: True,
+        erased: Erased = lambda _: None,
+        acknowledged: Acknowledged = lambda _, __: None,
     ) -> None:
         self._engine, self._path, self._log, self._clock = engine, path, log, clock
+        self._checkpoints = checkpoints
+        self._keeps, self._erased = keeps, erased
+        self._acknowledged = acknowledged
+        self._seen = _last(engine, path)  # what was erased before now, this process has never known
+        self._behind = False
         self._most_waiting = most_waiting
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._connection: Connection | None = None
         self._inode = _inode(path)
         self._closed = False
-        self._closing = threading.Lock()
+        self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
+        self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
+        self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
         self.epoch = 0  # as last seen in a transaction
         self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
@@ -183,6 +250,10 @@ class Sequencer:
         self._put(item)
         return item.future.result()  # type: ignore[no-any-return]  # as above
 
+    def post(self, entry: Entry) -> None:
+        """Hand the entry over, wait for nothing: for what the garbage collector runs, in any thread."""
+        self._put(_Item(entry, None, Future()))
+
     def close(self) -> None:
         """Commit what waits, then let go of the file."""
         with self._closing:
@@ -206,16 +277,39 @@ class Sequencer:
             if batch:
                 self._commit(batch)
                 _answer(batch)
+                self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
+            elif self._checkpoints.uncovered:
+                self._cover()
             if self._closed and self._queue.empty():
                 break
         self._disconnect()
 
+    def _cover(self) -> None:
+        """Sign a head over records that nothing covers: nothing came for a while, or this is the end."""
+        self._commit([_Item(Entry((), checkpoint=True), None, Future())])
+        self._checkpoints.given_up()
+
     def _take(self) -> list[_Item]:
-        batch = [self._queue.get()]
+        try:
+            batch = [self._queue.get(timeout=self._patience())]
+        except Empty:
+            return []
         with contextlib.suppress(Empty):
             while len(batch) < LARGEST_BATCH:
                 batch.append(self._queue.get_nowait())
         return [item for item in batch if item is not None]
+
+    def _is_overdue(self) -> bool:
+        return self._checkpoints.uncovered and self._patience() == 0
+
+    def _patience(self) -> float | None:
+        """Return how many seconds to wait for the next entry; None for as long as it takes."""
+        if not self._checkpoints.uncovered:
+            self._uncovered_since = time.monotonic()
+            return None
+        return max(0.0, self._uncovered_since + self._checkpoints.cadence.seconds - time.monotonic())
 
     def _commit(self, batch: list[_Item]) -> None:
         try:
@@ -223,13 +317,20 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
+                before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
-                driver.executemany(_APPEND, chain.rows)
-                driver.executemany(_KEEP, chain.kept)
+                chain.flush(driver)
+                asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
+                leaves = [row[_LEAF] for row in chain.rows]
+                self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=bool(leaves))
             self.batches += 1
-            self._own_head = chain.prev
+            self._own_head, self._seen = chain.prev, (chain.seq, chain.prev)
+            self._acknowledged(chain.seq, chain.prev)
             self.epoch = chain.epoch
+            for erasing in chain.erased:
+                self._erased(erasing)
         except Exception as problem:  # noqa: BLE001  # whatever it is, every caller in the batch must hear of it
             error = problem if isinstance(problem, PratiqueError) else unavailable(problem, self._path)
             for item in batch:
@@ -248,11 +349,15 @@ class Sequencer:
         for draft in entry.drafts:
             if draft["type"] in _OF_SESSIONS:
                 self._held.discard(draft["session"])
+            elif draft["type"] == "key.revoke":
+                self._held.clear()  # it ends sessions, whichever they are
+        if entry.erase:
+            chain.flush(driver)  # what waits in this batch is erased with the rest
         mark = chain.mark()
         try:
-            if entry.blobs or entry.keys or any(map(changes_state, entry.drafts)):
+            if _has_state(entry):
                 with savepoint(driver):
-                    return _append_with_state(connection, chain, entry)
+                    return _append_with_state(connection, driver, chain, entry)
             return _append(chain, entry)
         except CanonicalError as problem:
             chain.restore(mark)
@@ -265,11 +370,38 @@ class Sequencer:
         row = driver.execute(_HEAD).fetchone()
         now = self._clock()
         if row is None:
-            return _Chain(self._log, 0, GENESIS, now, 0)
+            self._demand_same_history(driver, 0)
+            return _Chain(self._log, 0, GENESIS, now, 0, self._keeps)
         seq, leaf, body, epoch = row
         if leaf != self._own_head:
             self._held.clear()  # another process has written: what was known of sessions may be over
-        return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0)
+            self._demand_same_history(driver, seq)
+            for (erased,) in driver.execute(_ERASED, (self._seen[0],)).fetchall():
+                self._erased(Erasing.of(orjson.loads(erased)))
+        before = orjson.loads(body)["ts_us"]
+        chain = _Chain(self._log, seq, leaf, max(now, before), epoch or 0, self._keeps)
+        self._note_clock(chain, before - now)
+        return chain
+
+    def _demand_same_history(self, driver: sqlite3.Connection, last: int) -> None:
+        """Stop when what was acknowledged is not there any more: another copy was put in this one's place."""
+        seq, leaf = self._seen
+        if seq == 0:
+            return
+        row = driver.execute(_LEAF_OF, (seq,)).fetchone()
+        if row is None and last > seq:
+            return  # sealed and dropped since
+        if row is None or row[0] != leaf:
+            raise ForkError(
+                f"record {seq}, which this process has seen, is not in {self._path} any more: another "
+                "copy was put in its place. Calls are denied; run `pratique audit recover`"
+            )
+
+    def _note_clock(self, chain: "_Chain", behind_us: int) -> None:
+        """Record, once, that the clock is behind the log, in which time stands still until it is there."""
+        if behind_us > CLOCK_US and not self._behind:
+            chain.append(drafts.recovered("clock", behind_us=behind_us), None)
+        self._behind = behind_us > CLOCK_US
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -291,6 +423,11 @@ class Sequencer:
             )
 
 
+def _has_state(entry: Entry) -> bool:
+    beside = entry.blobs or entry.keys or entry.rows or entry.erase
+    return bool(beside) or any(map(changes_state, entry.drafts))
+
+
 def _append(chain: _Chain, entry: Entry) -> Receipt:
     values = entry.values or (None,) * len(entry.drafts)
     sealed = Sealed(chain.seq, chain.ts_us, chain.prev, b"")
@@ -299,11 +436,19 @@ def _append(chain: _Chain, entry: Entry) -> Receipt:
     return Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
 
 
-def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> Receipt:
+def _append_with_state(
+    connection: Connection, driver: sqlite3.Connection, chain: _Chain, entry: Entry
+) -> Receipt:
     for digest, body in entry.blobs:
         _add_missing(connection, t.blobs, digest=digest, body=body)
     for subject, wrapped in entry.keys:
         _add_missing(connection, t.vault_keys, subject=subject, wrapped=wrapped)
+    for table, row in entry.rows:
+        key = [column == row[column.name] for column in table.primary_key]
+        connection.execute(delete(table).where(*key))
+        connection.execute(insert(table).values(**row))
+    if entry.drop:
+        drop_records(driver, entry.drop)
     values = entry.values or (None,) * len(entry.drafts)
     receipt = Receipt(chain.seq, chain.ts_us, chain.prev)
     for draft, kept in zip(entry.drafts, values, strict=True):
@@ -312,6 +457,9 @@ def _append_with_state(connection: Connection, chain: _Chain, entry: Entry) -> R
         if draft["type"] == "policy.load":
             chain.epoch = draft["epoch"]
         receipt = Receipt(sealed.seq, sealed.ts_us, sealed.leaf)
+    for erasing in entry.erase:
+        erase_rows(connection, erasing)
+        chain.erased.append(erasing)
     return receipt
 
 
@@ -351,6 +499,10 @@ async def let_cancellation_in() -> None:
         await asyncio.sleep(0)
 
 
+def _committed(batch: list[_Item]) -> Iterator[Draft]:
+    return (draft for item in batch if isinstance(item.answer, Receipt) for draft in item.entry.drafts)
+
+
 def _answer(batch: list[_Item]) -> None:
     """Wake every waiter: one call into each event loop, whatever the size of the batch."""
     loops: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
@@ -367,6 +519,17 @@ def _answer(batch: list[_Item]) -> None:
 def _deliver(items: list[_Item]) -> None:
     for item in items:
         item.deliver()
+
+
+def _last(engine: Engine, path: Path) -> tuple[int, bytes]:
+    """Return the head as it is before anything is written."""
+    newest = select(t.records.c.seq, t.records.c.leaf).order_by(t.records.c.seq.desc()).limit(1)
+    try:
+        with engine.connect() as connection:
+            row = connection.execute(newest).one_or_none()
+    except SQLAlchemyError as problem:
+        raise unavailable(problem, path) from problem
+    return (row.seq, row.leaf) if row is not None else (0, GENESIS)
 
 
 def _inode(path: Path) -> tuple[int, int]:

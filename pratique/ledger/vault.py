@@ -6,6 +6,8 @@ Rules:
 - Subject keys are wrapped by a master key in a file of its own (0600), outside the database: a copy of the
   database alone reads as nothing.
 - The associated data is the record's type and call id, so that a row cannot stand in for another one.
+- A mark is a keyed hash by which a value is known again without being kept. It is the same for the same
+  value, and it stands in records: who holds the key file can test a guess against it, nobody else can.
 
 An attacker who holds database and key file can read every value. One who can write the database can destroy
 values, but not replace them: the record's commitment would not match.
@@ -22,21 +24,26 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from pratique.audit.record import SALT_BYTES, commitment
-from pratique.errors import LedgerCorruptError, LedgerUnavailableError
+from pratique.errors import LedgerCorruptError, LedgerUnavailableError, told
 from pratique.ledger.entropy import ENTROPY
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
+MARK_BYTES: Final = 12
 MOST_SUBJECTS: Final = 10_000
 """Pseudonyms that are remembered, so that they need not be computed for every call."""
 
 
 class Sealing(NamedTuple):
-    """Values made ready: what the record says of them, and what the vault keeps."""
+    """Values made ready: what the record says of them, and what the vault keeps.
+
+    `key` is the very key it was encrypted with, in memory: one that was erased meanwhile keeps nothing.
+    """
 
     commitments: dict[str, str]
     subject: str
     sealed: bytes
+    key: object = None
 
 
 class Opened(NamedTuple):
@@ -55,8 +62,10 @@ class Vault:
 
     def __init__(self, master: bytes) -> None:
         self._master = master
+        self._marking = hmac.digest(master, b"pratique mark", "sha256")
         self._wrapping = AESGCM(hmac.digest(master, b"pratique wrap", "sha256"))
         self._keys: dict[str, AESGCM] = {}
+        self._erased: set[str] = set()
         self._subjects: dict[str, str] = {}
 
     @classmethod
@@ -71,7 +80,7 @@ class Vault:
             _make_key_file(path)
             master = path.read_bytes()
         except OSError as problem:
-            raise LedgerUnavailableError(f"{path}: {problem.strerror}") from problem
+            raise LedgerUnavailableError(f"{path}: {told(problem)}") from problem
         if len(master) != KEY_BYTES:
             raise LedgerCorruptError(f"{path} holds {len(master)} bytes, a vault key has {KEY_BYTES}")
         return cls(master)
@@ -85,6 +94,10 @@ class Vault:
             about = b"pratique subject\x00" + user.encode()
             subject = self._subjects[user] = hmac.digest(self._master, about, "sha256").hex()[:32]
         return subject
+
+    def derived(self, purpose: str) -> bytes:
+        """Return a key for something else than values (32 bytes), the same for all who have this vault."""
+        return hmac.digest(self._master, b"pratique derived\x00" + purpose.encode(), "sha256")
 
     def knows(self, subject: str) -> bool:
         """Return whether the subject's key is in memory."""
@@ -108,16 +121,26 @@ class Vault:
                 f"the key of subject {subject} does not open: is this the right vault.key?"
             ) from None
         self._keys[subject] = AESGCM(key)
+        self._erased.discard(subject)
 
     def forget(self, subject: str) -> None:
-        """Drop a key from memory, after it was erased."""
+        """Drop a key from memory, after it was erased. Until there is a new one, nothing is kept."""
+        self._erased.add(subject)
         self._keys.pop(subject, None)
+
+    def keeps(self, sealing: Sealing) -> bool:
+        """Return whether what was sealed is still to be kept: its key was not erased since."""
+        return sealing.key is None or self._keys.get(sealing.subject) is sealing.key
+
+    def mark(self, form: bytes) -> str:
+        """Return the mark of a value in its normal form, in hex: HMAC-SHA-256 (RFC 2104), cut short."""
+        return hmac.digest(self._marking, form, "sha256")[:MARK_BYTES].hex()
 
     def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
         """Return commitments to the values, and the values encrypted.
 
         Args:
-            subject: whose key to use; it must be known.
+            subject: whose key to use; it must be known. Of a person who was erased, nothing is kept.
             about: type and call id of the record, bound to the ciphertext.
             values: field name → bytes (UTF-8 text).
         """
@@ -128,8 +151,13 @@ class Vault:
             salt = salts[place * SALT_BYTES : (place + 1) * SALT_BYTES]
             commitments[field + "_c"] = commitment(salt, field, value)
             kept[field] = (salt.hex(), value.decode())
-        sealed = nonce + self._keys[subject].encrypt(nonce, orjson.dumps(kept), about.encode())
-        return Sealing(commitments, subject, sealed)
+        key = self._keys.get(subject)
+        if key is None:
+            if subject not in self._erased:
+                raise KeyError(f"the key of subject {subject} is not known")
+            return Sealing(commitments, subject, b"", object())
+        sealed = nonce + key.encrypt(nonce, orjson.dumps(kept), about.encode())
+        return Sealing(commitments, subject, sealed, key)
 
     def open(
         self, subject: str, about: str, sealed: bytes, commitments: Mapping[str, str]
@@ -139,16 +167,24 @@ class Vault:
         Raises:
             LedgerCorruptError: the row was changed, or belongs to another record.
         """
+        opened = {}
+        for field, salt, value in self.disclose(subject, about, sealed):
+            stated = commitments.get(field + "_c", "")
+            found = commitment(salt, field, value.encode())
+            opened[field] = Opened(value.encode(), hmac.compare_digest(stated, found))
+        return opened
+
+    def disclose(self, subject: str, about: str, sealed: bytes) -> list[tuple[str, bytes, str]]:
+        """Return every value of a row: field, the salt of its commitment, and the value.
+
+        Raises:
+            LedgerCorruptError: the row was changed, or belongs to another record.
+        """
         try:
             plain = self._keys[subject].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
         except (InvalidTag, KeyError, TypeError, ValueError):  # as above
             raise LedgerCorruptError(f"the vault's values for {about} do not open") from None
-        opened = {}
-        for field, (salt, value) in orjson.loads(plain).items():
-            stated = commitments.get(field + "_c", "")
-            found = commitment(bytes.fromhex(salt), field, value.encode())
-            opened[field] = Opened(value.encode(), hmac.compare_digest(stated, found))
-        return opened
+        return [(field, bytes.fromhex(salt), value) for field, (salt, value) in orjson.loads(plain).items()]
 
 
 def _make_key_file(path: Path) -> None:

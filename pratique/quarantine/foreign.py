@@ -17,7 +17,7 @@ from pratique.model import ArgumentClass
 from pratique.origin import UNSEARCHED, Source
 from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
-from pratique.quarantine.identify import Record
+from pratique.quarantine.identify import Record, Written
 from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
@@ -27,6 +27,7 @@ from pratique.quarantine.typed import number_tokens, numbers_in
 _LONGEST_DISGUISE = 256
 _SHORTEST_RUN = 12
 _SHORTEST_SINK_RUN = 6
+_SHORTEST_PASSAGE = 2
 _SHORTEST_NUMBER = 2
 _ENCODED = 16
 _EXACT = "exact"
@@ -58,11 +59,11 @@ class Foreign:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._index = Index(limits.text_bytes, limits.tokens, limits.fields)
+        self._index = Index(limits.text_bytes, limits.tokens, limits.fields, loose)
         self._calls: list[Call] = []
         self._paths: dict[str, int] = {}
         self._path_list: list[str] = []
-        self._records: dict[int, Record] = {}
+        self._records: dict[int, Record | Written] = {}
         self._field_call = array("I")
         self._field_path = array("I")
         self._field_how = array("I")
@@ -91,7 +92,9 @@ class Foreign:
         self._calls.append(call)
         return len(self._calls) - 1
 
-    def add(self, call: int, path: str, places: tuple[int, ...], text: str, record: Record | None) -> None:
+    def add(
+        self, call: int, path: str, places: tuple[int, ...], text: str, record: Record | Written | None
+    ) -> None:
         """Take in a field's text and what is encoded in it.
 
         Args:
@@ -99,18 +102,24 @@ class Foreign:
             path: where it stood, generic (see `pratique.capabilities.fields.Leaf`).
             places: the numbers that the path's `[]` stand for.
             text: as it came in.
-            record: the record that it stands in, if it has a name of its own.
+            record: what its source is named after, if not after the call: the record that it stands in.
         """
         if len(text) > self._index.room:
             self._index.saturated = True
             return
-        self._add_view(call, path, places, loose(text), _EXACT, record)
+        self._add_view(call, path, places, text, _EXACT, record)
         if len(text) >= _ENCODED:
             for how, inner in decoded(text, self._limits.depth):
-                self._add_view(call, path, places, loose(inner), how, record)
+                self._add_view(call, path, places, inner, how, record)
 
-    def _add_view(
-        self, call: int, path: str, places: tuple[int, ...], text: str, how: str, record: Record | None
+    def _add_view(  # the facts of one reading
+        self,
+        call: int,
+        path: str,
+        places: tuple[int, ...],
+        text: str,
+        how: str,
+        record: Record | Written | None,
     ) -> None:
         """Index one reading of a field and note where it came from."""
         if len(text) < _SHORTEST_NUMBER:
@@ -183,7 +192,7 @@ class Foreign:
 
     def _whole_field(self, field: int, how: str) -> Place:
         """Return a field by its beginning."""
-        text = self._index.text(field)[: self._limits.excerpt]
+        text = self._index.text(field, self._limits.excerpt)
         return Place(how, self.source(field), text, (0, len(text)), text)
 
     def _number(self, number: Decimal, budget: Budget) -> Place | None:
@@ -196,7 +205,7 @@ class Foreign:
             complete = complete and (found.complete or bool(found.hits))
             for hit in found.hits:
                 place = self.place(hit, "number")
-                if abs(number) in numbers_in(place.excerpt):
+                if abs(number) in numbers_in(loose(place.excerpt)):
                     return place
         return self._unknown(complete)
 
@@ -234,6 +243,12 @@ class Foreign:
         unknown = self._unknown(complete)
         if unknown is not None:
             yield tokens, unknown
+
+    def passages(self, words: list[bytes], budget: Budget) -> Iterator[tuple[int, int, Source]]:
+        """Yield which words of a text stand in text from outside, and where: long runs, left to right."""
+        for run in self._index.cover(words, budget, min(_SHORTEST_PASSAGE, len(words)))[0]:
+            if sum(map(len, words[run.start : run.stop])) >= _SHORTEST_SINK_RUN:
+                yield run.start, run.stop, self.source(run.hit.field)
 
     def _passage(self, run: Run) -> Place:
         """Return where a passage is."""

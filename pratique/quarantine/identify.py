@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pratique.capabilities.fields import full_path
+from pratique.origin import Source
 
 _FIELD = re.compile(r"\{([\w.-]+)\}")
 _FIT = re.compile(r"[\w@<>.+=/:-]{1,200}")
@@ -35,6 +36,40 @@ class Record(NamedTuple):
         if places is not None:
             field = full_path(field, places[self.base.count("[]") :])
         return f"{self.name}#{field or path}"
+
+
+class Written(NamedTuple):
+    """The id that a text had before a write of ours put it where it was found now."""
+
+    name: str
+
+    def source(self, _path: str, _places: tuple[int, ...] | None = None) -> str:
+        """Return the source id, wherever it stands now."""
+        return self.name
+
+
+class Where(NamedTuple):
+    """A field of a result: little enough to be kept for each of many values.
+
+    Attributes:
+        call: the call's id.
+        tool: the call's tool.
+        path: the field's generic path; `places` are the numbers that its `[]` stand for.
+        record: the record that it stands in, if that has a name of its own.
+    """
+
+    call: str
+    tool: str
+    path: str
+    places: tuple[int, ...]
+    record: Record | Written | None
+
+    @property
+    def source(self) -> Source:
+        """The field as a source, named after its record or after its call."""
+        path = full_path(self.path, self.places)
+        own = self.record.source(self.path, self.places) if self.record else f"{self.tool}:{self.call}#{path}"
+        return Source(id=own, call_id=self.call, tool=self.tool, path=path)
 
 
 Records = Mapping[Place, Record]

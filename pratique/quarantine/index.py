@@ -1,12 +1,15 @@
 """Where does a run of words stand in everything this session was shown?
 
-A positional inverted index without a dictionary: each token is a 32-bit hash in one flat array, and all
-positions whose hashes share a bucket are chained, newest first (the structure of LZ77 match finders, RFC 1951
-section 4). Eight bytes per token, whether a million tokens are one word or a million words.
+Each field is cut at white space into blocks of about a thousand characters. Of a block, two texts are kept:
+as it came in, to be quoted, and its words in normal form, one space between them, to be searched. All blocks
+that hold a word whose hash falls into one bucket are chained, newest first (the structure of LZ77 match
+finders, RFC 1951 section 4); a block stands in a chain once, however often the word stands in it. A filter of
+neighbouring words (Bloom, CACM 1970) says of most runs that are not there that they are not.
 
 Rules:
-- Ingest is linear in the text; a look-up costs at most its budget, however long the session.
-- A hash that collides can only add a match: what grants trust compares the text itself.
+- Ingest is linear in the text; a look-up visits at most as many blocks as its budget says, however long the
+  session.
+- A hash only says where to look: what is found was compared letter by letter.
 - What does not fit is refused whole, and `saturated` says so from then on.
 - A look-up that ran out of budget says so: not found is not the same as not there.
 """
@@ -14,18 +17,31 @@ Rules:
 import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
-from itertools import islice, repeat
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, repeat
 from typing import NamedTuple
 from zlib import crc32
 
+from pratique.quarantine.original import Normal, span_of
+
 _TOKEN = re.compile(rb"[0-9a-z\x80-\xff]+")
-_SEGMENT = re.compile(rb"[\s\S]{1,512}[0-9a-z\x80-\xff]*")
+_BLOCK = re.compile(r"[\s\S]{1,1000}(?:[^\s!\"$'()*+,\-./:<=>?@\[\]^_`{|}~]{0,65536})")
+"""A block ends where no word and no escape (`%20`, `&#65;`, a backslash and `u0041`) can go on."""
+
+_BLOCK_SIZE = 1000
 _FEWEST_BUCKETS = 1 << 8
 _MOST_BUCKETS = 1 << 18
-_LOAD = 4
-_WINDOW = 3
+_LOAD = 8
+_BITS_PER_BUCKET, _FEW_BITS = 256, 1 << 22
+_PAIR, _WINDOW = 2, 3
 _CANDIDATES_PER_WINDOW = 12
+_COMMON, _CANDIDATES_IF_COMMON = 48, 4
+_LONG_RUN = 8
+_CORE = 4
+_CHUNK = 64
+_NEAR = 200
+_MOST_IN_BLOCK = 16
+_LONGEST_BLOCK = 1100
 
 
 def tokenise(text: str) -> list[bytes]:
@@ -34,11 +50,11 @@ def tokenise(text: str) -> list[bytes]:
 
 
 class Hit(NamedTuple):
-    """A run of tokens found: in which field, at which token, how many."""
+    """A run of words found: in which field, and from where to where in the searched text."""
 
     field: int
-    position: int
-    length: int
+    start: int
+    stop: int
 
 
 class Found(NamedTuple):
@@ -52,7 +68,7 @@ _NOTHING = Found((), complete=True)
 
 
 class Run(NamedTuple):
-    """Tokens `start` to `stop` of a needle stand, in this order, at `hit`."""
+    """Words `start` to `stop` of a needle stand, in this order, at `hit`."""
 
     start: int
     stop: int
@@ -60,7 +76,7 @@ class Run(NamedTuple):
 
 
 class Budget:
-    """The places that the look-ups of one call may still visit.
+    """The blocks that the look-ups of one call may still visit.
 
     Args:
         steps: how many.
@@ -73,281 +89,396 @@ class Budget:
 
 
 class Index:
-    """A bounded positional index over the tokens of numbered fields.
+    """A bounded index over the words of numbered fields.
 
     Args:
-        text_bytes: bytes of text kept, at most.
-        tokens: tokens kept, at most.
+        text_bytes: bytes of text kept, at most, as it came in and in normal form each.
+        tokens: words kept, at most.
         fields: fields kept, at most.
+        normal: gives the normal form of a text; None if texts come in it.
     """
 
-    def __init__(self, text_bytes: int, tokens: int, fields: int) -> None:
+    def __init__(self, text_bytes: int, tokens: int, fields: int, normal: Normal | None = None) -> None:
         self._most = (text_bytes, tokens, fields)
+        self._normal = normal
         self.saturated = False
-        self._text = bytearray()
-        self._hashes = array("I")
-        self._previous = array("I")
-        self._field_token = array("I")
-        self._field_offset = array("I")
-        self._segment_token = array("I")
-        self._segment_offset = array("I")
+        self.tokens = 0
+        self._raw = bytearray()
+        self._words = bytearray()
+        self._field_block = array("I")
+        self._block_raw = array("I")
+        self._block_words = array("I")
+        self._block_post = array("I")
+        self._post_before = array("I")
+        self._before: list[bytes] = []
         self._buckets(_FEWEST_BUCKETS)
 
     def __len__(self) -> int:
         """Return how many fields it holds."""
-        return len(self._field_token)
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens it holds."""
-        return len(self._hashes)
+        return len(self._field_block)
 
     @property
     def text_bytes(self) -> int:
         """How many bytes of text it holds."""
-        return len(self._text)
+        return len(self._raw)
 
     @property
     def room(self) -> int:
         """How many more bytes it takes."""
-        return max(0, self._most[0] - len(self._text))
+        return max(0, self._most[0] - max(len(self._raw), len(self._words)))
 
     def add(self, text: str) -> int:
-        """Index one field's normalised text.
+        """Index one field's text.
 
         Returns:
             the field's number, or -1 if the text does not fit: the index is `saturated` from then on.
         """
-        data = text.encode("utf-8", "replace")
-        if self.saturated or len(self) >= self._most[2] or len(data) >= self.room:
+        if self.saturated or len(self) >= self._most[2] or len(text) >= self.room:
             self.saturated = True
             return -1
-        self._field_token.append(len(self._hashes))
-        self._field_offset.append(len(self._text))
-        for segment in _SEGMENT.finditer(data):
-            self._add_segment(segment.group(), segment.start())
-        self._text += data
-        self._text += b"\n"
+        pieces = [text] if len(text) <= _BLOCK_SIZE else _BLOCK.findall(text)
+        self._field_block.append(len(self._block_raw))
+        self._words += b" "
+        self._before = []
+        for piece in pieces:
+            self._add_block(piece)
+        self._words += b"\n"
         return len(self) - 1
 
-    def _add_segment(self, data: bytes, offset: int) -> None:
-        """Chain the tokens of one segment; segments bound the cost of finding a token's place in the text."""
-        if len(self._hashes) >= self._most[1]:
+    def _add_block(self, piece: str) -> None:
+        """Keep one block and chain its words, each followed by a space."""
+        raw = piece.encode("utf-8", "replace")
+        words = tokenise(piece if self._normal is None else self._normal(piece))
+        form = b" ".join(words)
+        self.saturated = self.saturated or self.tokens + len(words) > self._most[1]
+        if self.saturated or max(len(raw), len(form) + 2) > self.room:
             self.saturated = True
-            return
-        self._segment_token.append(len(self._hashes))
-        self._segment_offset.append(len(self._text) + offset)
-        hashes = array("I", map(crc32, _TOKEN.findall(data)))
-        if len(self._hashes) + len(hashes) > _LOAD * (self._mask + 1) < _LOAD * _MOST_BUCKETS:
-            self._grow(len(self._hashes) + len(hashes))
-        self._hashes.extend(hashes)
-        self._chain(hashes)
+            raw, words = b"", []
+        self._block_raw.append(len(self._raw))
+        self._block_words.append(len(self._words))
+        self._block_post.append(len(self._post_before))
+        self._raw += raw
+        if words:
+            self.tokens += len(words)
+            self._words += form
+            self._words += b" "
+            self._chain(set(map(crc32, words)))
+            words = [*self._before, *words]
+            self._note(words)
+            self._before = words[-2:]
 
     def _buckets(self, count: int) -> None:
         """Start with `count` empty chains."""
         self._mask = count - 1
+        bits = min(_BITS_PER_BUCKET * count, max(_FEW_BITS, _BITS_PER_BUCKET * count // 2))
+        self._bits = bytearray(bits // 8)
         self._head = array("I", repeat(0, count))
         self._count = array("I", repeat(0, count))
 
-    def _grow(self, tokens: int) -> None:
-        """Chain everything again in more buckets, four times as many each time: linear in the end."""
-        count = self._mask + 1
-        while tokens > _LOAD * count and count < _MOST_BUCKETS:
-            count *= 4
-        self._buckets(min(count, _MOST_BUCKETS))
-        self._previous = array("I")
-        self._chain(self._hashes)
+    def _note(self, words: Sequence[bytes]) -> None:
+        """Note that these words stand here, alone, two by two and three by three."""
+        bits, mask = self._bits, len(self._bits) - 1
+        ones = list(map(crc32, words))
+        twos = list(map(crc32, words[1:], ones))
+        for hashed in {*ones, *twos, *map(crc32, words[2:], twos)}:
+            bits[hashed >> 3 & mask] |= 1 << (hashed & 7)
 
-    def _chain(self, hashes: "array[int]") -> None:
-        """Link each new position to the one before it in its bucket. Places are stored plus one; 0 ends."""
-        head, count, mask, link = self._head, self._count, self._mask, self._previous.append
-        position = len(self._previous)
-        for token in hashes:
-            bucket = token & mask
+    def _chain(self, hashes: set[int]) -> None:
+        """Link a block into the chains of its words. Places are stored plus one; 0 ends."""
+        if len(self._post_before) + len(hashes) > _LOAD * (self._mask + 1) < _LOAD * _MOST_BUCKETS:
+            self._grow(len(self._post_before) + len(hashes))
+        head, count, mask = self._head, self._count, self._mask
+        place, link = len(self._post_before), self._post_before.append
+        for hashed in hashes:
+            bucket = hashed & mask
             link(head[bucket])
-            position += 1
-            head[bucket] = position
+            place += 1
+            head[bucket] = place
             count[bucket] += 1
 
-    def field_at(self, position: int) -> int:
-        """Return the number of the field that holds the token at `position`."""
-        return bisect_right(self._field_token, position) - 1
+    def _grow(self, postings: int) -> None:
+        """Chain everything again in more buckets, four times as many each time: linear in the end."""
+        count = self._mask + 1
+        while postings > _LOAD * count and count < _MOST_BUCKETS:
+            count *= 4
+        self._buckets(min(count, _MOST_BUCKETS))
+        self._post_before = array("I")
+        for block in range(len(self._block_raw) - 1):
+            self._chain(set(map(crc32, self._words[slice(*self._extent(block))].split())))
+            self._note(bytes(self._words[self._block_words[block] : self._until(block)]).split())
 
-    def text(self, field: int) -> str:
-        """Return the normalised text of a field."""
-        return self._text[slice(*self._extent(field))].decode("utf-8")
+    def _until(self, block: int) -> int:
+        """Return where the first two words after a block end, or its field."""
+        end = self._extent(block)[1]
+        for _ in range(2):
+            end = self._words.find(b" ", end) + 1 or end
+        return end
 
-    def _extent(self, field: int) -> tuple[int, int]:
-        """Return where a field's text starts and ends."""
+    def _extent(self, block: int) -> tuple[int, int]:
+        """Return where the words of a block start and end."""
+        last = block + 1 == len(self._block_words)
+        return self._block_words[block], len(self._words) if last else self._block_words[block + 1]
+
+    def _field_at(self, place: int) -> int:
+        """Return the number of the field whose words stand at a place."""
+        return bisect_right(self._field_block, bisect_right(self._block_words, place) - 1) - 1
+
+    def _blocks_of(self, field: int) -> tuple[int, int]:
+        """Return the first block of a field, and the one after its last."""
         last = field + 1 == len(self)
-        end = len(self._text) if last else self._field_offset[field + 1]
-        return self._field_offset[field], end - 1
+        return self._field_block[field], len(self._block_raw) if last else self._field_block[field + 1]
 
-    def _end(self, field: int) -> int:
-        """Return the position after the field's last token."""
-        return self._field_token[field + 1] if field + 1 < len(self) else len(self._hashes)
+    def _raw_extent(self, block: int) -> tuple[int, int]:
+        """Return where the text of a block, as it came in, starts and ends."""
+        last = block + 1 == len(self._block_raw)
+        return self._block_raw[block], len(self._raw) if last else self._block_raw[block + 1]
+
+    def text(self, field: int, most: int | None = None) -> str:
+        """Return the text of a field as it came in, or the beginning of it: at most so many characters."""
+        first, after = self._blocks_of(field)
+        start, end = self._raw_extent(first)[0], self._raw_extent(after - 1)[1]
+        if most is None:
+            return self._raw[start:end].decode()
+        return self._raw[start : min(end, start + 4 * most)].decode("utf-8", "ignore")[:most]
 
     def span(self, hit: Hit) -> tuple[int, int]:
-        """Return where a hit starts and ends in the text, in bytes."""
-        segment = bisect_right(self._segment_token, hit.position) - 1
-        places = _TOKEN.finditer(self._text, self._segment_offset[segment])
-        first = next(islice(places, hit.position - self._segment_token[segment], None))
-        last = first if hit.length == 1 else next(islice(places, hit.length - 2, None))
-        return first.start(), last.end()
+        """Return where a hit starts and ends in all text that came in, in bytes."""
+        first = bisect_right(self._block_words, hit.start) - 1
+        last = bisect_right(self._block_words, hit.stop - 1) - 1
+        begin = self._words.count(b" ", self._block_words[first], hit.start)
+        end = self._words.count(b" ", self._block_words[last], hit.stop - 1)
+        start, stop = self._raw_extent(first)
+        low, high = span_of(self._raw[start:stop], self._normal, begin, end if first == last else begin)
+        if first == last:
+            return start + low, start + high
+        after, stop = self._raw_extent(last)
+        return start + low, after + span_of(self._raw[after:stop], self._normal, end, end)[1]
 
     def around(self, hit: Hit, width: int) -> tuple[str, int, int]:
         """Return at most about `width` characters around a hit, and the hit's start and end inside them."""
-        low, high = self._extent(hit.field)
-        start, end = self.span(hit._replace(length=min(hit.length, width)))
-        end = min(end, start + width)
-        margin = max(0, width - (end - start)) // 2
-        before = self._text[max(low, start - margin) : start].decode("utf-8", "ignore")
-        inside = self._text[start:end].decode("utf-8", "ignore")
-        after = self._text[end : min(high, end + margin)].decode("utf-8", "ignore")
-        return before + inside + after, len(before), len(before) + len(inside)
+        start, end = self.span(hit)
+        first, after = self._blocks_of(hit.field)
+        low, high = self._raw_extent(first)[0], self._raw_extent(after - 1)[1]
+        inside = self._raw[start : min(end, start + 4 * width)].decode("utf-8", "ignore")[:width]
+        margin = max(0, width - len(inside)) // 2
+        before = self._raw[max(low, start - margin) : start].decode("utf-8", "ignore")
+        behind = self._raw[end : min(high, end + margin)].decode("utf-8", "ignore")
+        return before + inside + behind, len(before), len(before) + len(inside)
 
     def find(self, tokens: Sequence[bytes], budget: Budget, candidates: int, limit: int = 1) -> Found:
-        """Look up a run of tokens, newest first, starting at the one whose chain is shortest.
+        """Look up a run of words, newest first, starting at the one whose chain is shortest.
 
         Args:
             tokens: the run.
             budget: what the call may still spend.
-            candidates: places to visit at most for this run.
+            candidates: blocks to visit at most for this run.
             limit: hits wanted; each in a field of its own.
         """
-        if not tokens or not self._hashes:
+        rarest = self._rarest(tokens)
+        if rarest < 0 or (len(tokens) > 1 and 0 in self._may_stand(tokens, min(_WINDOW, len(tokens)))):
             return _NOTHING
-        wanted = array("I", map(crc32, tokens))
-        rarest = self._rarest(wanted)
-        if rarest < 0:
-            return _NOTHING
-        allowed = min(candidates, budget.steps)
-        hits, visited, ended = self._walk(wanted, rarest, allowed, limit)
+        hits, visited, ended = self._walk(tokens, rarest, min(candidates, budget.steps), limit)
         budget.steps -= visited
         return Found(hits, complete=ended or len(hits) == limit)
 
     def may_hold(self, token: bytes) -> bool:
-        """Return False if a token surely stands nowhere here."""
-        return self._count[crc32(token) & self._mask] > 0
+        """Return False if a word surely stands nowhere here."""
+        hashed = crc32(token)
+        return self._bits[hashed >> 3 & len(self._bits) - 1] >> (hashed & 7) & 1 == 1
 
-    def _rarest(self, wanted: "array[int]") -> int:
-        """Return which token has the shortest chain; -1 if one has none, so the run cannot stand here."""
+    def _may_stand(self, tokens: Sequence[bytes], size: int) -> bytes:
+        """Return for each word whether it may stand here with those after it: 1, else 0.
+
+        Args:
+            tokens: the words.
+            size: how many of them together: 2 or 3.
+        """
+        bits, mask = self._bits, len(self._bits) - 1
+        hashes = map(crc32, tokens[1:], map(crc32, tokens))
+        if size > _PAIR:
+            hashes = map(crc32, tokens[2:], hashes)
+        return bytes([bits[hashed >> 3 & mask] >> (hashed & 7) & 1 for hashed in hashes])
+
+    def _rarest(self, tokens: Sequence[bytes]) -> int:
+        """Return which word has the shortest chain; -1 if one surely stands nowhere, so the run does not."""
+        bits, last = self._bits, len(self._bits) - 1
         count, mask, rarest, least = self._count, self._mask, -1, 1 << 62
-        for place, token in enumerate(wanted):
-            length = count[token & mask]
+        for place, hashed in enumerate(map(crc32, tokens)):
+            if not bits[hashed >> 3 & last] >> (hashed & 7) & 1:
+                return -1
+            length = count[hashed & mask]
             if length < least:
-                if not length:
-                    return -1
                 rarest, least = place, length
         return rarest
 
     def _walk(
-        self, wanted: "array[int]", rarest: int, allowed: int, limit: int
+        self, tokens: Sequence[bytes], rarest: int, allowed: int, limit: int
     ) -> tuple[tuple[Hit, ...], int, bool]:
-        """Follow one chain: hits, places visited, and whether the chain ended."""
-        hashes, previous, anchor, length = self._hashes, self._previous, wanted[rarest], len(wanted)
-        place, visited, hits = self._head[anchor & self._mask], 0, dict[int, Hit]()
+        """Follow one chain: hits, blocks visited, and whether the chain ended."""
+        form = _form(tokens)
+        before = max(0, rarest - _CORE)
+        core = _form(tokens[before : rarest + _CORE])
+        skipped = len(_form(tokens[:before])) - 1
+        place, visited, hits = self._head[crc32(tokens[rarest]) & self._mask], 0, dict[int, Hit]()
         while place and visited < allowed and len(hits) < limit:
             visited += 1
-            start = place - 1 - rarest
-            if hashes[place - 1] == anchor and start >= 0 and hashes[start : start + length] == wanted:
-                field = self.field_at(start)
-                if start + length <= self._end(field):
-                    hits.setdefault(field, Hit(field, start, length))
-            place = previous[place - 1]
+            block = bisect_right(self._block_post, place - 1) - 1
+            place = self._post_before[place - 1]
+            for found in self._in_block(core, block):
+                start = found - skipped
+                if start >= 0 and (core == form or self._words.startswith(form, start)):
+                    field = self._field_at(start + 1)
+                    hits.setdefault(field, Hit(field, start + 1, start + len(form) - 1))
+                    break
         return tuple(hits.values()), visited, not place
+
+    def _in_block(self, form: bytes, block: int) -> Iterator[int]:
+        """Yield where a few words stand that begin or end in a block; not every place of very many."""
+        start, end = self._extent(block)
+        start, end = max(0, start - len(form)), end + len(form)
+        for _ in range(_MOST_IN_BLOCK):
+            start = self._words.find(form, start, end)
+            if start < 0:
+                return
+            yield start
+            start += 1
 
     def cover(
         self, tokens: Sequence[bytes], budget: Budget, shortest: int = _WINDOW
     ) -> tuple[list[Run], bool]:
         """Return the longest runs of `tokens` found, left to right, and whether the budget sufficed.
 
-        Runs have at least `shortest` tokens. Per window only the newest places are visited, from its rarest
-        token, and a hit is extended both ways: a quotation is found by any rare word in it, a phrase as
+        Runs have at least `shortest` words. Per window only the newest blocks are visited, from its rarest
+        word, and a hit is extended both ways: a quotation is found by any rare word in it, a phrase as
         common as the language itself may not be.
         """
-        wanted = array("I", map(crc32, tokens))
-        counts = [self._count[token & self._mask] for token in wanted]
+        possible = self._may_stand(tokens, shortest)
+        start = possible.find(1)
+        if start < 0 or budget.steps <= 0:
+            return [], budget.steps > 0
+        form = _form(tokens)
+        starts = [*accumulate([len(token) + 1 for token in tokens], initial=1)]
+        buckets = [crc32(token) & self._mask for token in tokens]
+        counts = [self._count[bucket] for bucket in buckets]
         runs: list[Run] = []
-        start, last = 0, len(wanted) - shortest
-        while start <= last and budget.steps > 0:
-            window = counts[start : start + shortest]
+        while start >= 0 and budget.steps > 0:
+            stop = start + shortest
+            if 0 in self._may_stand(tokens[start:stop], _PAIR):
+                start = possible.find(1, start + 1)
+                continue
+            window = counts[start:stop]
             least = min(window)
-            rarest = window.index(least)
-            run = self._longest(wanted, start, rarest, shortest, budget) if least else None
-            if run is None:
-                start += 1 if least else rarest + 1
-            else:
-                runs.append(self._leftwards(wanted, run, runs[-1].stop if runs else 0))
-                start = run.stop
-        return runs, start > last or budget.steps > 0
+            most = _CANDIDATES_PER_WINDOW if least <= _COMMON else _CANDIDATES_IF_COMMON
+            bucket = buckets[start + window.index(least)]
+            run = self._longest(form, starts, (start, stop), (bucket, most), budget)
+            if run is not None:
+                runs.append(self._leftwards(tokens, run, runs[-1].stop if runs else 0))
+            start = possible.find(1, run.stop if run else start + 1)
+        return runs, budget.steps > 0
 
     def _longest(
-        self, wanted: "array[int]", start: int, rarest: int, shortest: int, budget: Budget
+        self,
+        form: bytes,
+        starts: list[int],
+        words: tuple[int, int],
+        candidates: tuple[int, int],
+        budget: Budget,
     ) -> Run | None:
-        """Return the longest run that starts at `wanted[start]`, if it has at least `shortest` tokens."""
-        hashes, previous = self._hashes, self._previous
-        window, anchor = wanted[start : start + shortest], wanted[start + rarest]
-        place, visited, best = self._head[anchor & self._mask], 0, None
-        while place and visited < _CANDIDATES_PER_WINDOW:
+        """Return the longest run that begins with some words of a needle, if they stand here.
+
+        Args:
+            form: the whole needle.
+            starts: where in it each word starts.
+            words: from which word to which the run begins.
+            candidates: the chain to follow, and how many of its blocks.
+            budget: what the call may still spend.
+        """
+        (start, stop), (bucket, most) = words, candidates
+        window = form[starts[start] - 1 : starts[stop]]
+        text, posts, before, extents = self._words, self._block_post, self._post_before, self._block_words
+        place, visited, best, size = self._head[bucket], 0, None, len(window)
+        while place and visited < most:
             visited += 1
-            at = place - 1 - rarest
-            if hashes[place - 1] == anchor and at >= 0 and hashes[at : at + shortest] == window:
-                hit = self._extend(wanted, start, at)
-                if hit.length >= shortest and (best is None or hit.length > best.length):
-                    best = hit
-            place = previous[place - 1]
+            block = bisect_right(posts, place - 1) - 1
+            place = before[place - 1]
+            first = extents[block] - size
+            at = text.find(window, max(0, first), extents[block] + _LONGEST_BLOCK)
+            if at >= 0:
+                same = _common(text, at, form, starts[start] - 1)
+                reached = bisect_right(starts, starts[start] - 1 + same) - 1
+                if best is None or reached > best.stop:
+                    most *= reached - start < _LONG_RUN
+                    length = starts[reached] - starts[start] - 1
+                    best = Run(start, reached, Hit(self._field_at(at + 1), at + 1, at + 1 + length))
         budget.steps -= visited
-        return Run(start, start + best.length, best) if best else None
+        return best
 
-    def _leftwards(self, wanted: "array[int]", run: Run, lowest: int) -> Run:
-        """Extend a run to the left, not over the needle's token `lowest` nor out of its field."""
-        start, (field, position, length) = run.start, run.hit
-        first = self._field_token[field]
-        while start > lowest and position > first and self._hashes[position - 1] == wanted[start - 1]:
-            start, position, length = start - 1, position - 1, length + 1
-        return Run(start, run.stop, Hit(field, position, length))
-
-    def _extend(self, wanted: "array[int]", start: int, at: int) -> Hit:
-        """Return the whole run that begins at `at`, up to the end of its field."""
-        field = self.field_at(at)
-        most = min(len(wanted) - start, self._end(field) - at)
-        length = 0
-        while length < most and self._hashes[at + length] == wanted[start + length]:
-            length += 1
-        return Hit(field, at, length)
+    def _leftwards(self, tokens: Sequence[bytes], run: Run, lowest: int) -> Run:
+        """Extend a run to the left, not over the needle's word `lowest` nor out of its field."""
+        start, at = run.start, run.hit.start
+        while start > lowest:
+            before = at - len(tokens[start - 1]) - 1
+            if before < 1 or not self._words.startswith(b" " + tokens[start - 1] + b" ", before - 1):
+                break
+            start, at = start - 1, before
+        return Run(start, run.stop, run.hit._replace(start=at))
 
     def near(self, first: Sequence[bytes], second: Sequence[bytes], within: int, budget: Budget) -> Found:
-        """Find a token of `first` within `within` tokens of a token of `second`, in one field."""
-        others = {crc32(token) for token in second}
+        """Find a word of `first` within `within` words of a word of `second`, in one field."""
         complete = True
         for token in first:
             found = self.find([token], budget, 64, limit=16)
             complete = complete and found.complete
             for hit in found.hits:
-                low = max(self._field_token[hit.field], hit.position - within)
-                high = min(self._end(hit.field), hit.position + within + 1)
-                if others.intersection(self._hashes[low:high]):
-                    return Found((Hit(hit.field, low, high - low),), complete=True)
+                left = (
+                    self._words[max(0, hit.start - _NEAR) : hit.start].rpartition(b"\n")[2].split()[-within:]
+                )
+                right = self._words[hit.stop : hit.stop + _NEAR].partition(b"\n")[0].split()[:within]
+                if any(word in second for word in (*left, *right)):
+                    low = hit.start - sum(len(word) + 1 for word in left)
+                    high = hit.stop + sum(len(word) + 1 for word in right)
+                    return Found((Hit(hit.field, low, high),), complete=True)
         return Found((), complete)
 
     def squeezed(self, needle: str) -> Hit | None:
         """Find `needle` in a text whose separators are ignored: reads everything, so only for a card."""
         wanted = b"".join(tokenise(needle))
-        for field in range(len(self) - 1, -1, -1):
-            data = bytes(self._text[slice(*self._extent(field))])
-            place = b"".join(_TOKEN.findall(data)).find(wanted)
-            if wanted and place >= 0:
-                return self._squeezed_hit(field, data, place, len(wanted))
+        for field in range(len(self) - 1, -1, -1) if wanted else ():
+            first, after = self._blocks_of(field)
+            start, end = self._extent(first)[0], self._extent(after - 1)[1]
+            data = bytes(self._words[start:end]).partition(b"\n")[0]
+            place = data.replace(b" ", b"").find(wanted)
+            if place >= 0:
+                low, high = _unsqueezed(data, place), _unsqueezed(data, place + len(wanted) - 1)
+                return Hit(field, start + data.rfind(b" ", 0, low) + 1, start + data.find(b" ", high))
         return None
 
-    def _squeezed_hit(self, field: int, data: bytes, place: int, size: int) -> Hit:
-        """Turn a place in the squeezed text of a field back into tokens."""
-        seen, first = 0, 0
-        for number, token in enumerate(_TOKEN.findall(data)):
-            if seen <= place:
-                first = number
-            seen += len(token)
-            if seen >= place + size:
-                return Hit(field, self._field_token[field] + first, number - first + 1)
-        return Hit(field, self._field_token[field], self._end(field) - self._field_token[field])
+
+def _form(tokens: Sequence[bytes]) -> bytes:
+    """Return a run of words as it stands in the searched text, with the spaces around it."""
+    return b" " + b" ".join(tokens) + b" " if tokens else b" "
+
+
+def _common(text: bytearray, at: int, form: bytes, start: int) -> int:
+    """Return how many bytes of `form` from `start` on stand in `text` from `at` on."""
+    low, high, size = 0, len(form) - start, _CHUNK
+    while low < high and text.startswith(form[start + low : start + low + size], at + low):
+        low, size = min(high, low + size), 2 * size
+    high = min(high, low + size)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if text.startswith(form[start + low : start + middle], at + low):
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _unsqueezed(data: bytes, number: int) -> int:
+    """Return where the letter of that number stands in a text of words and single spaces."""
+    seen = place = 0
+    for word in data.split(b" "):
+        if number < seen + len(word):
+            return place + number - seen
+        seen, place = seen + len(word), place + len(word) + 1
+    return place

@@ -62,25 +62,6 @@ def squeeze(text: str) -> str:
     return "".join(filter(str.isalnum, text))
 
 
-def visible(text: str) -> str:
-    """Return the text with what a reader cannot see written out (`⟦U+202E⟧`), tabs and line ends kept.
-
-    Bidirectional controls reorder what a person reads (Unicode TR36, section 2.10), so an approver must see
-    them by their numbers.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(f"⟦U+{ord(character):04X}⟧" if _hidden(character) else character for character in text)
-
-
-def _hidden(character: str) -> bool:
-    """Whether a reader cannot see the character, or it moves others."""
-    if character in "\t\n":
-        return False
-    category = unicodedata.category(character)
-    return category in {"Cc", "Cf", "Co", "Cn", "Zl", "Zp"} or character in "\u115f\u1160\u3164\uffa0\u00ad"
-
-
 def _undo(text: str) -> str:
     """Undo one layer of percent, entity and backslash escapes."""
     if "%" in text and _PERCENT.search(text):

@@ -15,16 +15,19 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from pratique.capabilities.fields import Leaf, Shape
+from pratique.capabilities.fields import Leaf, Shape, full_path
 from pratique.errors import ToolDeclarationError
+from pratique.model import Carried, Integrity
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
 from pratique.quarantine.foreign import Call, Foreign
-from pratique.quarantine.identify import Record, identified, record_of
+from pratique.quarantine.identify import Record, Written, identified, record_of
+from pratique.quarantine.index import Budget, tokenise
 from pratique.quarantine.limits import Limits
+from pratique.quarantine.marked import places
 from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
@@ -33,6 +36,15 @@ from pratique.quarantine.tracing import Tracing
 from pratique.quarantine.vouched import Entry, Vouched
 
 _NOTHING = ("", None)
+
+
+class Passage(NamedTuple):
+    """Words `start` to `stop` of a text, the field they came from, and whether they are confidential."""
+
+    start: int
+    stop: int
+    source: Source
+    secret: bool = False
 
 
 class Tracker:
@@ -115,6 +127,7 @@ class Tracker:
         ids: Mapping[str, str] | None = None,
         references: Mapping[str, str] | None = None,
         watched: bool = False,
+        carried: Sequence[Carried] = (),
     ) -> None:
         """Take in a call's result: a value, or an error's text (which is untrusted: give no fields).
 
@@ -131,6 +144,7 @@ class Tracker:
                 source made from the record's own fields.
             references: full path (`messages[0].body`) → reference, for what was withheld from the agent.
             watched: whether every value of it is confidential, not only those that are marked so.
+            carried: which parts of it an earlier write of ours put there, whatever the fields are declared.
 
         Raises:
             ToolDeclarationError: a label or class word is unknown.
@@ -146,6 +160,7 @@ class Tracker:
             ids=dict(ids or {}),
             references=dict(references or {}),
             watched=watched,
+            carried=tuple(carried),
         )
         self._result(event, origins)
 
@@ -171,19 +186,32 @@ class Tracker:
         except ToolDeclarationError as error:
             raise ToolDeclarationError(f"{tool}: {error}") from None
 
+    def passages(self, text: str) -> list[Passage]:
+        """Return which words of a text came from outside, and which are confidential values.
+
+        Args:
+            text: an argument's value.
+        """
+        words = tokenise(loose(text))
+        found = [Passage(*place) for place in self._foreign.passages(words, Budget(self.limits.steps))]
+        for value, source in self._confidential.within(loose(text)):
+            found += [Passage(*place, source, secret=True) for place in places(tokenise(loose(value)), words)]
+        return found
+
     def _result(self, event: SawResult, origins: Sequence[Origin] | None) -> None:
         """Take in a result: anchor its records, then each of its leaves by its label."""
         if origins is None:
             origins = self.trace(event.tool, event.arguments, event.classes) if event.arguments else ()
-        found = list(self._shape(event.fields).leaves(event.value))
-        first = self._records + 1
-        self._records = first + max((leaf.record for leaf in found), default=-1) + 1
-        self._anchor(event, found, first, origins)
+        shape, first = self._shape(event.fields), self._records + 1
+        self._records = first + max((leaf.record for leaf in shape.leaves(event.value)), default=-1) + 1
+        self._anchor(event, shape, first, origins)
         call = self._foreign.call(Call(event.call_id, event.tool))
         taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
-        for leaf in found:
+        for leaf in shape.leaves(event.value):  # again, one by one: a list of a million small ones is large
             self._leaf(leaf, taking, record_of(names, leaf.path, leaf.places))
+        for part in event.carried:
+            self._carried(part, taking)
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -193,7 +221,7 @@ class Tracker:
             shape = self._shapes[key] = Shape(fields)
         return shape
 
-    def _anchor(self, event: SawResult, found: list[Leaf], first: int, origins: Sequence[Origin]) -> None:
+    def _anchor(self, event: SawResult, shape: Shape, first: int, origins: Sequence[Origin]) -> None:
         """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
         clean = all(is_clean(origin, exposed=self.exposed) for origin in origins)
         said = any(origin.kind is not OriginKind.LITERAL for origin in origins)
@@ -204,7 +232,9 @@ class Tracker:
             for record in range(first + 1, self._records + 1):
                 self._vouched.anchor(record)
         texts = (
-            (first + leaf.record + 1, leaf.path, leaf.value) for leaf in found if isinstance(leaf.value, str)
+            (first + leaf.record + 1, leaf.path, leaf.value)
+            for leaf in shape.leaves(event.value)
+            if isinstance(leaf.value, str)
         )
         self._vouched.anchor_named(texts)
 
@@ -213,16 +243,29 @@ class Tracker:
         if leaf.value in _NOTHING or isinstance(leaf.value, bool):
             return
         text, label = written(leaf.value), leaf.word.label
-        source = taking.source(leaf, record)
-        reference = taking.event.references.get(source.path)
+        path = full_path(leaf.path, leaf.places)
+        reference = taking.event.references.get(path)
         if reference is not None:
-            self._references[reference] = source
+            self._references[reference] = taking.where(leaf, record).source
         if leaf.word.confidential or taking.event.watched:
-            self._confidential.add(loose(text), text, source)
+            self._confidential.add(loose(text), text, taking.where(leaf, record).source)
         if taking.repeats_clean(text):
             return
-        if taking.vouches(text, label):
-            self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, source, text))
-        if label.foreign:
+        tainted = path in taking.tainted
+        if not tainted and taking.vouches(text, label):
+            where = taking.where(leaf, record)
+            self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, where, text))
+        if tainted or label.foreign:
             self._shown = self._shown or reference is None
             self._foreign.add(taking.call, leaf.path, leaf.places, text, record)
+
+    def _carried(self, part: Carried, taking: Taking) -> None:
+        """Take in what a write of ours put into this result, under the source that it had then.
+
+        After the fields themselves, so that of two places where a text stands this is the newer one.
+        """
+        source = Source(id=part.source, call_id=taking.event.call_id, tool=taking.event.tool, path=part.path)
+        if part.integrity is Integrity.TRUSTED:
+            self._confidential.add(loose(part.text), part.text, source)
+        elif not taking.repeats_clean(part.text):
+            self._foreign.add(taking.call, part.path, (), part.text, Written(part.source))

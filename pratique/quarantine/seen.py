@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pratique.model import Value
+from pratique.model import Carried, Value
 
 
 class SawRequest(Value):
@@ -30,6 +30,7 @@ class SawResult(Value):
     ids: dict[str, str] = Field(default_factory=dict)
     references: dict[str, str] = Field(default_factory=dict)
     watched: bool = False
+    carried: tuple[Carried, ...] = ()
 
 
 Seen = SawRequest | SawResult

@@ -9,11 +9,11 @@ Rules:
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from pratique.capabilities.fields import Leaf, full_path
-from pratique.model import FieldLabel
-from pratique.origin import Origin, OriginKind, Source
+from pratique.capabilities.fields import Leaf
+from pratique.model import FieldLabel, Integrity
+from pratique.origin import Origin, OriginKind
 from pratique.quarantine.arguments import leaves
-from pratique.quarantine.identify import Record
+from pratique.quarantine.identify import Record, Where
 from pratique.quarantine.needle import whole, written
 from pratique.quarantine.seen import SawResult
 
@@ -37,12 +37,11 @@ class Taking:
     def __init__(self, event: SawResult, call: int, first: int, repeats: Echoes) -> None:
         self.event, self.call, self.first = event, call, first
         self._repeats = repeats
+        self.tainted = {part.path for part in event.carried if part.integrity is Integrity.UNTRUSTED}
 
-    def source(self, leaf: Leaf, record: Record | None) -> Source:
-        """Return the source that a leaf is, named after its record if that has a name of its own."""
-        event, path = self.event, full_path(leaf.path, leaf.places)
-        name = record.source(leaf.path, leaf.places) if record else f"{event.tool}:{event.call_id}#{path}"
-        return Source(id=name, call_id=event.call_id, tool=event.tool, path=path)
+    def where(self, leaf: Leaf, record: Record | None) -> Where:
+        """Return which field a leaf is."""
+        return Where(self.event.call_id, self.event.tool, leaf.path, leaf.places, record)
 
     def repeats_clean(self, text: str) -> bool:
         """Return whether a text repeats an argument that was clean."""

@@ -7,6 +7,7 @@ Rules:
 """
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pratique.model import ArgumentClass
 from pratique.origin import UNSEARCHED, Origin, OriginKind, Part, Source
@@ -70,8 +71,8 @@ class Tracing:
     def _reference(self, leaf: Argument) -> Origin:
         """Return the origin of what a reference stands for: by reference, so exactly."""
         name = str(leaf.value[REFERENCE])
-        origin = _origin(leaf, name, OriginKind.UNTRUSTED)
-        return origin.model_copy(update={"source": self._references.get(name), "how": "reference"})
+        source = self._references.get(name)
+        return _origin(leaf, name, OriginKind.UNTRUSTED, source=source, how="reference")
 
     def _whole(self, leaf: Argument, needle: Needle) -> Iterator[Origin]:
         """Yield a leaf's origin; for text that is only partly from outside, one per source."""
@@ -93,26 +94,35 @@ class Tracing:
             place = self._foreign.squeezed(needle)
         return place
 
-    def _by(self, leaf: Argument, needle: Needle, vouch: Vouch, place: Place | None) -> Origin:
+    def _by(
+        self, leaf: Argument, needle: Needle, vouch: Vouch, place: Place | None, part: Part = Part.WHOLE
+    ) -> Origin:
         """Return the origin of a value that something vouches for."""
-        origin = _origin(leaf, needle.raw[: self._limits.excerpt], vouch.kind)
-        also = place or Place("")
-        return origin.model_copy(
-            update={
-                "anchored": vouch.anchored,
-                "source": vouch.source,
-                "how": vouch.how,
-                "also": also.source,
-                "excerpt": also.excerpt,
-                "span": also.span,
-            }
+        also = place or _NOWHERE
+        return _origin(
+            leaf,
+            needle.raw[: self._limits.excerpt],
+            vouch.kind,
+            part,
+            anchored=vouch.anchored,
+            source=vouch.source,
+            how=vouch.how,
+            also=also.source,
+            excerpt=also.excerpt,
+            span=also.span,
         )
 
     def _from(self, leaf: Argument, value: str, place: Place, part: Part = Part.WHOLE) -> Origin:
         """Return the origin of a value that stands in text from outside."""
-        origin = _origin(leaf, value[: self._limits.excerpt], OriginKind.UNTRUSTED, part)
-        return origin.model_copy(
-            update={"source": place.source, "excerpt": place.excerpt, "span": place.span, "how": place.how}
+        return _origin(
+            leaf,
+            value[: self._limits.excerpt],
+            OriginKind.UNTRUSTED,
+            part,
+            source=place.source,
+            excerpt=place.excerpt,
+            span=place.span,
+            how=place.how,
         )
 
     def _passages(self, leaf: Argument, needle: Needle) -> Iterator[Origin]:
@@ -153,7 +163,7 @@ class Tracing:
         vouch = self._vouched.vouch(atom, ArgumentClass.DEST, "", self._budget) if verbatim else None
         place = self._find(atom, ArgumentClass.DEST, vouched=vouch is not None)
         if vouch is not None and not _overruled(vouch, place, atom):
-            return self._by(leaf, atom, vouch, place).model_copy(update={"part": Part.ATOM})
+            return self._by(leaf, atom, vouch, place, Part.ATOM)
         if place is not None:
             return self._from(leaf, atom.raw, place, Part.ATOM)
         return _origin(leaf, atom.raw[: self._limits.excerpt], OriginKind.MODEL, Part.ATOM)
@@ -166,12 +176,16 @@ class Tracing:
         found = dict(pair for text in texts for pair in self._confidential.within(text))
         for value, source in found.items():
             if not self._vouched.in_request(strict(value)):
-                origin = _origin(leaf, "", OriginKind.RECORD, Part.CONFIDENTIAL)
-                yield origin.model_copy(update={"source": source, "how": "confidential"})
+                yield _origin(
+                    leaf, "", OriginKind.RECORD, Part.CONFIDENTIAL, source=source, how="confidential"
+                )
 
 
-def _origin(leaf: Argument, value: str, kind: OriginKind, part: Part = Part.WHOLE) -> Origin:
-    """Return a leaf's origin, with nothing about where yet."""
+_NOWHERE = Place("")
+
+
+def _origin(leaf: Argument, value: str, kind: OriginKind, part: Part = Part.WHOLE, **where: Any) -> Origin:
+    """Return a leaf's origin, with what is known of where."""
     return Origin(
         argument=leaf.path,
         argument_class=leaf.wanted,
@@ -179,6 +193,7 @@ def _origin(leaf: Argument, value: str, kind: OriginKind, part: Part = Part.WHOL
         part=part,
         value=value,
         kind=kind,
+        **where,
     )
 
 

@@ -10,7 +10,6 @@ Rules:
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from pratique.model import ArgumentClass, FieldLabel
 from pratique.origin import OriginKind, Source
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.dates import find_date, has_time
+from pratique.quarantine.identify import Where
 from pratique.quarantine.index import Budget, Index, tokenise
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, whole
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
     label: FieldLabel
     type: str
     record: int
-    source: Source
+    where: Where
     text: str
 
 
@@ -75,7 +75,7 @@ class Vouched:
         self._request = ""
         self._numbers: set[Decimal] = set()
         self._dates = {label: self._index() for label in (None, FieldLabel.AUTHORITY, FieldLabel.META)}
-        self._sources: dict[FieldLabel | None, list[Source]] = {FieldLabel.AUTHORITY: [], FieldLabel.META: []}
+        self._sources: dict[FieldLabel | None, list[Where]] = {FieldLabel.AUTHORITY: [], FieldLabel.META: []}
         self._entries: dict[str | Decimal, list[Entry]] = {}
         self._kept = 0
         self._anchored: set[int] = set()
@@ -108,7 +108,7 @@ class Vouched:
             return
         self._kept += 1
         if entry.label in self._sources and self._dates[entry.label].add(strict(entry.text)) >= 0:
-            self._sources[entry.label].append(entry.source)
+            self._sources[entry.label].append(entry.where)
 
     def _remember(self, entries: list[Entry], entry: Entry) -> bool:
         """Keep a few entries per value, label and type, one in an anchored record among them if there is one.
@@ -137,17 +137,28 @@ class Vouched:
         Args:
             names: record, field path and value, for the text fields of one result.
         """
-        found = [
-            (record, path, strict(value)) for record, path, value in names if _may_name(value, self._limits)
-        ]
-        shared = Counter((path, value) for _, path, value in found)
-        for record, path, value in found:
-            if shared[path, value] > _SHARED_BY or record in self._anchored:
+        holders: dict[tuple[str, str], list[int]] = {}
+        room = self._limits.names - len(self._names)
+        for record, path, value in names:
+            if not _may_name(value, self._limits):
                 continue
-            if self._named(value):
-                self._anchored.add(record)
-            elif len(self._names) < self._limits.names:
-                self._names.append((record, value))
+            name = path, strict(value)
+            if name in holders:
+                holders[name] += [record] * (len(holders[name]) <= _SHARED_BY)
+            elif room > 0 or self._named(name[1]):
+                room -= 1
+                holders[name] = [record]
+        few = ((value, records) for (_, value), records in holders.items() if len(records) <= _SHARED_BY)
+        for value, records in few:
+            self._name(value, [record for record in records if record not in self._anchored])
+
+    def _name(self, value: str, records: list[int]) -> None:
+        """Anchor the records that a value names, if the request names it; else remember it."""
+        if self._named(value):
+            self._anchored.update(records)
+        else:
+            room = self._limits.names - len(self._names)
+            self._names += [(record, value) for record in records][:room]
 
     def _named(self, name: str) -> bool:
         """Whether the request names a record by this value."""
@@ -197,7 +208,7 @@ class Vouched:
         if not entries:
             return None
         best = min(entries, key=lambda entry: self._rank(entry, wanted))
-        return Vouch(_KINDS[best.label], best.record in self._anchored, best.source)
+        return Vouch(_KINDS[best.label], best.record in self._anchored, best.where.source)
 
     def _rank(self, entry: Entry, wanted: ArgumentClass) -> tuple[int, int]:
         """Order what vouches: a selector wants a record that is meant, a destination a name."""
@@ -214,7 +225,9 @@ class Vouched:
         for hit in index.find(tokenise(needle.strict), budget, self._limits.candidates, limit=4).hits:
             if occurs(needle.strict, index.text(hit.field)):
                 return Vouch(
-                    OriginKind.AUTHORITY, anchored=True, source=self._sources[FieldLabel.AUTHORITY][hit.field]
+                    OriginKind.AUTHORITY,
+                    anchored=True,
+                    source=self._sources[FieldLabel.AUTHORITY][hit.field].source,
                 )
         return None
 
@@ -225,7 +238,10 @@ class Vouched:
             if hit is not None and (not date.timed or has_time(index, date, budget)):
                 kind = _KINDS[label] if label else OriginKind.REQUEST
                 return Vouch(
-                    kind, anchored=True, source=self._sources[label][hit] if label else None, how="date"
+                    kind,
+                    anchored=True,
+                    source=self._sources[label][hit].source if label else None,
+                    how="date",
                 )
         return None
 

@@ -37,4 +37,11 @@ class InlineNoIsolation:
             if is_async:
                 awaitable: Awaitable[Any] = function(*arguments)
                 return await awaitable
-            return await anyio.to_thread.run_sync(lambda: function(*arguments), abandon_on_cancel=True)
+            return await anyio.to_thread.run_sync(_in_thread, function, arguments, abandon_on_cancel=True)
+
+
+def _in_thread(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except GeneratorExit as problem:  # a future that hands it on would close the coroutine that waits for it
+        raise RuntimeError("GeneratorExit") from problem

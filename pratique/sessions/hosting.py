@@ -4,6 +4,8 @@ Rules:
 - The user, the trusted request and the host's inputs are committed to by a record and kept in the vault.
 - A session that goes on has the label that the ledger has for it, never less.
 - One process at a time writes for a session: whoever resumes it takes it over.
+- An agent that the policy does not declare may open a session, in which every call is denied, on record: what
+  it asks for is evidence, and the policy may declare it later, while the session runs.
 """
 
 import re
@@ -24,14 +26,17 @@ from pratique.errors import (
     LedgerCorruptError,
     PolicyError,
     SessionClosedError,
+    TraceInUseError,
     UnknownTicketError,
 )
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
-from pratique.ledger.guards import Guard, SessionIsOpen
+from pratique.ledger.erasing import Erasing
+from pratique.ledger.guards import Guard, SessionIsOpen, TraceIsNew
+from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
-from pratique.model import CLEAN, Call, Code, Judged, Label, Request, Subject, Taint, printable
+from pratique.model import CLEAN, Call, Code, Edited, Judged, Label, Request, Subject, Taint, printable
 from pratique.sessions.code_calls import CodeCalls
 from pratique.sessions.session import Governor, Session
 from pratique.stages.declared import Declared, declared
@@ -60,7 +65,8 @@ class SessionFacts(TypedDict, total=False):
     """What a host says about a session when it opens one.
 
     Attributes:
-        agent: who asks, as the host authenticated it; the policy names it.
+        agent: who asks, as the host authenticated it. One that the policy does not declare may ask, and is
+            denied everything, on record.
         user: the person it acts for.
         request: that person's own words: the only text that is trusted.
         model: model and version that the agent runs on, as the host declares them.
@@ -68,6 +74,8 @@ class SessionFacts(TypedDict, total=False):
         trace_id: W3C trace id (32 hex digits), to join an existing trace.
         plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
             or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
+        api_key: the id of the key that the agent came in with, through a door that has keys. Its revocation
+            ends the session.
     """
 
     agent: Required[str]
@@ -77,6 +85,7 @@ class SessionFacts(TypedDict, total=False):
     inputs: Mapping[str, Any]
     trace_id: str
     plan: str | Sequence[str]
+    api_key: str
 
 
 class Served(NamedTuple):
@@ -106,6 +115,7 @@ class Hosting:
     def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
         self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
         self._serving: dict[str, Served] = {}
+        ledger.on_erased.append(self._forget)
 
     @asynccontextmanager
     async def session(self, **facts: Unpack[SessionFacts]) -> AsyncIterator[Session]:
@@ -118,10 +128,12 @@ class Hosting:
 
         Raises:
             CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
+            TraceInUseError: another session has this trace id; nothing was recorded.
             LedgerUnavailableError: it cannot be recorded.
         """
         snapshot = self._host.enforcement.snapshot
         subject = _new_subject(facts, snapshot.policy.tenant_of(facts["agent"]) or DEFAULT_TENANT)
+        request = printable(facts.get("request", ""))
         owner = self._ledger.vault.subject_id(subject.user)
         await self._ledger.know(owner)
         draft = drafts.session_open(
@@ -131,14 +143,22 @@ class Hosting:
             vault_subject=owner,
             writer=self._ledger.writer.id,
             plan=self._plan(facts.get("plan")),
+            api_key=facts.get("api_key", ""),
         )
         values = {
             "user": subject.user.encode(),
-            "request": printable(facts.get("request", "")).encode(),
+            "request": request.encode(),
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
-        await self._commit(draft, owner, values)
-        provenance = Provenance(facts.get("request", ""), draft["plan"])
+        guards: list[Guard] = [TraceIsNew(subject.trace_id)]
+        if draft["api_key"]:
+            guards.append(KeyIsGood(draft["api_key"], subject.agent))
+        done = await self._commit(draft, owner, values, guards=tuple(guards))
+        if isinstance(done, Refused) and isinstance(done.guard, TraceIsNew):
+            raise TraceInUseError(f"{done.why}: leave trace_id out, or give each session one of its own")
+        if isinstance(done, Refused):
+            raise SessionClosedError(f"no session was opened: {done.why}")
+        provenance = Provenance(request, draft["plan"])
         return self._serve(subject, CLEAN, provenance, resumed=False)
 
     async def resume(self, session: str) -> Session:
@@ -178,6 +198,35 @@ class Hosting:
         subject = session.subject
         return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
 
+    async def as_edited(self, request: Request, ticket: str) -> Request:
+        """Return the request that a person made of one.
+
+        Raises:
+            LedgerCorruptError: its arguments were erased, or are not the ones that were recorded.
+        """
+        subject, wait = request.subject, request.wait
+        return await self._ledger.query(lambda connection: self._asked(connection, subject, ticket, wait))
+
+    async def asked(self, session: str, ticket: str) -> Request:
+        """Return the request that a question asks about, whichever process serves its session.
+
+        Raises:
+            SessionClosedError: the session has ended.
+        """
+
+        def find(connection: Connection) -> Request:
+            return self._asked(connection, self._find(connection, session).subject, ticket, 0.0)
+
+        return await self._ledger.query(find)
+
+    async def provenance_of(self, session: str) -> Provenance:
+        """Return where a session's values came from; read back if another process serves it."""
+        if session in self._serving:
+            return self._serving[session].provenance
+        return await self._ledger.query(
+            lambda connection: remember(connection, self._ledger, session, self._declared)
+        )
+
     async def end(self, session: Session, output: str, final_action: str) -> None:
         """Record that a session is over, with its final answer; leave it be if it goes on elsewhere."""
         self._serving.pop(session.id, None)
@@ -186,6 +235,12 @@ class Hosting:
         draft = drafts.session_close(session.subject, final_action)
         guard = SessionIsOpen(session.id, self._ledger.writer.id)
         await self._commit(draft, owner, values, guards=(guard,))
+
+    def let_go(self, session: Session) -> None:
+        """Forget a session that stays open: it can be resumed."""
+        served = self._serving.get(session.id)
+        if served is not None and served.session is session:
+            del self._serving[session.id]
 
     def show(self, session: str, label: Label) -> Label | None:
         """Return a session's label after it is shown something, if that is higher than what it has."""
@@ -207,6 +262,17 @@ class Hosting:
         """Return where a session's values came from; of one that is over, nothing can be explained."""
         served = self._serving.get(session)
         return served.provenance if served is not None else Provenance.lost()
+
+    def _forget(self, erasing: Erasing) -> None:
+        """Drop what sessions remember of values that were erased: from now on nothing vouches for anything.
+
+        Called in the ledger's thread; each step is one assignment.
+        """
+        for name, served in list(self._serving.items()):
+            owner = self._ledger.vault.subject_id(served.session.subject.user)
+            if erasing.concerns(name, owner):
+                self._serving[name] = Served(served.session, Provenance.lost())
+                served.session.forget()
 
     def _declared(self, tool: str) -> Declared | None:
         found = self._host.registry.get(tool)
@@ -279,7 +345,13 @@ class Hosting:
             wait=wait,
             judged=self._judged(connection, proposed),
             code=_code(proposed),
+            why=self._said(connection, proposed, "why"),
+            edited=_edited(self._said(connection, proposed, "edited")),
         )
+
+    def _said(self, connection: Connection, proposed: queries.Record, field: str) -> str:
+        """Return a value that not every question has."""
+        return self._value(connection, proposed, field).decode() if f"{field}_c" in proposed else ""
 
     def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
         """Return what provenance said when the question was put: that is what the person was shown."""
@@ -310,6 +382,10 @@ def _code(proposed: queries.Record) -> Code | None:
     return Code(call_id=proposed["code_of"], tool=proposed["code_tool"], taint=Taint(proposed["taint"]))
 
 
+def _edited(stated: str) -> Edited | None:
+    return Edited.model_validate_json(stated) if stated else None
+
+
 def _patterns(given: Any) -> list[str]:
     """Return a plan that a host gives as a list, checked: it goes into a record."""
     if isinstance(given, list | tuple) and all(isinstance(pattern, str) for pattern in given):
@@ -321,11 +397,12 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
     for name in (facts["agent"], facts["user"]):
         if printable(name) != name:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
-    if not _TRACE_ID.fullmatch(facts.get("trace_id", _NO_TRACE)):
-        raise CanonicalError("trace_id: 32 hex digits (W3C Trace Context)")
+    trace_id = facts.get("trace_id") or secrets.token_hex(16)
+    if not _TRACE_ID.fullmatch(trace_id) or trace_id == _NO_TRACE:
+        raise CanonicalError("trace_id: 32 lower-case hex digits, not all of them 0 (W3C Trace Context)")
     return Subject(
         session=f"s_{secrets.token_hex(8)}",
-        trace_id=facts.get("trace_id") or secrets.token_hex(16),
+        trace_id=trace_id,
         agent=facts["agent"],
         tenant=tenant,
         user=facts["user"],

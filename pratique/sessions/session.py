@@ -18,14 +18,30 @@ from pratique.audit.canonical import canonical
 from pratique.capabilities.labels import covers, join
 from pratique.errors import CanonicalError, SessionClosedError
 from pratique.ledger.sequencer import let_cancellation_in
-from pratique.model import CLEAN, Code, Label, Outcome, Request, Status, Subject, Tier, clip
+from pratique.model import (
+    CLEAN,
+    Code,
+    Label,
+    Outcome,
+    Request,
+    Status,
+    Subject,
+    Tier,
+    ToolSpec,
+    clip,
+    printable,
+)
+from pratique.sessions.spans import call_span
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
 
+LONGEST_WHY = 2000
+"""Characters of an agent's own words for why it asks; more are cut: they are no part of what is decided."""
+
 _CHANGES = {Tier.WRITE, Tier.IRREVERSIBLE}
 
-_CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
+CALL_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 _Key = tuple[str, str, bytes]
 
@@ -39,6 +55,9 @@ class Governor(Protocol):
     async def recall(self, request: Request) -> Outcome | None:
         """Return what became of this very request, if it was made before."""
 
+    async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
+        """Return the tools that an agent is offered."""
+
 
 class Keeper(Protocol):
     """What keeps a session."""
@@ -48,6 +67,9 @@ class Keeper(Protocol):
 
     async def end(self, session: "Session", output: str, final_action: str) -> None:
         """Record that the session is over."""
+
+    def let_go(self, session: "Session") -> None:
+        """Forget a session that stays open."""
 
 
 class Session:
@@ -99,7 +121,13 @@ class Session:
         return self.subject.trace_id
 
     async def call(
-        self, tool: str, args: Any = None, *, call_id: str | None = None, wait: float | None = None
+        self,
+        tool: str,
+        args: Any = None,
+        *,
+        call_id: str | None = None,
+        wait: float | None = None,
+        why: str = "",
     ) -> Outcome:
         """Call a tool, if policy and people agree.
 
@@ -108,6 +136,8 @@ class Session:
             args: its arguments, as JSON values.
             call_id: repeat it, with the same arguments, to get the same outcome without a second run.
             wait: seconds to wait for a person, if one must agree; then the outcome is `pending`.
+            why: the agent's own words for why it asks. People see them apart, as the agent's; nothing is
+                bound to them, and they are recorded.
 
         Returns:
             The outcome. A denial is an outcome, not an exception.
@@ -117,11 +147,13 @@ class Session:
             LedgerUnavailableError: the log cannot be written, so nothing may run.
             ValueError: the call id is none.
         """
-        request = self._request(tool, {} if args is None else args, call_id, wait)
-        if call_id is not None:
-            outcome = await self._once(request)
-        else:
-            outcome = self._note(request, await self._governor.run(request))
+        request = self._request(tool, {} if args is None else args, call_id, wait, why)
+        with call_span(self.subject) as span:
+            if call_id is not None:
+                outcome = await self._once(request)
+            else:
+                outcome = self._note(request, await self._governor.run(request))
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 
@@ -132,8 +164,10 @@ class Session:
             SessionClosedError: the session has ended.
             LedgerUnavailableError: the log cannot be written, so nothing may run.
         """
-        request = self._request(tool, args, call_id, wait)
-        outcome = await self._once(request.model_copy(update={"code": code}))
+        request = self._request(tool, args, call_id, wait, "")
+        with call_span(self.subject) as span:
+            outcome = await self._once(request.model_copy(update={"code": code}))
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 
@@ -149,9 +183,16 @@ class Session:
             SessionClosedError: the session has ended.
         """
         self._demand_open()
-        outcome = await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
+        request = await self._keeper.reopen(self, ticket, self._patience(wait))
+        with call_span(self.subject) as span:
+            outcome = await self._once(request)
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one under the policy in force, for a framework."""
+        return await self._governor.tools(self.subject.agent)
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace.
@@ -174,6 +215,16 @@ class Session:
     def saw(self, label: Label) -> None:
         """Raise the session's label by what it was shown."""
         self.context = self.raised_by(label) or self.context
+
+    def forget(self) -> None:
+        """Drop the outcomes that are remembered, because values were erased: the ledger has what is left."""
+        self._complete = False
+        self._finished.clear()
+
+    def let_go(self) -> None:
+        """Take no more calls here, and leave the session open: whoever resumes it goes on with it."""
+        self._closed = True
+        self._keeper.let_go(self)
 
     async def aclose(self) -> None:
         """End the session and record its answer. A second time does nothing."""
@@ -256,9 +307,11 @@ class Session:
                 self._complete = False
         return outcome
 
-    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None) -> Request:
+    def _request(
+        self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str = ""
+    ) -> Request:
         self._demand_open()
-        if call_id is not None and not _CALL_ID.fullmatch(call_id):
+        if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
         try:
             body, problem = canonical(args, most_bytes=self._limits[0], deepest=self._limits[1]), ""
@@ -272,6 +325,7 @@ class Session:
             args_json=body,
             problem=problem,
             wait=self._patience(wait),
+            why=printable(why)[:LONGEST_WHY],
         )
 
     def _patience(self, wait: float | None) -> float:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.vault import Opened
-from pratique.model import Confidentiality, Judged, Origin, Status, Tier
+from pratique.model import Carried, Confidentiality, Judged, Origin, Status, Tier
 from pratique.stages.declared import Declared
 from pratique.stages.provenance import Provenance, Shown
 
@@ -60,6 +60,7 @@ def _shown(record: queries.Record, values: Values) -> Shown:
         origins=_origins(values.get("judged")),
         kept=withheld if isinstance(withheld, dict) else {},
         confidentiality=Confidentiality(record["confidentiality"]),
+        carried=_carried(values.get("carried")),
         erased=done and not _all_there(record, values),
     )
 
@@ -68,6 +69,11 @@ def _origins(value: Opened | None) -> tuple[Origin, ...] | None:
     if value is None or not value.genuine:
         return None
     return Judged.model_validate_json(value.value).origins or None
+
+
+def _carried(value: Opened | None) -> tuple[Carried, ...]:
+    parts = orjson.loads(value.value) if value is not None and value.genuine else ()
+    return tuple(Carried.model_validate(part) for part in parts)
 
 
 def _values(connection: Connection, ledger: Ledger, record: queries.Record) -> Values:

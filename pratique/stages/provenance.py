@@ -23,7 +23,9 @@ from pratique.capabilities.policy import Policy, tool_match
 from pratique.model import (
     UNTAINTED,
     Call,
+    Carried,
     Confidentiality,
+    Edited,
     Judged,
     Origin,
     Outcome,
@@ -32,14 +34,17 @@ from pratique.model import (
     Taint,
     Tier,
 )
+from pratique.quarantine.approver import of_approver
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
 from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
+from pratique.stages.echoes import Echoes
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
 
 _REFERENCE = "reference"
+_REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
 
 
@@ -54,6 +59,7 @@ class Shown(NamedTuple):
         origins: what was found of them then; None if they were not traced.
         kept: full path → reference, for what was withheld.
         confidentiality: the class of the result.
+        carried: what an earlier write of ours put into it.
         erased: whether the result can no longer be had.
     """
 
@@ -66,6 +72,7 @@ class Shown(NamedTuple):
     origins: Sequence[Origin] | None
     kept: Mapping[str, str]
     confidentiality: Confidentiality
+    carried: Sequence[Carried] = ()
     erased: bool = False
 
 
@@ -92,7 +99,15 @@ class Provenance:
         provenance.tracker.lose()
         return provenance
 
-    def judge(self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, policy: Policy) -> Judged:
+    def judge(  # what a judgement depends on, by name
+        self,
+        tool: Tool,
+        of: Declared,
+        asked: bytes,
+        resolved: bytes,
+        policy: Policy,
+        edited: Edited | None = None,
+    ) -> Judged:
         """Return how near text from outside came to a call, and each argument's origin.
 
         Args:
@@ -101,16 +116,17 @@ class Provenance:
             asked: the arguments as they were asked for, canonical JSON.
             resolved: the same, with what their references stand for.
             policy: says whether identities may be destinations.
+            edited: what a person changed in it, if somebody did: that is theirs.
         """
         tier = tool.capability.tier
         outside_plan = self._is_outside_plan(tool)
         if tier is Tier.READ and not self.tracker.exposed and not holds_reference(asked):
             return UNTAINTED
         self._backlog.settle()
-        origins = self._trace(tool, of, asked, resolved)
+        origins = of_approver(self._trace(tool, of, asked, resolved), edited)
         verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
-            origins = self._trace(tool, of, asked, resolved, thorough=True)
+            origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
         return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
@@ -130,7 +146,17 @@ class Provenance:
         """Whether an origin is of a confidential value that may leave through a tool of this clearance."""
         if origin.part is not Part.CONFIDENTIAL or origin.source is None:
             return False
-        return self._classes[origin.source.call_id].rank <= clearance.rank
+        return self.class_of(origin.source.call_id, secret=True).rank <= clearance.rank
+
+    def class_of(self, call_id: str, *, secret: bool = False) -> Confidentiality:
+        """Return the class of what a call gave.
+
+        Args:
+            call_id: the call.
+            secret: of a value in it that is marked as one that may not leave.
+        """
+        least = Confidentiality.CONFIDENTIAL if secret else Confidentiality.PUBLIC
+        return Confidentiality.highest(self._classes.get(call_id, Confidentiality.RESTRICTED), least)
 
     def _verdict(
         self, tool: Tool, origins: tuple[Origin, ...], policy: Policy, *, outside_plan: bool
@@ -158,7 +184,10 @@ class Provenance:
             size: bytes of its result.
         """
         done = outcome.status is Status.DONE
-        kept = self.withheld.keep(outcome.value, of.withhold) if done else {}
+        echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
+        if any(one.hears(outcome.error) for one in echoes):
+            outcome = outcome.model_copy(update={"error": _REPEATS})
         shown = Shown(
             tool=call.capability.name,
             call_id=call.request.call_id,
@@ -169,8 +198,9 @@ class Provenance:
             origins=call.judged.origins or None,
             kept=kept,
             confidentiality=of.confidentiality,
+            carried=outcome.carried,
         )
-        if kept or of.shape.foreign:
+        if kept or outcome.carried or of.shape.foreign:
             self._backlog.settle()
             self._take_in(shown, of)
         else:
@@ -190,18 +220,25 @@ class Provenance:
             self.tracker.lose()
             return
         self._backlog.settle()
+        self._hand_over(shown.arguments, shown.origins or ())
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
 
+    def _hand_over(
+        self, arguments: Mapping[str, Any], origins: Collection[Origin], *, given: bool = False
+    ) -> tuple[Echoes, ...]:
+        """Return what must not come back from a call; `given`: it was asked for with a reference."""
+        by_reference = given or any(origin.how == _REFERENCE for origin in origins)
+        return self.withheld.hand_over(arguments, by_reference=by_reference)
+
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE
+        highest = (shown.confidentiality, *(part.confidentiality for part in shown.carried))
+        self._classes[shown.call_id] = Confidentiality.highest(*highest)
         if shown.status is not Status.DONE:
-            if shape.foreign:
-                self.tracker.saw_result(shown.call_id, shown.tool, shown.value, {})
+            if shape.foreign or shown.carried:
+                self.tracker.saw_result(shown.call_id, shown.tool, shown.value, {}, carried=shown.carried)
             return
-        self._classes[shown.call_id] = Confidentiality.highest(
-            shown.confidentiality, Confidentiality.CONFIDENTIAL
-        )
         self.tracker.saw_result(
             shown.call_id,
             shown.tool,
@@ -214,4 +251,5 @@ class Provenance:
             ids=of.ids if of else {},
             references=by_leaf(shown.value, shape, shown.kept),
             watched=shown.confidentiality is Confidentiality.RESTRICTED,
+            carried=shown.carried,
         )

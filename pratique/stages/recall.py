@@ -2,6 +2,7 @@
 
 Rules:
 - A call that was denied may be asked again: the policy may have changed. Anything else is as it was recorded.
+- Of a call that a person edited, it is what became of the call as they left it.
 - A value is given back only if the record's commitment fits it.
 """
 
@@ -12,9 +13,12 @@ from sqlalchemy import Connection
 
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.vault import Opened
 from pratique.model import (
     Call,
     Confidentiality,
+    Edit,
+    Edited,
     Integrity,
     Label,
     Outcome,
@@ -35,15 +39,16 @@ def recall(connection: Connection, ledger: Ledger, call: Call | Unresolved) -> O
     if isinstance(call, Unresolved):
         return None
     session, call_id = call.request.subject.session, call.request.call_id
-    row = queries.call(connection, session, call_id, call.digest)
+    digest = queries.final_digest(connection, session, call_id, call.digest)
+    row = queries.call(connection, session, call_id, digest)
     if row is not None and row.state == "unknown" and call.capability.takes_idempotency_key:
         return None
     if row is not None and row.state == "started":
         return _without_outcome(call, row.ticket)
     for record in reversed(queries.records_of(connection, session, call_id)):
-        if record["type"] == "call.outcome" and record["digest"] == call.digest:
+        if record["type"] == "call.outcome" and record["digest"] == digest:
             return None if record["outcome"] == "denied" else _from_record(connection, ledger, record)
-    question = queries.approval_of(connection, session, call_id, call.digest)
+    question = queries.approval_of(connection, session, call_id, digest)
     if question is not None and question.state in {"proposed", "approved"}:
         return Outcome(
             call_id=call_id,
@@ -101,4 +106,11 @@ def _from_record(connection: Connection, ledger: Ledger, record: queries.Record)
         label=label_from(record["label_out"]) if "label_out" in record else Label(),
         withheld=withheld,
         record=record["seq"],
+        edited=_edited(values.get("edited")),
     )
+
+
+def _edited(value: Opened | None) -> Edit | None:
+    if value is None or not value.genuine:
+        return None
+    return Edited.model_validate_json(value.value).told

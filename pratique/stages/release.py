@@ -16,10 +16,13 @@ from pratique.model import (
     CLEAN,
     Ask,
     Call,
+    Carried,
     Decision,
+    Deny,
     Integrity,
     Label,
     Outcome,
+    Permit,
     Status,
     Unresolved,
 )
@@ -53,6 +56,15 @@ def ran_before(call: Call | Unresolved) -> Outcome:
     )
 
 
+def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcome:
+    """Return what the caller gets of a call that ran, and whose outcome could not be recorded."""
+    if permit.intent is None:
+        return denied(permit.call, final, record)
+    nothing = Outcome(call_id=outcome.call_id, tool=outcome.tool, status=Status.UNKNOWN, error=final.because)
+    kept = {name: getattr(outcome, name) for name in ("tier", "decision", "reasons", "ticket", "approved_by")}
+    return nothing.model_copy(update={**kept, "record": record})
+
+
 def label_of(call: Call, of: Declared, value: Any, outcome: Outcome, given: Label = CLEAN) -> Label:
     """Return the label of what the agent is shown of a call.
 
@@ -73,14 +85,23 @@ def _own_label(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
         sources = {f"{where}#error"} if of.shape.foreign else set()
     else:
         sources = _sources(where, of, value, outcome.withheld)
+    carried = [_label(part) for part in outcome.carried if not covering(part.path, outcome.withheld)]
     if not sources:
-        return call.label
-    return join(
-        Label(
-            integrity=Integrity.UNTRUSTED,
-            confidentiality=call.capability.confidentiality,
-            sources=frozenset(sources),
-        )
+        return join(call.label, *carried) if carried else call.label
+    foreign = Label(
+        integrity=Integrity.UNTRUSTED,
+        confidentiality=call.capability.confidentiality,
+        sources=frozenset(sources),
+    )
+    return join(foreign, *carried)
+
+
+def _label(part: Carried) -> Label:
+    """Return the label of what an earlier write put into a result: the source is what it was then."""
+    return Label(
+        integrity=part.integrity,
+        confidentiality=part.confidentiality,
+        sources=frozenset({redact(part.source, kinds=KINDS)}),
     )
 
 
@@ -118,4 +139,5 @@ def _not_run(
         reasons=decision.reasons,
         ticket=decision.ticket,
         record=record,
+        edited=call.request.edited.told if call.request.edited else None,
     )

@@ -59,7 +59,9 @@ def resolve(
     judged = request.judged or _of_code(
         request.code,
         of,
-        provenance.judge(tool, of, request.asked_json or request.args_json, request.args_json, policy),
+        provenance.judge(
+            tool, of, request.asked_json or request.args_json, request.args_json, policy, request.edited
+        ),
     )
     return Call(
         request=request,

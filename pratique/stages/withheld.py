@@ -5,6 +5,8 @@ Rules:
 - A reference is made here, cannot be guessed, and means something to its own session only.
 - What it stands for is put into the arguments before anything else looks at them: it is shown on the card,
   approved, and run.
+- What was handed to a tool may come back in its result or its error, or in what another tool reads later: it
+  is withheld again there, the whole text or the whole object whose key repeats it.
 """
 
 import re
@@ -17,10 +19,17 @@ import orjson
 from pratique.capabilities.fields import Shape, full_path, join_path, parts
 from pratique.quarantine.references import references, resolve
 from pratique.quarantine.reveal import withhold
+from pratique.stages.echoes import Echoes
 
 _CUT = re.compile(r"[.\[#]")
 
 Pattern = tuple[str, ...]
+
+SHORTEST_IN_CALL = 4
+"""Letters and digits of a value that is looked for in what the very call gives that it was handed to."""
+
+SHORTEST_LATER = 8
+"""The same, in what later calls give."""
 
 
 class Withheld:
@@ -28,11 +37,37 @@ class Withheld:
 
     def __init__(self) -> None:
         self._values: dict[str, Any] = {}
+        self._handed = Echoes(SHORTEST_LATER)
 
-    def keep(self, value: Any, paths: Collection[str]) -> dict[str, str]:
-        """Keep what stands at these paths of a result; return full path → reference."""
+    def hand_over(self, arguments: Mapping[str, Any], *, by_reference: bool) -> tuple[Echoes, ...]:
+        """Return what must not come back from a call with these arguments.
+
+        Args:
+            arguments: the arguments, what was withheld put in.
+            by_reference: whether the agent gave any of it by reference. If not, what is too short to be
+                looked for is taken to be the agent's own words.
+        """
+        if not self._values:
+            return ()
+        now = Echoes(SHORTEST_IN_CALL)
+        given = {orjson.dumps(item) for _, item in _all_places(arguments)}
+        for value in self._values.values():
+            if orjson.dumps(value) in given and (by_reference or _is_long(value)):
+                now.add(value)
+                self._handed.add(value)
+        return now, self._handed
+
+    def keep(self, value: Any, paths: Collection[str], echoes: Collection[Echoes] = ()) -> dict[str, str]:
+        """Keep what stands at these paths of a result, and what repeats what must not come back.
+
+        Returns:
+            Full path → reference.
+        """
         kept = {}
         for place, item in _places(value, {parts(path) for path in paths}) if paths else ():
+            reference = kept[place] = f"q_{secrets.token_hex(12)}"
+            self._values[reference] = item
+        for place, item in _repeating(value, [one for one in echoes if one], kept):
             reference = kept[place] = f"q_{secrets.token_hex(12)}"
             self._values[reference] = item
         return kept
@@ -116,6 +151,27 @@ def _places(value: Any, patterns: Collection[Pattern], path: str = "") -> Iterat
             yield from _places(item, below, f"{path}[{number}]")
     elif value is not None and ("*",) in patterns:
         yield path, value
+
+
+def _repeating(value: Any, echoes: Collection[Echoes], kept: Mapping[str, str]) -> list[tuple[str, Any]]:
+    """Return full path and value of what gives something away, and is not kept already."""
+    found: list[tuple[str, Any]] = []
+    todo = [("", value)] if echoes else []
+    while todo:
+        path, item = todo.pop()
+        if path in kept:
+            continue
+        if isinstance(item, dict) and not any(one.hears(str(key)) for one in echoes for key in item):
+            todo.extend((join_path(path, str(key)), below) for key, below in item.items())
+        elif isinstance(item, list):
+            todo.extend((f"{path}[{number}]", below) for number, below in enumerate(item))
+        elif isinstance(item, dict) or any(one.hears_in(item) for one in echoes):
+            found.append((path, item))
+    return found
+
+
+def _is_long(value: Any) -> bool:
+    return len(orjson.dumps(value)) >= SHORTEST_LATER
 
 
 def _all_places(value: Any) -> Iterator[tuple[str, Any]]:

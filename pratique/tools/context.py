@@ -71,7 +71,13 @@ class Files:
 
     def _demand_write(self) -> None:
         if not self._writable:
-            raise UndeclaredError(f"the tool declared the root {self._name!r} for reading only")
+            raise UndeclaredError(f"the root {self._name!r} is for reading only here")
+
+
+async def _only_look(request: httpx2.Request) -> None:
+    """Refuse what could change something, before it leaves."""
+    if request.method not in {"GET", "HEAD"}:
+        raise UndeclaredError(f"a preview only looks: {request.method} is not sent")
 
 
 class World:
@@ -102,7 +108,9 @@ class World:
 
 
 class ToolContext:
-    """One call's handles. The first parameter of every tool.
+    """One call's handles. The first parameter of every tool, and of its preview.
+
+    A preview's handles only look (`looking`): files cannot be written, and HTTP sends GET and HEAD alone.
 
     Attributes:
         call_id: the same for a repeated call; a tool that takes an idempotency key passes it on.
@@ -111,7 +119,10 @@ class ToolContext:
         session: in which run.
     """
 
-    def __init__(self, call: Call, world: World, sandbox: Sandboxed | None = None) -> None:
+    def __init__(
+        self, call: Call, world: World, sandbox: Sandboxed | None = None, *, looking: bool = False
+    ) -> None:
+        self._looking = looking
         subject = call.request.subject
         self.call_id = call.request.call_id
         self.session = subject.session
@@ -139,7 +150,7 @@ class ToolContext:
             except OSError as problem:
                 raise ToolError(f"the file root {name!r} cannot be opened: {problem.strerror}") from None
             self._at_end.callback(root.close)
-            writable = self._capability.paths[name] == "write"
+            writable = self._capability.paths[name] == "write" and not self._looking
             self._files[name] = Files(root, name, writable=writable)
         return self._files[name]
 
@@ -164,6 +175,7 @@ class ToolContext:
             raise UndeclaredError(f"{self._capability.name} declared no host")
         if self._http is None:
             self._http = httpx2.AsyncClient(
+                event_hooks={"request": [_only_look]} if self._looking else {},
                 transport=DeclaredHosts(self._capability, self._world.network),
                 headers={"accept-encoding": "gzip, deflate", "user-agent": "pratique"},
                 timeout=self._capability.timeout,

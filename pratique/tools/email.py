@@ -20,6 +20,7 @@ from pratique.tools.email_writing import (
     Recipients,
     Subject,
     compose,
+    preview_letter,
     sender_of,
 )
 from pratique.tools.files_refusal import in_words
@@ -61,6 +62,7 @@ def draft_message(
     sinks={"to": "dest", "cc": "dest", "subject": "content", "body": "content", "in_reply_to": "selector"},
     paths={"outbox": "write"},
     takes_idempotency_key=True,
+    preview=preview_letter,
 )
 def send_message(
     ctx: ToolContext,

@@ -19,6 +19,8 @@ import orjson
 from pydantic import Field
 
 from pratique.errors import ToolError
+from pratique.tools.context import ToolContext
+from pratique.tools.saying import quoted
 
 # RFC 5321's dot-atoms and host names. No quoted local parts, no address literals, no non-ASCII: mail programs
 # disagree about those, and where they disagree an approver cannot know where the mail goes.
@@ -63,6 +65,30 @@ def sender_of(user: str) -> str:
     if not re.fullmatch(ADDRESS, user):
         raise ToolError(f"the user {user!r} has no mail address, so nothing can be written in their name")
     return user
+
+
+def preview_letter(  # the arguments of `mail.send`
+    ctx: ToolContext,
+    to: Recipients,
+    subject: Subject,
+    body: Body,
+    cc: CopyRecipients = (),
+    in_reply_to: MessageId | None = None,
+) -> str:
+    """Say which message leaves: from whom, to which domains, how long."""
+    sender = sender_of(ctx.user)
+    people = tuple(dict.fromkeys((*to, *cc)))
+    domains = sorted({address.rpartition("@")[2].lower() for address in people})
+    outside = [domain for domain in domains if domain != sender.rpartition("@")[2].lower()]
+    lines = [
+        f"One message from {sender} to {len(people)} recipient{'s' if len(people) > 1 else ''}"
+        f" at {', '.join(domains)}"
+        + (f", outside of the sender's domain: {', '.join(outside)}" if outside else ""),
+        f"Subject: {quoted(subject)}",
+        f"Body: {len(body.splitlines())} lines, {len(body)} characters"
+        + (f", as an answer to {in_reply_to}" if in_reply_to else ", in a new thread"),
+    ]
+    return "\n".join(lines)
 
 
 def compose(letter: Letter, *, session: str, call_id: str, now: datetime) -> Composed:

@@ -1,7 +1,8 @@
 """Stage 5's hands: run one tool's body with its handles, and turn whatever happens into a result.
 
 Rules:
-- Whatever the body returns must be JSON within the declared size; whatever it raises fails the call.
+- Whatever the body returns must be JSON within the declared size; whatever it raises fails the call, a
+  `KeyboardInterrupt` or a `CancelledError` of its own making as well.
 - Only `ToolError` carries text to the agent. Any other exception is named by its class: its text may hold
   anything, secrets included.
 - After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
@@ -13,13 +14,14 @@ Rules:
 """
 
 import asyncio
+import inspect
 import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from pydantic_core import to_jsonable_python
+from pydantic_core import SchemaSerializer, core_schema, to_jsonable_python
 from structlog.contextvars import bound_contextvars
 
 from pratique.audit.canonical import canonical
@@ -30,7 +32,7 @@ from pratique.errors import (
     SandboxUnavailableError,
     ToolError,
 )
-from pratique.model import CLEAN, Call, Capability, Level, Result, Status, clip
+from pratique.model import CLEAN, Call, Capability, Level, Result, Status, clip, printable
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
@@ -84,7 +86,19 @@ class Executor:
 
         Raises:
             Interrupted: the task was cancelled meanwhile; the result in it is to be recorded.
+            GeneratorExit: the call was thrown away with its event loop: nobody can await its record any more.
         """
+        task = asyncio.current_task()
+        try:
+            return await self._run(tool, call, at_least, code_calls)
+        except Interrupted:
+            raise
+        except BaseException as problem:  # whatever it is: the call has begun, so it gets a result
+            if isinstance(problem, GeneratorExit) and _current_task() is not task:
+                raise
+            return Result(status=_after_interruption(call), error=_raised(call, problem))
+
+    async def _run(self, tool: Tool, call: Call, at_least: Level, code_calls: CodeCalls | None) -> Result:
         started = time.perf_counter_ns()
         sandbox = self._sandbox(tool.capability, at_least, code_calls)
 
@@ -110,10 +124,27 @@ class Executor:
             value = await self._body(tool, call, sandbox)
             return result(Status.DONE, self._encode(value, tool.capability))
         except asyncio.CancelledError as cancellation:
+            if not _is_cancelled():
+                raise  # the body made it up
             status = _after_interruption(call)
             raise Interrupted(result(status, error="cancelled while it ran"), cancellation) from None
-        except (Exception, SystemExit) as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
+        except Exception as problem:  # noqa: BLE001  # whatever a body raises fails its call, no more
             return result(*self._failure(call, problem))
+
+    async def look(self, tool: Tool, call: Call, seconds: float) -> Any:
+        """Return what the tool's preview says of a call: nothing runs, and its handles only look.
+
+        Raises:
+            TimeoutError: it took longer than `seconds`.
+            Exception: whatever the preview raised.
+        """
+        if tool.preview is None:
+            return ""
+        async with ToolContext(call, self._world, looking=True) as context:
+            values = tuple(getattr(call.args, name) for name in tool.names)
+            is_async = inspect.iscoroutinefunction(tool.preview)
+            said = await self._host.run(tool.preview, (context, *values), is_async=is_async, seconds=seconds)
+        return _without(self._secrets_of(tool.capability), said)
 
     async def aclose(self) -> None:
         """End everything that was started for tools. A second call does nothing."""
@@ -141,7 +172,7 @@ class Executor:
                     seconds=tool.capability.timeout + (0 if sandbox is None else SANDBOX_GRACE),
                 )
 
-    def _failure(self, call: Call, problem: BaseException) -> tuple[Status, bytes, str]:
+    def _failure(self, call: Call, problem: Exception) -> tuple[Status, bytes, str]:
         """Return status, value and error of a call whose body raised."""
         capability = call.capability
         if isinstance(problem, TimeoutError):
@@ -150,8 +181,7 @@ class Executor:
             return Status.FAILED, b"null", str(problem)[:LONGEST_ERROR]
         if not isinstance(problem, ToolError | CanonicalError):
             # Only a `ToolError` says that nothing happened: of a write that broke, nobody knows.
-            status = _after_interruption(call)
-            return status, b"null", f"{capability.name} raised {type(problem).__name__}"
+            return _after_interruption(call), b"null", _raised(call, problem)
         # Code that could reach hosts may have told them something before it was stopped.
         unknown = isinstance(problem, OutcomeUnknownError | CanonicalError) or (
             isinstance(problem, SandboxStoppedError) and bool(capability.hosts)
@@ -163,7 +193,7 @@ class Executor:
         try:
             body = canonical(value, most_bytes=capability.result_limit)
         except CanonicalError:
-            # Not plain JSON types yet (a model, a date): make them so, then hold them to the same limits.
+            # Not plain JSON yet (a model, half a character): make it so, then hold it to the same limits.
             body = canonical(_jsonable(value), most_bytes=capability.result_limit)
         secrets = self._secrets_of(capability)
         if not any(_json_form(secret) in body.decode() for secret in secrets.values()):
@@ -196,13 +226,44 @@ def _without(secrets: Mapping[str, str], value: Any) -> Any:
 
 def _jsonable(value: Any) -> Any:
     try:
-        return to_jsonable_python(value, inf_nan_mode="constants")
-    except ValueError as problem:
+        plain = _ANYTHING.to_python(value, mode="python")
+        return to_jsonable_python(_whole_characters(plain), inf_nan_mode="constants")
+    except (ValueError, RecursionError) as problem:
         raise CanonicalError(f"the result is not JSON: {str(problem)[:200]}") from None
+
+
+_ANYTHING = SchemaSerializer(core_schema.any_schema())
+
+
+def _whole_characters(value: Any) -> Any:
+    """Return a value in which no text has half of a surrogate pair: a broken charset may leave some."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_whole_characters(item) for item in value]
+    return value
 
 
 def _json_form(text: str) -> str:
     return orjson.dumps(text).decode()[1:-1]
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _current_task() -> "asyncio.Task[Any] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # no event loop runs
+        return None
+
+
+def _raised(call: Call, problem: BaseException) -> str:
+    return clip(f"{call.capability.name} raised {type(problem).__name__}")
 
 
 def _after_interruption(call: Call) -> Status:

@@ -9,6 +9,7 @@ Rules:
 
 import base64
 import binascii
+import contextlib
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -17,6 +18,7 @@ from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
 from pratique.tools.files_refusal import in_words
 from pratique.tools.registry import tool
+from pratique.tools.saying import diff, quoted
 
 LARGEST_READ = 1024 * 1024
 LARGEST_WRITE = 4 * 1024 * 1024
@@ -65,6 +67,24 @@ def read_file(ctx: ToolContext, path: Path, encoding: Encoding = "text") -> dict
     return {"path": path, "bytes": len(data), "encoding": encoding, "content": _shown(path, data, encoding)}
 
 
+def preview_write(
+    ctx: ToolContext, path: Path, content: str, encoding: Encoding = "text", replace: bool = True
+) -> str:
+    """Say what becomes of a file: a diff, if it is text."""
+    data = _meant(content, encoding)
+    with in_words(f"the file {path!r}"):
+        try:
+            before = ctx.files("files").read(path, LARGEST_WRITE)
+        except FileNotFoundError:
+            return f"A new file of {len(data)} bytes: {quoted(path)}"
+    if not replace:
+        return f"Nothing is written: the file {quoted(path)} exists, and is kept."
+    if encoding == "text" and b"\x00" not in before:
+        with contextlib.suppress(UnicodeDecodeError):
+            return diff(quoted(path), before.decode(), content)
+    return f"The file {quoted(path)} of {len(before)} bytes is replaced by {len(data)} bytes."
+
+
 @tool(
     "files.write",
     tier="write",
@@ -72,6 +92,7 @@ def read_file(ctx: ToolContext, path: Path, encoding: Encoding = "text") -> dict
     sinks={"path": "dest", "content": "content"},
     paths={"files": "write"},
     takes_idempotency_key=True,
+    preview=preview_write,
 )
 def write_file(
     ctx: ToolContext,

@@ -48,13 +48,19 @@ class Tool:
         capability: what it needs and reaches.
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
+        preview: says what a call will change; called like the body, with handles that only read.
 
     `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
 
     def __init__(
-        self, capability: Capability, arguments: type[BaseModel], function: Callable[..., Any]
+        self,
+        capability: Capability,
+        arguments: type[BaseModel],
+        function: Callable[..., Any],
+        preview: Callable[..., Any] | None = None,
     ) -> None:
+        self.preview = preview
         self.capability = capability
         self.arguments = arguments
         self.function = function
@@ -89,6 +95,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     takes_idempotency_key: bool = False,
     timeout: float = 30.0,
     result_limit: int = 1024 * 1024,
+    preview: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Declare a tool: what it needs, what it reaches, and what of its result comes from outside.
 
@@ -116,6 +123,9 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         takes_idempotency_key: running it twice with one call id is harmless.
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
+        preview: says what a call will change, in a sentence or a diff: called before people are asked, with
+            the same arguments and a context whose handles only read. What it returns stands on the card, and
+            is part of what is approved: it must say the same while nothing changes.
 
     Raises:
         ToolDeclarationError: something of it cannot be registered.
@@ -144,9 +154,12 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "result_limit": result_limit,
             "parameters": arguments.model_json_schema(),
         }
-        capability = Capability(**facts, digest=_digest(facts))
+        says = {} if preview is None else {"preview": True}
+        capability = Capability(**facts, digest=_digest(facts | says))
         _check(capability)
-        return Tool(capability, arguments, function)
+        if preview is not None:
+            _check_preview(name, function, preview)
+        return Tool(capability, arguments, function, preview)
 
     def declare(function: Callable[..., Any]) -> Tool:
         try:
@@ -272,6 +285,14 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
             return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
+
+
+def _check_preview(name: str, function: Callable[..., Any], preview: Callable[..., Any]) -> None:
+    body, says = (list(inspect.signature(one).parameters) for one in (function, preview))
+    if body[1:] != says[1:]:
+        raise ToolDeclarationError(
+            f"{name}: its preview must take the arguments that it takes: {', '.join(body)}"
+        )
 
 
 def _sources(sources: Sources) -> dict[str, str]:

@@ -19,6 +19,7 @@ from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
 from pratique.tools.email_headers import iso
 from pratique.tools.registry import Tool, tool
+from pratique.tools.saying import changes, quoted
 from pratique.tools.tickets_store import (
     Assignee,
     Change,
@@ -142,6 +143,18 @@ def _commenting(opened: Open, needs: Needs) -> Tool:
 
 
 def _updating(opened: Open, needs: Needs) -> Tool:
+    def preview(
+        ctx: ToolContext,
+        id: TicketId,  # noqa: A002  # the argument's public name
+        state: State | None = None,
+        priority: Priority | None = None,
+        assignee: Assignee | None = None,
+    ) -> str:
+        ticket = opened(ctx).ticket(id)
+        wanted = {"state": state, "priority": priority, "assignee": assignee}
+        fields = {name: (getattr(ticket, name), after) for name, after in wanted.items() if after is not None}
+        return changes(f"Ticket {quoted(id)}, {quoted(ticket.title)}:", fields)
+
     @tool(
         "tickets.update",
         tier="write",
@@ -149,6 +162,7 @@ def _updating(opened: Open, needs: Needs) -> Tool:
         sources={"*": "meta", "id": "meta:ticket", "assignee": "internal"},
         sinks={"id": "selector:ticket", "assignee": "dest"},
         takes_idempotency_key=True,
+        preview=preview,
         **needs,
     )
     def update_ticket(

@@ -3,10 +3,8 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pratique.approvals.card import Card, visible
+from pratique.approvals.card import Card
 from pratique.model import Status
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
@@ -71,20 +69,6 @@ async def test_a_long_argument_is_shown_whole(asking: Asking) -> None:
     assert texts(card)["text"] == text
 
 
-@pytest.mark.parametrize(
-    "character",
-    [
-        "\u202e", "\u202d", "\u2066", "\u2069", "\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u061c",
-        "\x00", "\x07", "\x1b", "\r", "\x85", "\u2028", "\u2029", "\u00a0", "\u3000", "\u2003", "\u3164",
-        "\u115f", "\u2800", "\u034f", "\ufe0f", "\U000e0100", "\U000e0041", "\ue000", "\uffa0", "\u17b4",
-        "⟨", "⟩",
-    ],
-    ids=lambda c: f"U+{ord(c):04X}",
-)  # fmt: skip
-def test_a_character_that_nobody_would_see_is_written_out(character: str) -> None:
-    assert visible(f"mo{character}x") == f"mo⟨U+{ord(character):04X}⟩x"
-
-
 async def test_hidden_characters_are_written_out_however_deep_they_are(asking: Asking) -> None:
     deep = {"a": ["\u202e"], "k\u200b": 1}
     card = await asking.card(await asking.session("kim\u202e@acme.example"), {"to": deep, "text": "\u2066"})
@@ -94,18 +78,6 @@ async def test_hidden_characters_are_written_out_however_deep_they_are(asking: A
     assert card.user == "kim⟨U+202E⟩@acme.example"
     assert card.description == "Send a letter.⟨U+202E⟩ It is safe."
     assert not {"\u202e", "\u200b", "\u2066"} & set(card.model_dump_json())
-
-
-@given(st.text())
-def test_two_texts_never_look_alike_because_of_hidden_characters(text: str) -> None:
-    shown = visible(text)
-    assert all(c.isprintable() or c in "\n\t " for c in shown)
-    assert (shown == text) == (not any(visible(c) != c for c in text))
-
-
-@given(st.text(max_size=20), st.text(max_size=20))
-def test_different_texts_are_shown_differently(one: str, other: str) -> None:
-    assert (visible(one) == visible(other)) == (one == other)
 
 
 async def test_the_digest_covers_what_is_shown(asking: Asking, house: House) -> None:

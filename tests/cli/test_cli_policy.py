@@ -1,5 +1,6 @@
 """Promise: `pratique policy` answers people and programs, and says what is wrong in one line."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -9,10 +10,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from pratique.app import open_runtime
 from pratique.capabilities.policy import Policy
 from pratique.cli.policy import app
+from pratique.errors import PolicyError
 from pratique.ledger import policies
 from pratique.ledger.door import Ledger
+from tests.house import records
 
 TOOLS = """
 import pratique
@@ -196,9 +200,36 @@ def test_explain_takes_taint_and_moment_and_gives_json(run: Run) -> None:
 
 
 def test_explain_says_when_the_tool_would_refuse_the_arguments(run: Run) -> None:
-    result = run("explain", "support", "billing.refund", '{"amount": "20"}')
-    assert "refuses these arguments before any rule is looked at" in result.stderr
+    asked = ("explain", "support", "billing.refund", '{"amount": "20"}')
+    said = lines(run(*asked))
+    assert said[2] == "deny"
+    assert said[3].startswith("  billing.refund does not take these arguments: amount")
+    assert said[4] == "  what the rules would say of others:"
+    assert of(run(*asked, "--json"))["word"] == "deny"
     assert of(run("explain", "support", "billing.refund", REFUND, "--json"))["invalid_arguments"] == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "policy", "tool", "says"),
+    [
+        ("", POLICY, "mail.send", "there are no tools to ask about: name their modules"),
+        ('tools = ["house_tools"]', "", "crm.*", "nobody can: the policy declares no agent"),
+        (
+            'tools = ["house_tools"]',
+            POLICY,
+            "mail.*",
+            "no declared tool matches 'mail.*' (declared: billing.refund, crm",
+        ),
+    ],
+)
+def test_who_can_says_why_it_has_no_answer(
+    run: Run, house: Path, settings: str, policy: str, tool: str, says: str
+) -> None:
+    (house / "pratique.toml").write_text(settings)
+    (house / "policy.toml").write_text(policy)
+    result = run("who-can", tool, exit_code=2)
+    assert says in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -316,11 +347,77 @@ def test_apply_asks_when_a_tool_is_labelled_anew_though_no_rule_changes(run: Run
 def test_apply_refuses_a_policy_that_fails_its_own_tests(run: Run, house: Path) -> None:
     run("apply")
     change(house, 'expect = "deny"', 'expect = "ask"')
-    result = run("apply", "--yes", exit_code=2)
-    assert result.stderr.startswith(
-        "error: policy.toml: test: support calls billing.refund: expected ask, got deny"
-    )
+    change(house, 'expect = "allow"', 'expect = "deny"')
+    result = run("apply", "--yes", exit_code=1)
+    first, second, last = result.stderr.splitlines()
+    assert first.startswith("policy.toml: test: support calls crm.lookup: expected deny, got allow")
+    assert second.startswith("policy.toml: test: support calls billing.refund: expected ask, got deny")
+    assert last.startswith("error: not applied: 2 tests of its own fail")
     assert in_force(house) == (1, POLICY)
+
+
+STOP = """
+[[deny]]
+id = "incident-17"
+to = "support"
+tools = ["*"]
+reason = "incident 17"
+"""
+
+
+def test_a_deny_goes_in_force_at_once_although_it_breaks_the_tests(run: Run, house: Path) -> None:
+    run("apply")
+    change(house, POLICY, POLICY + STOP)
+    result = run("apply", "--only-tighter", "--no-input")
+    assert "test: support calls crm.lookup: expected allow, got deny" in result.stderr
+    assert in_force(house) == (2, POLICY + STOP)
+    with Ledger(house / ".pratique") as ledger:
+        (_, record) = records(ledger, "policy.load")
+    assert [line.split(" (")[0] for line in record["failed_tests"]] == [
+        "test: support calls crm.lookup: expected allow, got deny"
+    ]
+
+
+def test_a_runtime_starts_with_a_policy_that_was_put_in_force_although_its_tests_fail(
+    run: Run, house: Path
+) -> None:
+    run("apply")
+    change(house, POLICY, POLICY + STOP)
+    with pytest.raises(PolicyError, match="expected allow, got deny"):
+        open_runtime(apply_policy=True)
+    run("apply", "--only-tighter")
+    asyncio.run(open_runtime().aclose())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("amount <= 50", "amount <= 60"),
+        ('approvers = "leads"', 'approvers = "leads"\nwait = "5h"'),
+        ('when = "small"', ""),
+        ('leads = ["li@acme.example"]', 'leads = ["li@acme.example", "eve@acme.example"]'),
+        (
+            '[[ask]]\nid = "writes"',
+            '[tools."crm.lookup"]\nwithhold = []\nsources = {}\n\n[[ask]]\nid = "writes"',
+        ),
+        ('level = "jail"', 'level = "restricted"'),
+        ('tier = "read"\nlevel', 'tier = "write"\nlevel'),
+    ],
+)
+def test_nothing_milder_slips_in_beside_a_deny(run: Run, house: Path, old: str, new: str) -> None:
+    text = POLICY + '\n[[isolation]]\nid = "code"\ntools = ["*"]\ntier = "read"\nlevel = "jail"\n'
+    (house / "policy.toml").write_text(text)
+    run("apply")
+    change(house, old, new)
+    change(house, "[agents.support]", STOP.replace('"*"', '"crm.lookup"').strip() + "\n\n[agents.support]")
+    result = run("apply", "--only-tighter", "--yes", exit_code=1)
+    assert "the change is not only tighter" in result.stderr
+    assert in_force(house) == (1, text)
+
+
+def test_the_first_policy_is_not_only_tighter(run: Run, house: Path) -> None:
+    run("apply", "--only-tighter", exit_code=1)
+    assert in_force(house)[0] == 0
 
 
 def test_apply_without_tools_to_compare_by_is_not_taken_for_no_change(run: Run, house: Path) -> None:

@@ -7,17 +7,15 @@ import pytest
 
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import (
-    ApprovalIs,
-    ApprovalUsable,
     CallIsNew,
     CallIsOpen,
     EpochIs,
     Guard,
     Moment,
-    NotAskedYet,
     SessionIsOpen,
     UsesLeft,
 )
+from pratique.ledger.guards_approvals import ApprovalIs, ApprovalUsable, NotAskedYet
 from pratique.ledger.sequencer import Entry, Receipt, Refused
 from tests.house import START_US, Clock, locked, records
 

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from pratique.audit.chain import Verdict
 from pratique.errors import PratiqueError
+from pratique.identity.keys import Keys
+from pratique.identity.logins import Logins
+from pratique.identity.people import People
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
+from pratique.ledger.segments import Hold, rotate_key, seal_segment, set_hold
 from pratique.ledger.sequencer import Entry
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
@@ -60,6 +64,7 @@ actions = st.lists(
                 "look",
                 "mail",
                 "note",
+                "copy",
                 "fail",
                 "pay",
                 "redeem",
@@ -72,6 +77,8 @@ actions = st.lists(
                 "abandon",
                 "settle",
                 "nonsense",
+                "person",
+                "key",
             ]
         ),
         st.integers(0, 3),
@@ -117,6 +124,10 @@ class Play:
         await asyncio.gather(
             *(session.call("desk.note", {"text": str(n)}, call_id=f"note{n}") for n in range(number))
         )
+
+    async def do_copy(self, session: Session, _: int) -> None:
+        letter = await session.call("desk.mail")
+        await session.call("desk.note", {"text": letter.value["body"]})
 
     async def do_fail(self, session: Session, number: int) -> None:
         await session.call("desk.note", {"text": "x", "then": "raise" if number % 2 else "refuse"})
@@ -167,6 +178,27 @@ class Play:
     async def do_nonsense(self, session: Session, _: int) -> None:
         await session.call("no.such.tool", {"text": "x"})
 
+    async def do_person(self, _: Session, number: int) -> None:
+        people, logins = People(self.runtime.ledger), Logins(self.runtime.ledger)
+        name = f"person{number}@acme.example"
+        if people.find(name) is None:
+            people.add(name, "local:test", roles=["auditor"])
+        people.link(name, "local:test")
+        login = logins.by_link(people.link(name, "local:test"))
+        people.give(name, ["owner"], name)
+        if number == 1:
+            logins.end(login)
+        if number > 1:
+            people.disable(name, "local:test", "left")
+            people.enable(name, "local:test")
+
+    async def do_key(self, _: Session, number: int) -> None:
+        keys = Keys(self.runtime.ledger)
+        key = keys.issue("support", ["*"], "local:test").key.id
+        self.sessions.append(await opened(self.runtime, api_key=key))
+        if number > 1:
+            keys.revoke(key, "local:test", "lost")
+
     async def _cancelled(self, session: Session, name: str, call_id: str) -> None:
         self.desk.gate.clear()
         self.desk.started.clear()
@@ -216,6 +248,13 @@ def test_whatever_happens_the_state_is_what_the_chain_says(
     shutil.rmtree(folder.parent)
 
 
+def administer(ledger: Ledger, sealed: Path) -> None:
+    """Do to the log itself what can be done to it."""
+    rotate_key(ledger, "ana@acme.example", "yearly")
+    seal_segment(ledger, sealed, 3, "ana@acme.example", "a test")
+    set_hold(ledger, Hold(first=1, last=2), "ana@acme.example", "a case")
+
+
 async def test_a_run_that_does_everything_fills_every_state_table(
     empty_house: House, desk: Desk, clock: Clock
 ) -> None:
@@ -223,12 +262,24 @@ async def test_a_run_that_does_everything_fills_every_state_table(
     empty_house.apply(POLICY + COUNTED)
     play = Play(empty_house, desk, clock)
     script = [
-        *[("open", 0), ("open", 1), ("look", 1), ("mail", 0), ("note", 3), ("fail", 1), ("pay", 1)],
+        *[("open", 0), ("open", 1), ("look", 1), ("mail", 0), ("note", 3), ("copy", 1), ("fail", 1)],
+        ("pay", 1),
         *[("approve", 0), ("redeem", 1), ("pay", 2), ("reject", 0), ("cancel", 1), ("retry", 1)],
-        *[("abandon", 0), ("settle", 0), ("resume", 0), ("pay", 3), ("policy", 1), ("pay", 3), ("close", 0)],
+        *[
+            ("abandon", 0),
+            ("settle", 0),
+            ("resume", 0),
+            ("person", 1),
+            ("key", 1),
+            ("pay", 3),
+            ("policy", 1),
+            ("pay", 3),
+            ("close", 0),
+        ],
     ]
     for action, number in script:
         await play.do(action, number)
+    administer(play.runtime.ledger, empty_house.folder.parent / "sealed")
     live = play.runtime.ledger.read(state_of)
     assert all(live[table.name] for table in t.STATE), {name: len(rows) for name, rows in live.items()}
     assert {row[5] for row in live["calls"]} == {"done", "unknown"}

@@ -19,6 +19,7 @@ from pratique.errors import (
     LedgerUnavailableError,
 )
 from pratique.ledger import queries
+from pratique.ledger.checkpoints import Checkpoints
 from pratique.ledger.database import writer_engine
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs
@@ -252,7 +253,7 @@ def sequencer(ledger: Ledger, clock: Clock) -> Iterator[Sequencer]:
     """A sequencer on an engine whose connections can lie."""
     engine: Engine = writer_engine(ledger.path)
     event.listen(engine, "do_connect", lambda *arguments: arguments[3].update(factory=Liar))
-    made = Sequencer(engine, ledger.path, ledger.log, clock)
+    made = Sequencer(engine, ledger.path, ledger.log, clock, Checkpoints(ledger.log, ledger.keys))
     yield made
     made.close()
     engine.dispose()
@@ -300,7 +301,7 @@ async def test_a_lock_that_is_held_too_long_is_an_error_and_then_forgotten(
 ) -> None:
     engine = writer_engine(ledger.path)
     event.listen(engine, "do_connect", lambda *arguments: arguments[3].update(timeout=0.05))
-    sequencer = Sequencer(engine, ledger.path, ledger.log, clock)
+    sequencer = Sequencer(engine, ledger.path, ledger.log, clock, Checkpoints(ledger.log, ledger.keys))
     with locked(ledger), pytest.raises(LedgerUnavailableError, match="locked"):
         await sequencer.commit(note("lost"))
     assert isinstance(await sequencer.commit(note("kept")), Receipt)
@@ -382,5 +383,5 @@ async def test_a_log_whose_name_was_changed_is_not_one(ledger: Ledger, attack: s
         with pytest.raises(LedgerCorruptError, match="records without a log name"):
             Ledger(ledger.path.parent)
     else:
-        with Ledger(ledger.path.parent) as again:
-            assert verify(again).verdict is Verdict.BROKEN
+        with pytest.raises(LedgerCorruptError, match=r"is a key of log_"):
+            Ledger(ledger.path.parent)

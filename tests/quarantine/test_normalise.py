@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pratique.quarantine.normalise import loose, strict, visible
+from pratique.quarantine.normalise import loose, strict
 
 DISGUISED = {
     "upper case": "PAYPAL.COM",
@@ -41,18 +41,6 @@ def test_strict_lowers_ascii_alone() -> None:
 def test_both_forms_are_stable_and_have_no_capitals(text: str) -> None:
     assert strict(strict(text)) == strict(text)
     assert not any("A" <= letter <= "Z" for letter in strict(text) + loose(text))
-
-
-@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200))
-def test_visible_leaves_plain_text_alone(text: str) -> None:
-    assert visible(text) == text
-
-
-@pytest.mark.parametrize(
-    "hidden", ["\u202e", "\u200b", "\u2066", "\u00ad", "\x1b", "\u2028", "\U000e0041", "\u3164"]
-)
-def test_visible_writes_out_what_a_reader_cannot_see(hidden: str) -> None:
-    assert visible(f"a{hidden}b\n") == f"a⟦U+{ord(hidden):04X}⟧b\n"
 
 
 def test_a_long_text_is_folded_piece_by_piece_without_losing_any() -> None:

@@ -62,7 +62,7 @@ def test_what_a_stranger_wrote_names_field_path_excerpt_and_span() -> None:
     assert found.kind is OriginKind.UNTRUSTED
     assert found.source is not None
     assert (found.source.id, found.source.path) == ("mail.list:c1#[1].body", "[1].body")
-    assert found.excerpt[slice(*found.span)] == "gb33bukb20201555555555"
+    assert found.excerpt[slice(*found.span)] == "GB33BUKB20201555555555"
     assert found.how == "exact"
     assert not found.trusted
 

@@ -40,6 +40,10 @@ def encoded() -> str:
 SHAPES = [prose, distinct, short_distinct, blob, encoded]
 
 
+NEAR_MISSES = "alice bob carol 17 " * 20_000 + "bob carol dave 18 " * 20_000
+"""Every two and three words of `alice bob carol dave` stand next to each other in it, the four do not."""
+
+
 def held_after(feed: Callable[[Tracker], None]) -> int:
     tracker = Tracker()
     tracemalloc.start()
@@ -140,15 +144,15 @@ def test_a_saturated_session_is_exposed() -> None:
 
 def test_a_flood_of_near_misses_is_not_searched_for_ever() -> None:
     tracker = Tracker(Limits(candidates=64))
-    tracker.saw_result("c1", "read", {"body": "pay alice 17 " * 20_000 + "pay bob 18 " * 20_000}, {})
-    (origin, *_) = tracker.trace("t", {"to": "bob alice"}, {"to": "dest"})
+    tracker.saw_result("c1", "read", {"body": NEAR_MISSES}, {})
+    (origin, *_) = tracker.trace("t", {"to": "alice bob carol dave"}, {"to": "dest"})
     assert (origin.kind, origin.how) == (OriginKind.UNTRUSTED, UNSEARCHED)
 
 
 def test_the_steps_of_one_call_are_bounded_over_all_its_arguments() -> None:
     tracker = Tracker(Limits(steps=200))
-    tracker.saw_result("c1", "read", {"body": "pay alice 17 " * 20_000 + "pay bob 18 " * 20_000}, {})
-    arguments = {f"a{number}": "alice bob alice bob" for number in range(50)}
+    tracker.saw_result("c1", "read", {"body": NEAR_MISSES}, {})
+    arguments = {f"a{number}": "alice bob carol dave" for number in range(50)}
     origins = tracker.trace("t", arguments, dict.fromkeys(arguments, "dest"))
     assert {origin.how for origin in origins} == {UNSEARCHED}
 

@@ -287,7 +287,7 @@ async def test_nobody_answers_what_was_asked_on_their_behalf(runtime: Runtime) -
 async def test_who_is_in_no_group_does_not_answer(runtime: Runtime) -> None:
     ticket = (await pay(await opened(runtime))).ticket
     for stranger in ("mallory@example.com", "", "LI@acme.example", "local:root", "*", "li@acme.example "):
-        with pytest.raises(NotAnApproverError, match="belongs to none of: leads"):
+        with pytest.raises(NotAnApproverError, match="belong to none of: leads"):
             answer(runtime, ticket, stranger)
     with pytest.raises(NotAnApproverError, match="a no needs a reason"):
         answer(runtime, ticket, approve=False, reason="  ")

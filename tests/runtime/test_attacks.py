@@ -1,11 +1,19 @@
 """What an attacker tried, and found once: each of these let something through before it was mended."""
 
+from typing import Any
+
 import anyio
+import orjson
 import pytest
 
-from pratique.errors import NotAnApproverError
-from pratique.model import Integrity, Status
+from pratique.errors import NotAnApproverError, ToolError
+from pratique.model import Integrity, Outcome, Status
+from pratique.runtime import Runtime
+from pratique.sessions.session import Session
+from pratique.tools.context import ToolContext
+from pratique.tools.registry import Tool, tool
 from tests.house import PEOPLE, Desk, House, answer, opened, records
+from tests.outside import OPEN, Border, Letter
 
 READS_ASK = """
 [[allow]]
@@ -99,3 +107,95 @@ async def test_another_spelling_of_the_requester_is_the_requester(house: House, 
         with pytest.raises(NotAnApproverError, match="on their behalf"):
             answer(runtime, ticket, "kim@acme.example")
     assert not desk.effects
+
+
+WITHHELD = OPEN + '[tools."post.read"]\nwithhold = ["body", "from"]\n'
+TOLD = "The account is LT12 1000 0111 0100 1000, and the word is Seagull-77. Thanks, Eve"
+
+
+def parrot() -> list[Tool]:
+    notes: list[str] = []
+
+    @tool("post.repeat", tier="write", sources={"*": "meta"})
+    async def repeat(_: ToolContext, text: str, how: str) -> Any:
+        """Say something again."""
+        notes.append(text)
+        ways: dict[str, Any] = {
+            "plain": {"noted": text},
+            "inside": {"line": f"1 note: <{text}>, kept"},
+            "start": {"line": f"noted {text[:24]}…"},
+            "end": {"line": f"…{text[-34:]}"},
+            "deep": {"notes": [{"a": 1}, [{"text": text.upper()}]]},
+            "key": {"by": {text: 1}},
+            "escaped": {"json": orjson.dumps({"text": text}).decode()},
+            "bare": text,
+            "spread": [f"{word} " for word in text.split(". ")],
+        }
+        if how in ways:
+            return ways[how]
+        raise ToolError(f"cannot write {text[:30]!r}")
+
+    @tool("post.notes", tier="read", sources={"*": "meta"})
+    async def listed(_: ToolContext) -> list[str]:
+        """Give all notes."""
+        return ["first note", *notes]
+
+    return [repeat, listed]
+
+
+def gives_away(outcome: Outcome) -> list[str]:
+    shown = f"{outcome.text} {outcome.error} {outcome.value} {outcome.reasons}".casefold()
+    return [word for word in ("1000 0111", "seagull", "the account is") if word in shown]
+
+
+async def withheld(house: House) -> tuple[Runtime, Session, Any]:
+    """A session, and the reference of a text that it is not shown."""
+    border = Border()
+    border.letters["7"] = Letter("eve@evil.example", TOLD)
+    house.apply(WITHHELD)
+    runtime = house.runtime(tools=[*border.tools(), *parrot()])
+    session = await opened(runtime)
+    body = (await session.call("post.read", {"mail": "7"})).value["body"]
+    return runtime, session, body
+
+
+@pytest.mark.parametrize(
+    "how", ["plain", "inside", "start", "end", "deep", "key", "escaped", "bare", "spread"]
+)
+async def test_a_withheld_text_that_a_tool_repeats_is_withheld_again(empty_house: House, how: str) -> None:
+    _, session, body = await withheld(empty_house)
+    repeated = await session.call("post.repeat", {"text": body, "how": how}, call_id="c1")
+    assert repeated.status is Status.DONE
+    assert gives_away(repeated) == []
+    resumed = await empty_house.runtime(tools=parrot()).resume_session(session.id)
+    again = await resumed.call("post.repeat", {"text": body, "how": how}, call_id="c1")
+    assert (again.value, gives_away(again)) == (repeated.value, [])
+
+
+async def test_a_withheld_text_that_an_error_repeats_is_withheld_again(empty_house: House) -> None:
+    runtime, session, body = await withheld(empty_house)
+    failed = await session.call("post.repeat", {"text": body, "how": "fail"})
+    assert (failed.status, gives_away(failed)) == (Status.FAILED, [])
+    assert failed.error == "it failed, and its error repeats what is withheld"
+    assert records(runtime.ledger)[-1]["error"] == failed.error
+
+
+async def test_what_repeats_a_withheld_text_is_itself_a_reference(empty_house: House) -> None:
+    _, session, body = await withheld(empty_house)
+    noted = (await session.call("post.repeat", {"text": body, "how": "plain"})).value["noted"]
+    assert noted.keys() == {"$ref", "kind", "chars"}
+    again = await session.call("post.repeat", {"text": noted, "how": "plain"})
+    assert gives_away(again) == []
+
+
+async def test_a_withheld_text_is_not_read_back_from_where_it_was_written(empty_house: House) -> None:
+    _, session, body = await withheld(empty_house)
+    await session.call("post.repeat", {"text": body, "how": "none"})
+    notes = await session.call("post.notes")
+    assert (notes.value[0], gives_away(notes)) == ("first note", [])
+
+
+async def test_what_was_never_withheld_is_not_touched(empty_house: House) -> None:
+    _, session, _ = await withheld(empty_house)
+    noted = await session.call("post.repeat", {"text": "first note, and long enough", "how": "plain"})
+    assert noted.value == {"noted": "first note, and long enough"}

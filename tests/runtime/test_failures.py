@@ -1,7 +1,9 @@
 """Promise 4 in bad times: whatever becomes of a run, a record says what is known of it."""
 
 import asyncio
+import contextlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from pratique.audit.chain import Verdict
 from pratique.errors import LedgerUnavailableError, OutcomeUnknownError, ToolError
 from pratique.ledger import queries
+from pratique.ledger.sequencer import Entry
 from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
@@ -55,20 +58,125 @@ def raising(problem: BaseException) -> Tool:
     return odd
 
 
+def raising_in_a_task(problem: BaseException) -> Tool:
+    @tool("desk.odd", tier="write")
+    async def odd(_: ToolContext) -> None:
+        await asyncio.sleep(0)
+        raise problem
+
+    return odd
+
+
 @pytest.mark.parametrize(
     "problem",
-    [SystemExit(3), RecursionError(), MemoryError(), AssertionError("x"), ExceptionGroup("g", [OSError()])],
+    [
+        SystemExit(3),
+        RecursionError(),
+        MemoryError(),
+        AssertionError("x"),
+        ExceptionGroup("g", [OSError()]),
+        KeyboardInterrupt(),
+        GeneratorExit(),
+        asyncio.CancelledError("made up"),
+        BaseExceptionGroup("g", [KeyboardInterrupt()]),
+        StopIteration(1),
+        StopAsyncIteration(),
+        type("Odd", (BaseException,), {})(),
+    ],
     ids=lambda p: type(p).__name__,
 )
+@pytest.mark.parametrize("declare", [raising, raising_in_a_task], ids=["thread", "task"])
 async def test_whatever_a_body_raises_fails_its_call_and_no_more(
-    house: House, problem: BaseException
+    house: House, problem: BaseException, declare: Callable[[BaseException], Tool]
 ) -> None:
-    runtime = house.runtime(tools=[raising(problem)])
+    runtime = house.runtime(tools=[declare(problem)])
     session = await opened(runtime)
     outcome = await session.call("desk.odd")
     assert outcome.status is Status.UNKNOWN
     assert outcome.error.startswith("desk.odd raised ")
+    assert records(runtime.ledger)[-1]["outcome"] == "unknown"
+    assert not runtime.ledger.read(queries.open_intents)
     assert (await session.call("desk.look")).status is Status.DONE
+
+
+class UnspeakableError(ToolError):
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+async def test_an_error_that_cannot_be_told_is_recorded(house: House) -> None:
+    runtime = house.runtime(tools=[raising(UnspeakableError())])
+    outcome = await (await opened(runtime)).call("desk.odd")
+    assert (outcome.status, outcome.error) == (Status.UNKNOWN, "desk.odd raised KeyboardInterrupt")
+    assert not runtime.ledger.read(queries.open_intents)
+
+
+def test_a_call_whose_event_loop_is_thrown_away_gets_an_outcome(house: House, desk: Desk) -> None:
+    runtime = house.runtime()
+
+    async def call() -> None:
+        await (await opened(runtime)).call("desk.note", {"text": "x", "then": "wait"})
+
+    loop = asyncio.new_event_loop()
+    running = call()
+    task = loop.create_task(running)
+    loop.run_until_complete(desk.started.wait())
+    with contextlib.suppress(RuntimeError):
+        running.close()
+    task.cancel()
+    loop.stop()
+    loop.close()
+    runtime.ledger.commit_now(Entry(drafts=()))  # after what was handed over before
+    assert records(runtime.ledger)[-1]["error"] == "its event loop ended"
+    assert not runtime.ledger.read(queries.open_intents)
+
+
+async def test_a_call_whose_outcome_is_too_large_for_a_record_has_a_bare_one(house: House) -> None:
+    many = {f"\x01{number:02}" + "\x01" * 77: "text from outside" for number in range(64)}
+
+    @tool("desk.odd", tier="write")
+    async def odd(_: ToolContext) -> dict[str, str]:
+        return many
+
+    runtime = house.runtime(tools=[odd])
+    session = await opened(runtime)
+    outcome = await session.call("desk.odd", call_id="c" * 128)
+    assert (outcome.status, outcome.value) == (Status.UNKNOWN, None)
+    assert outcome.error == "it ran, and its outcome (done) could not be recorded: CanonicalError"
+    assert records(runtime.ledger)[-1]["outcome"] == "unknown"
+    assert not runtime.ledger.read(queries.open_intents)
+    assert verify(runtime.ledger).verdict is Verdict.UNANCHORED
+    assert (await session.call("desk.odd", call_id="c" * 128)).record == outcome.record
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reload"),
+    [
+        ("desk.look", Status.DENIED, False),
+        ("desk.look", Status.DENIED, True),
+        ("desk.note", Status.UNKNOWN, False),
+        ("desk.note", Status.UNKNOWN, True),
+    ],
+)
+async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
+    house: House, desk: Desk, name: str, status: Status, *, reload: bool
+) -> None:
+    runtime = house.runtime()
+    session = await opened(runtime)
+
+    async def erase() -> None:
+        if reload:
+            house.apply(POLICY + "# another epoch\n")
+        runtime.ledger.vault.forget(runtime.ledger.vault.subject_id("kim@acme.example"))
+
+    desk.meanwhile = erase
+    outcome = await session.call(name, {"text": "x"})
+    assert (outcome.status, outcome.value) == (status, None)
+    assert "it ran, and its outcome (done) could not be recorded: KeyError" in outcome.error
+    last = records(runtime.ledger)[-1]
+    assert (last["outcome"], last["seq"]) == (status, outcome.record)
+    assert (last["epoch"] == 2) == (reload and status is Status.DENIED)
+    assert not runtime.ledger.read(queries.open_intents)
 
 
 @pytest.mark.parametrize(("tier", "status"), [("read", Status.FAILED), ("write", Status.UNKNOWN)])

@@ -53,7 +53,7 @@ async def test_the_card_says_who_wrote_an_argument_and_shows_the_words_around_it
     [origin] = account.origins
     assert (account.decides, origin.kind) == ("dest", "untrusted")
     assert "email:7#body" in origin.words
-    assert (origin.before[-7:], origin.match) == ("pay to ", THIEF.lower())
+    assert (origin.before[-7:], origin.match) == ("pay to ", THIEF)
     assert [origin.kind for origin in amount.origins] == ["request"]
 
 
@@ -85,7 +85,7 @@ async def test_the_trace_shows_message_and_span(guarded: Runtime) -> None:
     origin = found["tool_calls"][-1]["origins"][0]
     assert (origin["argument"], origin["from"], origin["source"]) == ("account", "untrusted", "email:7#body")
     start, end = origin["span"]
-    assert origin["excerpt"][start:end] == THIEF.lower()
+    assert origin["excerpt"][start:end] == THIEF
 
 
 async def test_taint_is_each_calls_own(empty_house: House, tools: list[Any]) -> None:
@@ -127,7 +127,7 @@ QUESTIONS: list[tuple[str, dict[str, Any]]] = [
 def verdicts(runtime: Runtime, session: Session) -> Iterator[tuple[Taint, Any]]:
     """What the runtime would say of each question now. Asking changes nothing."""
     for number, (name, args) in enumerate(QUESTIONS):
-        call = runtime.resolve(session._request(name, args, f"q{number}", None))
+        call = runtime.resolve(session._request(name, args, f"q{number}", None, ""))
         judged = getattr(call, "judged")  # noqa: B009  # unresolved calls have none: that would be an error
         yield judged.taint, judged.origins
 

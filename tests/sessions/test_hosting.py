@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from pratique.errors import CanonicalError, LedgerCorruptError, PratiqueError, SessionClosedError
+from pratique.errors import (
+    CanonicalError,
+    LedgerCorruptError,
+    PratiqueError,
+    SessionClosedError,
+    TraceInUseError,
+)
 from pratique.ledger import queries
 from pratique.model import Status
 from pratique.runtime import Runtime
@@ -41,7 +47,7 @@ async def test_the_final_answer_is_committed_to_when_the_session_ends(runtime: R
     record = records(runtime.ledger)[-1]
     assert (record["type"], record["final_action"]) == ("session.close", "refund")
     values = runtime.ledger.read(lambda c: queries.values(c, runtime.ledger.vault, record))
-    assert values["output"].value == b"refunded ?"
+    assert values["output"].value == "refunded \ufffd".encode()
     await session.aclose()
     assert len(records(runtime.ledger, "session.close")) == 1
 
@@ -83,10 +89,26 @@ async def test_names_of_any_text_open_a_session_or_are_refused_in_our_words(
 
 
 async def test_a_trace_id_belongs_to_one_session(runtime: Runtime) -> None:
-    await opened(runtime, trace_id="ab" * 16)
-    with pytest.raises(PratiqueError):
-        await opened(runtime, trace_id="ab" * 16)
-    assert len(records(runtime.ledger, "session.open")) == 1
+    first = await opened(runtime, trace_id="ab" * 16)
+    before = records(runtime.ledger)
+    with pytest.raises(TraceInUseError, match=f"is that of the session {first.id}: leave trace_id out"):
+        await opened(runtime, trace_id="ab" * 16, user="mo@acme.example")
+    assert records(runtime.ledger) == before
+    assert (await first.call("desk.look")).status is Status.DONE
+    assert (await (await opened(runtime)).call("desk.look")).status is Status.DONE
+
+
+async def test_two_at_once_cannot_have_one_trace_id(runtime: Runtime) -> None:
+    both = (opened(runtime, trace_id="ab" * 16) for _ in range(2))
+    ends = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["Session", "TraceInUseError"]
+
+
+@pytest.mark.parametrize("trace_id", ["0" * 32, "AB" * 16, "ab", "g" * 32, "ab" * 16 + "\n"])
+async def test_a_trace_id_that_is_none_is_refused(runtime: Runtime, trace_id: str) -> None:
+    with pytest.raises(CanonicalError, match="32 lower-case hex digits"):
+        await opened(runtime, trace_id=trace_id)
+    assert not records(runtime.ledger, "session.open")
 
 
 async def test_a_session_that_cannot_be_recorded_is_not_opened(runtime: Runtime) -> None:

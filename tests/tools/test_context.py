@@ -67,7 +67,7 @@ async def test_a_file_root_is_what_was_declared(house: House) -> None:
         outcome = await ran(house, change, paths={"room": "read"})
         assert (outcome.status, outcome.error) == (
             Status.FAILED,
-            "the tool declared the root 'room' for reading only",
+            "the root 'room' is for reading only here",
         )
     assert not (room / "other.txt").exists()
     assert (room / "note.txt").exists()

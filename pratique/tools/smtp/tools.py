@@ -19,6 +19,7 @@ from pratique.tools.email_writing import (
     Recipients,
     Subject,
     compose,
+    preview_letter,
     sender_of,
 )
 from pratique.tools.registry import Tool, tool
@@ -55,6 +56,7 @@ def smtp_tools(account: SmtpAccount) -> tuple[Tool, ...]:
         secrets=(account.secret,) if account.secret is not None else (),
         takes_idempotency_key=account.drops_repeats,
         timeout=TIMEOUT,
+        preview=preview_letter,
     )
     async def send_message(
         ctx: ToolContext,

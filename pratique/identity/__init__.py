@@ -1,0 +1,1 @@
+"""People, their logins, and agents' API keys: who somebody is, by what they can show."""

@@ -1,0 +1,67 @@
+"""Server-sent events (WHATWG HTML, 9.2): a listener's stream, from the last event they saw."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Header, Request
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from pratique.server.api.shapes import LARGEST
+from pratique.server.door import door
+from pratique.server.feed import Wanted
+from pratique.server.problems import Problem
+
+LOOK_US = 5_000_000
+"""How long a stream may go on before it is looked at again whether its listener may still listen."""
+
+PING_SECONDS = 15
+
+LastEventId = Annotated[
+    str | None, Header(description="The last event that was seen; what happened since comes first.")
+]
+
+
+async def stream(
+    request: Request,
+    caller: str,
+    wanted: Wanted,
+    still: Callable[[], Awaitable[bool]],
+    last_event_id: str | None,
+) -> EventSourceResponse:
+    """Return a stream of the events that are wanted.
+
+    Args:
+        request: what asked for it.
+        caller: whose stream it is, for the bound on streams.
+        wanted: says which events are the listener's.
+        still: whether the listener may still listen; asked every few seconds.
+        last_event_id: where to begin; left out, now.
+
+    Raises:
+        Problem: 422 the id is none of ours; 429 the caller has too many streams.
+    """
+    here = door(request)
+    after = await here.feed.last() if last_event_id is None else _number(last_event_id)
+    slot = here.streams.one(caller)
+    slot.__enter__()
+
+    async def events() -> AsyncIterator[ServerSentEvent]:
+        looked_us = here.ledger.clock()
+        try:
+            yield ServerSentEvent(comment="here", retry=1000)
+            async for event in here.feed.listen(after, wanted):
+                if here.ledger.clock() - looked_us >= LOOK_US:
+                    looked_us = here.ledger.clock()
+                    if not await still():
+                        return
+                yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.seq))
+        finally:
+            slot.__exit__(None, None, None)
+
+    return EventSourceResponse(events(), ping=PING_SECONDS, headers={"X-Accel-Buffering": "no"})
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST)) and int(text) <= LARGEST):
+        raise Problem(422, "no such event id", "send back the id of the last event, or none")
+    return int(text)

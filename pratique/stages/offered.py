@@ -1,0 +1,39 @@
+"""What an agent is offered: the tools of which it may call one, under the policy in force.
+
+A tool that is not offered is no less guarded: a call of it is denied, and recorded. Offering only what can
+come to something keeps a model from trying the rest.
+"""
+
+from collections.abc import Iterable
+
+from pratique.capabilities.explain import reach
+from pratique.capabilities.meaning import Word
+from pratique.capabilities.snapshot import Snapshot
+from pratique.model import Taint, ToolSpec
+from pratique.tools.registry import Tool
+
+_NEVER = (str(Word.DENY),)
+
+
+def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
+    """Return the tools of which some call of this agent can be allowed, by name.
+
+    Args:
+        tools: all that there are.
+        snapshot: the policy in force.
+        agent: who would call them.
+        now_us: microseconds since the epoch.
+    """
+    if agent not in snapshot.policy.file.agents:
+        return ()
+    return tuple(
+        ToolSpec(
+            name=tool.capability.name,
+            description=tool.capability.description,
+            parameters=tool.capability.parameters,
+            tier=tool.capability.tier,
+            digest=tool.capability.digest,
+        )
+        for tool in sorted(tools, key=lambda tool: tool.capability.name)
+        if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
+    )
