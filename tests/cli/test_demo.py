@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 from typer.testing import CliRunner, Result
@@ -205,7 +207,7 @@ def read_until(terminal: int, wanted: str) -> str:
 
 
 def test_a_person_answers_at_the_prompt() -> None:
-    with at_a_terminal("--hijacked") as (terminal, process):
+    with at_a_terminal("--hijacked", "--terminal") as (terminal, process):
         assert "LT12 1000 0111 0100 1000" in read_until(terminal, "approve? y/n")
         os.write(terminal, b"perhaps\n")
         read_until(terminal, "approve? y/n")
@@ -221,9 +223,33 @@ def test_a_person_answers_at_the_prompt() -> None:
         assert process.wait(timeout=30) == 0
 
 
+def test_a_person_answers_in_the_browser() -> None:
+    with at_a_terminal("--hijacked") as (terminal, process):
+        shown = read_until(terminal, "waits for your answer")
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/login/link/(pratique_\w+)", shown)
+        assert found is not None, shown
+        with httpx2.Client(base_url=f"{found[1]}/api/v1", timeout=30) as person:
+            assert person.post("/login/link", json={"link": found[2]}).status_code == 204
+            person.headers["X-CSRF-Token"] = person.get("/me").json()["csrf"]
+            [first] = person.get("/approvals").json()["items"]
+            no = {"vote": "reject", "reason": "not the account in the CRM"}
+            assert person.post(f"/approvals/{first['ticket']}/votes", json=no).status_code == 201
+            second = read_until(terminal, "waits for your answer")
+            assert "not the account in the CRM" in second
+            [next_one] = person.get("/approvals").json()["items"]
+            confirm = person.get(f"/approvals/{next_one['ticket']}").json()["card"]["confirm"]
+            yes = {"vote": "approve", "confirm": confirm}
+            answer = person.post(f"/approvals/{next_one['ticket']}/votes", json=yes)
+            assert answer.json()["decided_by"] == ["ana@acme.example"]
+        read_until(terminal, "Enter ends the demo")
+        os.write(terminal, b"\n")
+        assert "Yearly check: customers" in read_until(terminal, "up to the head given")
+        assert process.wait(timeout=30) == 0
+
+
 @pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
 def test_a_person_can_stop_at_the_prompt(key: str) -> None:
-    with at_a_terminal("--hijacked") as (terminal, process):
+    with at_a_terminal("--hijacked", "--terminal") as (terminal, process):
         read_until(terminal, "approve? y/n")
         if key == "ctrl-c":
             process.send_signal(signal.SIGINT)
