@@ -34,7 +34,7 @@ def queue_table(page: Page) -> Table:
     for column in ("ticket", "tool", "tier", "taint"):
         table.add_column(column, no_wrap=True)
     table.add_column("asked by", overflow="fold")
-    table.add_column("left", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for line in page.lines:
         tier = Text(line.tier, style="bold red" if line.tier == "irreversible" else "")
         taint = Text(
@@ -47,7 +47,8 @@ def queue_table(page: Page) -> Table:
 
 def _stands(line: Line) -> Text:
     if line.state == "proposed":
-        return Text(span(line.wait_s), style="bold red" if line.urgent else "")
+        # The agent's outcome says pending; so does this.
+        return Text(f"pending, {span(line.wait_s)}", style="bold red" if line.urgent else "")
     return Text(line.state, style=STATE_STYLES.get(line.state, "dim"))
 
 
