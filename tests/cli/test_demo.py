@@ -66,7 +66,7 @@ def test_the_hijacked_run_shows_message_and_span_of_what_was_injected() -> None:
     card, trace = result.stdout.split("Trace 1 of 1")
     for shown in (card, trace):
         assert "M800P81.mail#body" in shown
-        assert "lt12 1000 0111 0100 1000" in shown
+        assert "LT12 1000 0111 0100 1000" in shown
     assert '"span":[' in trace
 
 
