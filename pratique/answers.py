@@ -85,6 +85,7 @@ class Standing(Value):
         agent, tenant, tool, tool_digest: whose calls of which declaration.
         pattern: argument → what it may be (see `pratique.capabilities.patterns`).
         approved_by: the people who agreed, whoever they are today: whether they suffice is decided anew.
+        belongs: group → those of them who belong to it at this moment.
         max_uses: how often it may be used in all.
         expires_us: until when.
     """
@@ -98,6 +99,7 @@ class Standing(Value):
     approved_by: tuple[str, ...]
     max_uses: int
     expires_us: int
+    belongs: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 class Rejection(Value):

@@ -21,6 +21,7 @@ from pratique.approvals.channels.webhook import Webhook, key_of
 from pratique.approvals.desk import Desk
 from pratique.approvals.notices import Outbox
 from pratique.approvals.notifier import Notifier
+from pratique.capabilities.isolation import unmet
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
@@ -32,7 +33,9 @@ from pratique.errors import (
     told,
 )
 from pratique.ledger import policies, queries
+from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
+from pratique.ledger.recover import demand_whole
 from pratique.ledger.recovery import settle
 from pratique.logs import configure_logs
 from pratique.runtime import Runtime
@@ -43,6 +46,8 @@ from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
+from pratique.witnesses.named import witnesses_of
+from pratique.witnesses.pushing import accompany
 
 log = structlog.get_logger("pratique")
 
@@ -68,6 +73,7 @@ def open_runtime(
 
     Raises:
         ConfigError: settings, policy, tools or environment are wrong; the message says what and where.
+        ForkError: the log lost records, or is another copy than the one that was written here.
         SandboxUnavailableError: a tool declares a level that this machine cannot give.
         LedgerError: the log cannot be used.
     """
@@ -80,20 +86,23 @@ def open_runtime(
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
-    demand_levels(registry, lambda: _ladder(settings, warm=0))
+    demand_levels(registry, lambda: ladder_of(settings, warm=0))
     executor = Executor(
-        world, _ladder(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
+        world, ladder_of(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
     )
     if not _ledger_file(settings).exists():
         _demand_tested(settings, registry)  # a mistake is told before anything is made
+    witnesses = witnesses_of(settings)
     ledger = open_ledger(settings, create=True)
+    accompany(ledger, witnesses)
     try:
+        demand_whole(ledger)
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
             log.warning(
                 "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
             )
-        return Runtime(
+        runtime = Runtime(
             ledger,
             registry,
             executor,
@@ -101,9 +110,29 @@ def open_runtime(
             limits=(settings.arguments_bytes, settings.arguments_depth),
             shadow_every=settings.shadow_every,
         )
+        _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
         raise
+    return runtime
+
+
+def open_desk(settings: Settings) -> Runtime:
+    """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: there is no ledger, or it cannot be used.
+    """
+    refuse_old_casbin()
+    secrets = settings.secret_values()
+    registry = Registry.from_modules(settings.tools, settings.base)
+    world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
+    _demand_all(registry, world)
+    known = [secret.get_secret_value() for secret in secrets.values()]
+    executor = Executor(world, ladder_of(settings, warm=0), redaction=settings.redaction(known))
+    limits = (settings.arguments_bytes, settings.arguments_depth)
+    return Runtime(open_ledger(settings), registry, executor, limits=limits)
 
 
 def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:
@@ -155,10 +184,15 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
         LedgerUnavailableError: there is none, and `create` is false.
         LedgerError: it cannot be used.
     """
+    folder = settings.path(settings.folder)
     if not create and not _ledger_file(settings).exists():
-        folder = settings.path(settings.folder)
         raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
-    return Ledger(settings.path(settings.folder), most_waiting=settings.most_waiting)
+    return Ledger(
+        folder,
+        most_waiting=settings.most_waiting,
+        keys=None if settings.keys is None else settings.path(settings.keys),
+        cadence=Cadence(settings.checkpoint_records, settings.checkpoint_seconds),
+    )
 
 
 def read_policy_file(settings: Settings) -> Policy:
@@ -237,7 +271,20 @@ def local_login() -> str:
         return f"local:{os.getuid()}"
 
 
-def _ladder(settings: Settings, *, warm: int) -> Ladder:
+def _demand_floors(settings: Settings, runtime: Runtime) -> None:
+    """Find at the start what the policy's isolation floors would make of calls.
+
+    Raises:
+        SandboxUnavailableError: a floor demands a level that this machine cannot give.
+    """
+    policy, tools = runtime.enforcement.snapshot.policy, list(runtime.registry)
+    for trouble in unmet(policy, (tool.capability for tool in tools)):
+        log.warning("isolation floor", rule=trouble.rule.id, problem=trouble.line)
+    demand_levels(tools, lambda: ladder_of(settings, warm=0), policy)
+
+
+def ladder_of(settings: Settings, *, warm: int) -> Ladder:
+    """Return a ladder as the settings have it; nothing of it is started yet."""
     return Ladder(warm=warm, most=settings.sandbox_most, image=settings.sandbox_image or DEFAULT_TAG)
 
 

@@ -32,7 +32,7 @@ from pratique.errors import (
     TooMuchError,
     UnknownTicketError,
 )
-from pratique.model import Outcome, Status
+from pratique.model import Outcome, Status, clip
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import CALL_ID
 
@@ -151,7 +151,13 @@ class RemoteSession:
         self._closed = False
 
     async def call(
-        self, tool: str, args: Any = None, *, call_id: str | None = None, wait: float | None = None
+        self,
+        tool: str,
+        args: Any = None,
+        *,
+        call_id: str | None = None,
+        wait: float | None = None,
+        why: str = "",
     ) -> Outcome:
         """Call a tool; see `pratique.sessions.session.Session.call`.
 
@@ -169,6 +175,7 @@ class RemoteSession:
             "tool": str(tool),
             "args": orjson.Fragment(canonical({} if args is None else args, most_bytes=LARGEST_ARGUMENTS)),
             "call_id": call_id or f"c_{secrets.token_hex(8)}",
+            "why": clip(why),
         }
         return await self._patiently("/calls", body, self._wait if wait is None else wait)
 

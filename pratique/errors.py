@@ -15,6 +15,7 @@ could not decide or could not record, so the call did not run.
     │   ├── LedgerFullError         its queue is full: back off and call again
     │   ├── LedgerVersionError      written by a newer Pratique
     │   ├── LedgerCorruptError      what is stored contradicts itself: verify before use
+    │   ├── RecoveryRefusedError    nothing was recovered; the message says what to do instead
     │   ├── ErasureRefusedError     values were not erased; the message says who or what is in the way
     │   ├── ForkError               it is another history than the one that was signed for
     │   └── RetentionError          records that must stay cannot be dropped
@@ -114,6 +115,10 @@ class LedgerVersionError(LedgerError):
 
 class LedgerCorruptError(LedgerError):
     """Stored state contradicts itself. Run `pratique audit verify` before anything else."""
+
+
+class RecoveryRefusedError(LedgerError):
+    """Nothing was recovered, and nothing was changed: there is no need, or it is no accident."""
 
 
 class ErasureRefusedError(LedgerError):

@@ -13,7 +13,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as ForeignSettingsError
 
@@ -172,6 +180,41 @@ class NotifySettings(BaseModel):
     apprise: dict[str, AppriseSettings] = {}
 
 
+class FileWitnessSettings(BaseModel):
+    """A file in another place that checkpoints are appended to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["file"]
+    path: Path
+
+
+class TlogWitnessSettings(BaseModel):
+    """A witness on the network, by C2SP tlog-witness: its submission prefix and its verifier key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tlog"]
+    url: str = Field(pattern="^https?://")
+    key: str
+
+
+class TimestampWitnessSettings(BaseModel):
+    """A time-stamp authority, by RFC 3161: its URL, and a PEM file with the root of its certificates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["timestamp"]
+    url: str = Field(pattern="^https?://")
+    certificate: Path
+
+
+WitnessName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+WitnessSettings = Annotated[
+    FileWitnessSettings | TlogWitnessSettings | TimestampWitnessSettings, Field(discriminator="kind")
+]
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -193,6 +236,11 @@ class Settings(BaseSettings):
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         server: how `pratique serve` listens.
         notify: who is told of questions to people, and how.
+        keys: where the log's signing keys are, if not in `keys` beside the ledger.
+        checkpoint_records: a checkpoint is signed every so many records,
+        checkpoint_seconds: and so many seconds after a record that none covers.
+        witnesses: who gets checkpoints: name → `kind` (file, tlog, timestamp) and where.
+        retention_days: how many days old records must be before they can be dropped.
         log_level, log_format: what is logged to standard error, and how (`auto`: JSON unless at a terminal).
     """
 
@@ -220,6 +268,11 @@ class Settings(BaseSettings):
     sandbox_most: int = Field(default=4, ge=1, le=256)
     sandbox_image: str = ""
     server: ServerSettings = ServerSettings()
+    keys: Path | None = None
+    checkpoint_records: int = Field(default=1024, ge=1)
+    checkpoint_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    witnesses: dict[WitnessName, WitnessSettings] = {}
+    retention_days: int = Field(default=184, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"
     notify: NotifySettings = NotifySettings()

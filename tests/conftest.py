@@ -17,6 +17,10 @@ from tests.house import POLICY, Clock, Desk, House
 from tests.servers.machine import demand, lacking
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-cases", action="store_true", help="write docs/reference/sandbox-cases.md anew")
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an empty, migrated ledger: copying it is faster than making one."""
@@ -42,13 +46,18 @@ async def _probe() -> Probe:
         await provider.aclose()
 
 
+def tidy() -> None:
+    """Collect what docker's library left, without a word about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture
 def tidied() -> Iterator[None]:
     """docker's library leaves the socket of a connection that fails to the garbage collector: collect it."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    tidy()
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from pratique.errors import (
 )
 from pratique.ledger import queries
 from pratique.model import Status
+from pratique.tools.code import python_tool, run_python
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import Tool, tool
 from tests.house import ALLOW_ALL, DENY_ALL, PEOPLE, POLICY, Desk, break_log, mend_log, records
@@ -254,3 +255,20 @@ def test_a_failed_start_lets_go_of_the_ledger(folder: Path) -> None:
         with pytest.raises(ConfigError):
             open_runtime(open_it)
     assert list((folder / "ledger" / "writers").iterdir()) == []
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("a_jail", "tidied")
+def test_a_floor_that_this_machine_cannot_give_stops_the_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    floor = '\n[[isolation]]\nid = "high"\ntools = ["python.*"]\ntaint = "sink"\nlevel = "container"\n'
+    (folder / "policy.toml").write_text(POLICY + floor)
+    with pytest.raises(SandboxUnavailableError, match=r"policy's high demands a container for python\.run"):
+        open_runtime(folder / "pratique.toml", tools=[run_python])
+
+
+async def test_a_call_that_code_could_not_make_stops_the_start(folder: Path) -> None:
+    with pytest.raises(ToolDeclarationError, match=r"may call 'no\.such', and there is no such tool"):
+        open_runtime(folder / "pratique.toml", tools=[python_tool(calls=["no.such"])])

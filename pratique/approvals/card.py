@@ -17,9 +17,21 @@ from typing import Any
 
 import orjson
 
-from pratique.appearance import visible
+from pratique.appearance import LEFT_TO_RIGHT, visible
+from pratique.approvals.warning import notice_of
 from pratique.audit.canonical import canonical
-from pratique.model import ArgumentClass, Ask, Call, Need, Origin, OriginKind, Preview, Taint, Tier, Value
+from pratique.model import (
+    ArgumentClass,
+    Ask,
+    Call,
+    Need,
+    Origin,
+    OriginKind,
+    Preview,
+    Reason,
+    Tier,
+    Value,
+)
 
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -36,13 +48,6 @@ _EFFECTS = {
     Tier.EGRESS: "Reads, but the arguments leave the house.",
     Tier.WRITE: "Changes something that can be changed back.",
     Tier.IRREVERSIBLE: "Cannot be undone.",
-}
-
-_TAINTS = {
-    Taint.NONE: "This session has seen no text from outside.",
-    Taint.CONTEXT: "This session has read text from outside: any argument may have been steered by it.",
-    Taint.ARGUMENT: "An argument carries text from outside.",
-    Taint.SINK: "An argument that decides where this goes comes from outside, or cannot be explained.",
 }
 
 
@@ -81,8 +86,9 @@ class Card(Value):
         effect: what approving does, in one sentence.
         agent, user, session: who asks, for whom, in which run.
         arguments: all of them, in full.
-        taint: how near text from outside came, in words.
-        rules: which rules ask, in words.
+        taint: what is odd about which argument, in words; calm if nothing is (`pratique.approvals.warning`).
+        alarm: whether where it goes, or a secret, was written by a stranger or is explained by nothing.
+        rules: which rules ask, in words; what is found of arguments stands under them.
         needs: who must agree.
         preview: what will change, as the tool's own code says; empty if it says nothing.
         refuses: why it cannot be approved; empty if it can.
@@ -99,6 +105,7 @@ class Card(Value):
     session: str
     arguments: tuple[CardArgument, ...]
     taint: str
+    alarm: bool = False
     rules: tuple[str, ...]
     needs: tuple[Need, ...]
     epoch: int
@@ -125,6 +132,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
     capability, subject = call.capability, call.request.subject
+    notice = notice_of(call)
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -142,14 +150,20 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
             )
             for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
-        taint=_TAINTS[call.taint],
-        rules=tuple(visible(reason.text) for reason in ask.reasons),
+        taint=visible(notice.text),
+        alarm=notice.alarm,
+        rules=tuple(visible(reason.text) for reason in _rules(call, ask)),
         needs=ask.needs,
         epoch=ask.epoch,
         preview=visible(preview.text),
         refuses=visible(preview.problem),
         confirm=_destination(call) if capability.tier is Tier.IRREVERSIBLE else "",
     ).digested()
+
+
+def _rules(call: Call, ask: Ask) -> list[Reason]:
+    """Return the rules that ask; what was found of the arguments is said with them."""
+    return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in call.judged.reasons]
 
 
 def _destination(call: Call) -> str:
@@ -170,7 +184,8 @@ def _destination(call: Call) -> str:
 
 def confirms(card: Card, typed: str) -> bool:
     """Return whether what somebody typed is the destination that the card shows; case does not count."""
-    return not card.confirm or typed.strip().casefold() == card.confirm.strip().casefold()
+    shown = card.confirm.replace(LEFT_TO_RIGHT, "")  # the card's own marks around right-to-left text
+    return not card.confirm or typed.strip().casefold() == shown.strip().casefold()
 
 
 def _leaves(value: Any) -> list[str]:

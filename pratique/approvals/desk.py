@@ -20,9 +20,9 @@ from pratique.approvals.queue import Queue, demand_approver, demand_open
 from pratique.approvals.standing import StandingApproval, Standings
 from pratique.audit import deciding
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Handed, Members
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.snapshot import Snapshot
+from pratique.electorate import Handed, Members
 from pratique.errors import NotAnApproverError, PratiqueError, TicketClosedError
 from pratique.ledger import policies, queries
 from pratique.ledger import queries_approvals as asking
@@ -237,6 +237,7 @@ class Desk:
         return self.standings.make(
             by,
             self.policy,
+            self.membership(),
             capability,
             agent=agent,
             pattern=pattern,
@@ -247,11 +248,11 @@ class Desk:
 
     def join_standing(self, identity: str, by: str) -> StandingApproval:
         """Stand behind it as well; see `Standings.join`."""
-        return self.standings.join(identity, by, self.policy)
+        return self.standings.join(identity, by, self.policy, self.membership())
 
     def revoke_standing(self, identity: str, by: str, reason: str = "") -> StandingApproval:
         """End it at once; see `Standings.revoke`."""
-        return self.standings.revoke(identity, by, self.policy, reason)
+        return self.standings.revoke(identity, by, self.policy, self.membership(), reason)
 
     def _remark(self, question: Question, kind: str, by: str, text: str) -> list[Remark]:
         if not text.strip() or len(text) > LONGEST_REMARK:

@@ -15,7 +15,7 @@ from typing import Any
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
 from pratique.audit import deciding
-from pratique.capabilities.approvers import PERSON
+from pratique.electorate import PERSON
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards_approvals import NoticeIs

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from pratique.capabilities.approvers import Electorate, Handed, Members
+from pratique.electorate import Electorate, Handed, Members
 from pratique.errors import UnknownTicketError
 from pratique.model import Need, Tier, Value
 

@@ -8,7 +8,7 @@ Rules:
 - A yes given beforehand is looked for only when nobody was asked about this very call.
 - Answers are compare-and-swap: a late one, a second one or one that lost a race changes nothing.
 - One no is a no, and it has a reason. A yes needs every rule's quorum of distinct people.
-- Who may answer is what `pratique.capabilities.approvers` says; who answers is what the caller's login says.
+- Who may answer is what `pratique.electorate` says; who answers is what the caller's login says.
 - A yes to what cannot be undone comes with the destination, typed once more.
 - Two clocks: how long a question waits, and how long a yes may be used.
 """
@@ -26,8 +26,8 @@ from pratique.approvals.question import Question, question_of
 from pratique.approvals.standing import standing_approvals
 from pratique.audit import drafts
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Electorate, Handed, Members
 from pratique.capabilities.decide import stands_not
+from pratique.electorate import Electorate, Handed, Members
 from pratique.errors import (
     CanonicalError,
     CardRefusesError,
@@ -181,9 +181,9 @@ class Queue:
             row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
             if row is not None and row.state != "void":
                 return None
-            found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name)
-            fitting = (one for one in found if not stands_not(ask, call, one, members, now_us))
-            return next(fitting, None)
+            groups = {need.approvers: members(need.approvers) for need in ask.needs}
+            found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name, groups)
+            return next((one for one in found if not stands_not(ask, call, one, now_us)), None)
 
         return await self._ledger.query(find)
 

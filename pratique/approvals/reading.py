@@ -22,7 +22,7 @@ from pratique.approvals.desk import Desk, Remark
 from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
 from pratique.approvals.reasons import PRESETS
-from pratique.capabilities.approvers import Electorate, Handed
+from pratique.electorate import Electorate, Handed
 from pratique.errors import CursorError, LedgerCorruptError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking

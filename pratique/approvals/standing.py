@@ -14,7 +14,7 @@ Rules:
 """
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -25,6 +25,7 @@ from pratique.capabilities.manifest import AskRule
 from pratique.capabilities.patterns import read_pattern, too_wide
 from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
+from pratique.electorate import Members
 from pratique.errors import LedgerCorruptError, StandingError, TicketClosedError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
@@ -78,10 +79,11 @@ class Standings:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    def make(
+    def make(  # noqa: PLR0913  # one argument per fact
         self,
         by: str,
         snapshot: Snapshot,
+        members: Members,
         capability: Capability,
         *,
         agent: str,
@@ -95,6 +97,7 @@ class Standings:
         Args:
             by: who, as their login says: an approver for this agent and tool.
             snapshot: the policy in force.
+            members: who belongs to its groups now.
             capability: the tool, as it is declared now.
             agent: whose calls.
             pattern: argument → what it may be (`pratique.capabilities.patterns`).
@@ -109,7 +112,7 @@ class Standings:
         tenant = snapshot.policy.tenant_of(agent)
         if tenant is None:
             raise StandingError(f"the policy knows no agent {agent!r}")
-        self._demand_approver(by, snapshot, agent, tenant, capability)
+        self._demand_approver(by, snapshot, members, agent, tenant, capability.name)
         self._demand_bounds(expires_us, max_uses, reason)
         body = _pattern_body(pattern, capability)
         identity = f"sa_{secrets.token_hex(8)}"
@@ -134,7 +137,7 @@ class Standings:
         self._commit(entry)
         return self.get(identity)
 
-    def join(self, identity: str, by: str, snapshot: Snapshot) -> StandingApproval:
+    def join(self, identity: str, by: str, snapshot: Snapshot, members: Members) -> StandingApproval:
         """Stand behind it as well: a quorum of two needs two people.
 
         Raises:
@@ -145,12 +148,14 @@ class Standings:
         self._demand_active(found)
         if any(same_person(name) == same_person(by) for name in found.people):
             raise StandingError(f"{by} stands behind {identity} already")
-        self._demand_approver(by, snapshot, found.agent, found.tenant, found)
+        self._demand_approver(by, snapshot, members, found.agent, found.tenant, found.tool)
         guards = (StandingIs(identity, found.people), EpochIs(snapshot.epoch))
         self._commit(Entry(drafts=(deciding.standing_joined(identity, by),), guards=guards))
         return self.get(identity)
 
-    def revoke(self, identity: str, by: str, snapshot: Snapshot, reason: str) -> StandingApproval:
+    def revoke(
+        self, identity: str, by: str, snapshot: Snapshot, members: Members, reason: str
+    ) -> StandingApproval:
         """End it at once. Whoever could make it may end it, and whoever stands behind it.
 
         Raises:
@@ -160,7 +165,7 @@ class Standings:
         found = self.get(identity)
         self._demand_active(found)
         if not any(same_person(name) == same_person(by) for name in found.people):
-            self._demand_approver(by, snapshot, found.agent, found.tenant, found)
+            self._demand_approver(by, snapshot, members, found.agent, found.tenant, found.tool)
         while True:
             guard = StandingIs(identity, found.people)
             draft = deciding.standing_revoked(identity, by, reason)
@@ -219,11 +224,10 @@ class Standings:
             raise TicketClosedError(f"{found.id} is {found.state} already; nothing was changed")
 
     def _demand_approver(
-        self, by: str, snapshot: Snapshot, agent: str, tenant: str, of: Capability | StandingApproval
+        self, by: str, snapshot: Snapshot, members: Members, agent: str, tenant: str, tool: str
     ) -> None:
-        tool = of.name if isinstance(of, Capability) else of.tool
         groups = _asking_groups(snapshot, agent, tenant, tool)
-        if not any(is_member(snapshot.policy.members(group), by) for group in groups):
+        if not any(is_member(members(group), by) for group in groups):
             asked = ", ".join(groups) or "nobody"
             raise StandingError(f"{by} is not asked about {tool} by {agent} (asked is: {asked})")
 
@@ -249,11 +253,17 @@ class Standings:
             raise TicketClosedError(f"{done.why}; nothing was changed")
 
 
-def standing_approvals(connection: Connection, ledger: Ledger, agent: str, tool: str) -> list[Standing]:
-    """Return the yeses given beforehand that may count for a call of this agent and tool, soonest to end."""
+def standing_approvals(
+    connection: Connection, ledger: Ledger, agent: str, tool: str, groups: Mapping[str, Sequence[str]]
+) -> list[Standing]:
+    """Return the yeses given beforehand that may count for a call of this agent and tool, soonest to end.
+
+    `groups` are those that are asked, with who belongs to them at this moment.
+    """
     found = []
     for row in asking.standings_for(connection, agent, tool, ledger.clock()):
         pattern = _pattern(connection, ledger, row.seq)
+        people = tuple(orjson.loads(row.people))
         if pattern is not None:
             found.append(
                 Standing(
@@ -263,7 +273,11 @@ def standing_approvals(connection: Connection, ledger: Ledger, agent: str, tool:
                     tool=row.tool,
                     tool_digest=row.tool_digest,
                     pattern=pattern,
-                    approved_by=tuple(orjson.loads(row.people)),
+                    approved_by=people,
+                    belongs={
+                        name: tuple(one for one in people if is_member(members, one))
+                        for name, members in groups.items()
+                    },
                     max_uses=row.max_uses,
                     expires_us=row.expires_us,
                 )

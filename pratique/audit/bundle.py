@@ -149,7 +149,7 @@ class _Verification:
         self._seq, self._leaf, self._ts_us = 0, GENESIS, 0
         self._ring = Keyring(trust.key)
         self._held: list[Held] = []
-        self._signed = 0
+        self._signed = self._signed_last = 0
         self._first = 1
 
     def run(self, parts: Parts) -> None:
@@ -223,24 +223,28 @@ class _Verification:
                 if signed.checkpoint.origin != manifest.log:
                     raise BrokenError(Break.FOREIGN, "the checkpoint given is another log's")
                 self._same(tree, signed, "given")
-                self._held.append(Held(by="the checkpoint given", size=tree.size, outside=True))
+                self._held.append(Held(by="you", size=tree.size, outside=True))
                 self._cosigned(signed)
 
     def _same(self, tree: Frontier, signed: SignedCheckpoint, where: str) -> None:
         if tree.root() != signed.checkpoint.root:
-            met = max([held.size for held in self._held], default=self._first - 1)
+            trusted = [self._signed_before(tree.size), *(held.size for held in self._held)]
+            met = max([size for size in trusted if size < tree.size], default=0)
             raise BrokenError(
                 Break.REWRITTEN,
                 f"the records up to {tree.size} are not those of the checkpoint {where}: "
                 "history was rewritten",
-                min(max(met, self._signed, self._first - 1) + 1, max(self._seq, self._first)),
+                max(met + 1, self._first),
             )
+
+    def _signed_before(self, size: int) -> int:
+        return self._signed if self._signed < size else self._signed_last
 
     def _signature(self, signed: SignedCheckpoint) -> None:
         size = signed.checkpoint.size
         try:
             if self._ring.verify(signed):
-                self._signed = size
+                self._signed_last, self._signed = self._signed, size
         except NoteError as problem:
             raise BrokenError(Break.SIGNATURE, f"the checkpoint of {size}: {problem}") from None
 
@@ -382,4 +386,5 @@ def _consistent(manifest: Manifest) -> None:
     for rotation in manifest.rotations:
         _demand(set(rotation) == {"seq", "log", "old", "new", "statement"}, "a rotation is not one")
         _demand(type(rotation["seq"]) is int and rotation["log"] == manifest.log, "a rotation is not one")
-        _demand(not first <= rotation["seq"] <= last <= size, "a rotation is out of place")
+        inside = first <= rotation["seq"] <= last
+        _demand(not inside and rotation["seq"] <= size, "a rotation is out of place")

@@ -101,6 +101,11 @@ def erased(
     }
 
 
+def recovered(kind: str, **what: Any) -> Draft:
+    """Draft what went wrong with the log itself, and what was done: `clock`, `lost` or `torn`."""
+    return {"type": "recovery", "kind": kind, **what}
+
+
 def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
     """Draft the record that puts a policy in force, with the tests of its own that it fails."""
     draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}

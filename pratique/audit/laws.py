@@ -9,6 +9,9 @@ Rules:
 
 from collections.abc import Callable, Iterator, Mapping
 
+from pratique.answers import Need
+from pratique.audit import laws_deciding as deciding
+from pratique.audit.laws_identity import IDENTITY, key_is_good
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -26,6 +29,9 @@ Law = Callable[[Standing, Record], Iterator[str]]
 READ = "read"
 RAN = frozenset({"done", "failed", "unknown"})
 """What can become of a call that was permitted."""
+
+RECOVERIES = frozenset({"clock", "lost", "torn"})
+"""What can go wrong with a log and be recorded in it."""
 
 _OF_THE_INTENT = (
     "session",
@@ -61,6 +67,8 @@ def _session_open(now: Standing, record: Record) -> Iterator[str]:
         yield f"the session {name} was opened before"
     if now.policies.get(record["epoch"]) != record["policy_digest"]:
         yield f"it names a policy that epoch {record['epoch']} did not have"
+    if record.get("api_key"):
+        yield from key_is_good(now, record)
     now.sessions[name] = Session(record)
 
 
@@ -87,6 +95,7 @@ def _approval_proposed(now: Standing, record: Record) -> Iterator[str]:
         yield f"the ticket {record['ticket']} was given before"
     if key_of(record) in now.asked:
         yield f"{now.asked[key_of(record)]} asks this already"
+    yield from deciding.follows_edit(now, record)
     now.questions[record["ticket"]] = Question(record)
     now.asked[key_of(record)] = record["ticket"]
 
@@ -96,7 +105,7 @@ def _approval_vote(now: Standing, record: Record) -> Iterator[str]:
     if question is None:
         yield f"it votes on {record['ticket']}, which is not a question that is open"
         return
-    yield from _answerable(now, question, record)
+    yield from deciding.answerable(now, question, record)
     voter = record["voter"]
     if any(same_person(voter) == same_person(other) for other in question.votes):
         yield f"{voter} voted on {record['ticket']} before"
@@ -112,7 +121,7 @@ def _approval_decided(now: Standing, record: Record) -> Iterator[str]:
     if question is None:
         yield f"it decides {ticket}, which is not a question that is open"
         return
-    yield from _answerable(now, question, record)
+    yield from deciding.answerable(now, question, record)
     if state == "approved":
         yield from _agreed(now, question, record)
         question.state = "approved"
@@ -150,6 +159,8 @@ def _call_intent(now: Standing, record: Record) -> Iterator[str]:
     yield from _runs_once(session, record)
     if record["ticket"]:
         yield from _uses_yes(now, record)
+    elif "standing" in record:
+        yield from deciding.uses_standing(now, record)
     elif record["approved_by"]:
         yield "it names approvers, and no question that they answered"
     for rule in record["grants"]:
@@ -236,6 +247,11 @@ def _erase(now: Standing, record: Record) -> Iterator[str]:
         yield f"{record['approved_by'] or 'nobody'} does not belong to {group}"
 
 
+def _recovery(now: Standing, record: Record) -> Iterator[str]:  # noqa: ARG001  # nothing stands or falls by it
+    if record["kind"] not in RECOVERIES:
+        yield f"{record['kind']!r} is no recovery"
+
+
 # --- what the laws are made of ----------------------------------------------------------------------------
 
 
@@ -267,6 +283,8 @@ def _runs_once(session: Session | None, record: Record) -> Iterator[str]:
     if session is None:
         return
     call = record["call_id"], record["digest"]
+    if call in session.edited:
+        yield f"a person had edited the call {record['call_id']}: as it was asked, it must not run"
     if session.ran.get(call, "unknown") != "unknown":
         yield f"the call {record['call_id']} had run already ({session.ran[call]})"
     session.ran[call] = "started"
@@ -299,25 +317,17 @@ def _draws_on(now: Standing, rule: str, stated: Stated | None) -> Iterator[str]:
         yield f"the exception {rule} was used {now.uses[rule]} times, at most {most} are allowed"
 
 
-def _answerable(now: Standing, question: Question, record: Record) -> Iterator[str]:
-    ticket = record["ticket"]
-    if question.state != "proposed":
-        yield f"{ticket} was {question.state} already"
-    if record["session"] != question.proposed["session"]:
-        yield f"{ticket} belongs to another session"
-    if record["ts_us"] >= question.wait_until_us:
-        yield f"{ticket} was answered after its time to wait"
-    if question.proposed["epoch"] != now.epoch:
-        yield f"{ticket} was answered after the policy had changed"
-
-
 def _may_vote(now: Standing, question: Question, voter: str) -> Iterator[str]:
     asked_for = now.beside.asked_for(question.proposed) if now.beside else None
     if asked_for is not None and same_person(asked_for) == same_person(voter):
         yield f"{voter} voted on what was asked on their own behalf"
-    stated = now.stated(question.proposed["epoch"])
-    groups = [need["approvers"] for need in question.proposed["needs"]]
-    if stated is not None and not any(is_member(stated.groups.get(group, ()), voter) for group in groups):
+    voters = deciding.electorate(now, question)
+    if voters is None or not voters.why_not(voter):
+        return
+    if any(same_person(by) == same_person(voter) for by, _ in question.handed):
+        yield f"{voter} voted on {question.proposed['ticket']}, which they had handed on"
+    elif asked_for is None or same_person(asked_for) != same_person(voter):
+        groups = [need["approvers"] for need in question.proposed["needs"]]
         yield f"{voter} belongs to none of: {', '.join(groups)}"
 
 
@@ -325,16 +335,19 @@ def _agreed(now: Standing, question: Question, record: Record) -> Iterator[str]:
     yes = question.said("approve")
     if record["approvers"] != yes or question.said("reject"):
         yield f"{record['ticket']} is approved, and not by those who voted for it"
-    stated = now.stated(question.proposed["epoch"])
+    voters = deciding.electorate(now, question)
     people = {same_person(name): name for name in yes}.values()
-    for need in question.proposed["needs"]:
-        members = None if stated is None else stated.groups.get(need["approvers"], ())
-        count = sum(members is None or is_member(members, person) for person in people)
-        if count < need["quorum"]:
+    for stated in question.proposed["needs"]:
+        need = Need.model_validate(stated)
+        count = len(people) if voters is None else voters.yes_for(need, people)
+        if count < need.quorum:
             yield (
-                f"{record['ticket']} is approved by {count} of {need['approvers']}, "
-                f"{need['rule']} needs {need['quorum']}"
+                f"{record['ticket']} is approved by {count} of {need.approvers}, "
+                f"{need.rule} needs {need.quorum}"
             )
+            return
+    if voters is not None and not voters.suffice(yes):
+        yield f"{record['ticket']} cannot be undone, and only {voters.editor}, who edited it, agreed"
 
 
 def _with_reason(_: Standing, record: Record) -> Iterator[str]:
@@ -359,10 +372,20 @@ LAWS: Mapping[str, Law] = {
     "approval.vote": _approval_vote,
     "approval.decided": _approval_decided,
     "approval.expired": _approval_expired,
+    "approval.edited": deciding.edited,
+    "approval.handed": deciding.handed,
+    "approval.escalated": deciding.escalated,
+    "approval.remark": deciding.remarked,
+    "standing.made": deciding.standing_made,
+    "standing.joined": deciding.standing_joined,
+    "standing.revoked": deciding.standing_revoked,
+    "notice.delivery": deciding.delivery,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
+    **IDENTITY,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
+    "recovery": _recovery,
     "key.rotate": _key_rotate,
     "segment.seal": _with_reason,
     "segment.drop": _with_reason,

@@ -35,10 +35,8 @@ def complete_root(hashes: Sequence[bytes]) -> bytes:
     """Return the root of a complete tree over these hashes; their number is a power of two."""
     level = list(hashes)
     while len(level) > 1:
-        level = [
-            _sha256(b"\x01" + left + right).digest()
-            for left, right in zip(level[::2], level[1::2], strict=True)
-        ]
+        nodes = iter(level)
+        level = [_sha256(b"\x01" + left + right).digest() for left, right in zip(nodes, nodes, strict=True)]
     return level[0]
 
 

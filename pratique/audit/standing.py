@@ -45,24 +45,38 @@ class Beside(Protocol):
 class Session:
     """A session that is open."""
 
-    __slots__ = ("identity", "ran", "writer")
+    __slots__ = ("api_key", "edited", "edits", "identity", "ran", "writer")
 
     def __init__(self, record: Record) -> None:
         self.identity = identity_of(record)
         self.writer: str = record["writer"]
+        self.api_key: str = record.get("api_key", "")
         self.ran: dict[tuple[str, str], str] = {}  # call id and digest → how its run stands
+        self.edits: dict[str, tuple[str, str]] = {}  # ticket → who edited it, of which call id
+        self.edited: set[tuple[str, str]] = set()  # calls that a person edited: as they were, they never run
 
 
 class Question:
     """A question to people that can still be answered, or whose yes can still be used."""
 
-    __slots__ = ("approvers", "proposed", "state", "use_until_us", "votes")
+    __slots__ = (
+        "approvers",
+        "escalated",
+        "handed",
+        "proposed",
+        "state",
+        "threaded",
+        "use_until_us",
+        "votes",
+    )
 
     def __init__(self, proposed: Record) -> None:
         self.proposed = proposed
         self.state = "proposed"
         self.votes: dict[str, str] = {}  # voter → vote
         self.approvers: list[str] = []
+        self.handed: list[tuple[str, str]] = []  # by whom, to whom
+        self.escalated = self.threaded = False
         self.use_until_us = 0
 
     @property
@@ -78,6 +92,17 @@ class Question:
     def said(self, vote: str) -> list[str]:
         """Return who voted so, in order."""
         return [voter for voter, word in self.votes.items() if word == vote]
+
+
+class Given:
+    """A yes given beforehand that nobody has revoked."""
+
+    __slots__ = ("made", "people", "uses")
+
+    def __init__(self, made: Record) -> None:
+        self.made = made
+        self.people: list[str] = [made["by"]]
+        self.uses = 0
 
 
 class Standing:
@@ -98,6 +123,12 @@ class Standing:
         self.intents: dict[int, Record] = {}
         self.uses: dict[str, int] = {}
         self.erasures: dict[str, Record] = {}
+        self.people: dict[str, bool] = {}  # name → whether the account is enabled
+        self.links: dict[str, Record] = {}
+        self.logins: dict[str, Record] = {}
+        self.keys: dict[str, Record] = {}
+        self.given: dict[str, Given] = {}
+        self.notices: dict[tuple[int, str], int] = {}  # notice and channel → attempts
 
     def stated(self, epoch: int) -> Stated | None:
         """Return what the policy of an epoch states, when its text is there."""

@@ -12,10 +12,10 @@ Rules:
 
 from typing import Any, TypeVar
 
-from pratique.capabilities.approvers import Electorate, Members
 from pratique.capabilities.patterns import matches
 from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
+from pratique.electorate import Electorate
 from pratique.model import (
     ENGINE,
     Allow,
@@ -126,7 +126,7 @@ def _approved(
 
 
 def stands_not(  # noqa: PLR0911  # one return for each condition: a list of what is looked at
-    ask: Ask, call: Call, standing: Standing, members: Members, now_us: int
+    ask: Ask, call: Call, standing: Standing, now_us: int
 ) -> str:
     """Return why a yes that was given beforehand does not count for this call; nothing if it does."""
     subject = call.request.subject
@@ -144,14 +144,16 @@ def stands_not(  # noqa: PLR0911  # one return for each condition: a list of wha
         return "it has expired"
     if not matches(standing.pattern, call.arguments, call.sinks):
         return "the arguments do not fit it"
-    electorate = Electorate(needs=ask.needs, user=subject.user, members=members)
+    electorate = Electorate(
+        needs=ask.needs, user=subject.user, members=lambda group: standing.belongs.get(group, ())
+    )
     if not electorate.suffice(standing.approved_by):
         return "the people who gave it do not suffice for this call"
     return ""
 
 
 def _stands(snapshot: Snapshot, ask: Ask, call: Call, standing: Standing, now_us: int) -> Allow | Deny:
-    why_not = stands_not(ask, call, standing, snapshot.policy.members, now_us)
+    why_not = stands_not(ask, call, standing, now_us)
     if why_not:
         return _deny(snapshot, f"the standing approval {standing.id} does not apply: {why_not}")
     text = f"standing approval {standing.id}, given by {', '.join(standing.approved_by)}"

@@ -6,6 +6,7 @@ answer is complete, not a sample. `meaning` says how time and conditions are gon
 Rules:
 - A cell is looked at only when a row that reaches it, or its agent, differs between the two policies.
 - A rule's id, its place, its owner and its reasons change nothing by themselves, so they are no difference.
+- Where a call may run is a difference of its own (`refloored`): a floor permits nothing, and asks nobody.
 - A cell takes its taint as given. What decides how a call comes to its taint (labels of tools, plans) is not
   in any cell: `relabelled` names it.
 - `tighter`: nothing comes out less strict, in any case. `looser`: nothing comes out stricter. Else `other`,
@@ -16,13 +17,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import lru_cache
+from itertools import product
 
-from pratique.capabilities.isolation import at_least
+from pratique.capabilities.isolation import floors
 from pratique.capabilities.meaning import Answer, Demand, Meaning, answer, cases, meaning_of, words
 from pratique.capabilities.policy import Policy, Row, covers, tool_match
 from pratique.capabilities.selftest import access_for
 from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Capability, Taint, Value
+from pratique.model import Capability, Level, Taint, Value
 
 
 class Direction(StrEnum):
@@ -104,6 +106,65 @@ def diff(before: Policy, after: Policy, tools: Iterable[Capability]) -> list[Cel
     return sorted(found, key=lambda cell: (cell.agent, cell.tool, Taint(cell.taint).rank))
 
 
+class Refloored(Value):
+    """One kind of call that may run in another level than before.
+
+    Attributes:
+        agent, tool, taint: which calls.
+        before, after: the weakest level that they may run in.
+        rules_before, rules_after: the floors that say so.
+    """
+
+    agent: str
+    tool: str
+    taint: str
+    before: Level
+    after: Level
+    rules_before: tuple[str, ...]
+    rules_after: tuple[str, ...]
+
+    @property
+    def direction(self) -> Direction:
+        """A higher floor is tighter."""
+        return Direction.TIGHTER if self.after.rank > self.before.rank else Direction.LOOSER
+
+    @property
+    def line(self) -> str:
+        """The change in one line."""
+        asked = f"{self.agent} calls {self.tool} (taint {self.taint})"
+        return f"{asked}: at least {self.before} → at least {self.after} ({self.direction})"
+
+
+def refloored(before: Policy, after: Policy, tools: Iterable[Capability]) -> list[Refloored]:
+    """Return every kind of call whose weakest level the change changes, sorted as by `diff`.
+
+    Args:
+        before: the policy that is.
+        after: the policy that would be.
+        tools: the declared tools.
+    """
+    if not before.file.isolation and not after.file.isolation:
+        return []
+    found = []
+    agents = sorted(before.subjects.keys() | after.subjects.keys())
+    for agent, tool, taint in product(agents, sorted(tools, key=lambda one: one.name), Taint):
+        sides = [floors(side, access_for(side, agent, tool, taint.value)) for side in (before, after)]
+        levels = [side[0].level if side else Level.INLINE for side in sides]
+        if levels[0] is not levels[1]:
+            found.append(
+                Refloored(
+                    agent=agent,
+                    tool=tool.name,
+                    taint=taint.value,
+                    before=levels[0],
+                    after=levels[1],
+                    rules_before=tuple(floor.id for floor in sides[0] if floor.level is levels[0]),
+                    rules_after=tuple(floor.id for floor in sides[1] if floor.level is levels[1]),
+                )
+            )
+    return found
+
+
 def relabelled(before: Policy, after: Policy) -> list[str]:
     """Return the keys that differ among those that decide which taint a call has, or what of it is shown."""
     was, becomes = dict(_taint_keys(before)), dict(_taint_keys(after))
@@ -119,30 +180,9 @@ def _taint_keys(policy: Policy) -> Iterator[tuple[str, object]]:
         yield "preset.identities", True
 
 
-def direction_of(changes: Iterable[Cell], keys: Iterable[str] = ()) -> Direction:
+def direction_of(changes: Iterable[Cell | Refloored], keys: Iterable[str] = ()) -> Direction:
     """Return the direction of all the cells together; that of a key of `relabelled` is not known."""
     return _together({cell.direction for cell in changes} | {Direction.OTHER for _ in keys})
-
-
-def lowered(before: Policy, after: Policy, tools: Iterable[Capability]) -> Iterator[str]:
-    """Yield, in one line each, the calls that a change of policy lets run in a weaker level.
-
-    Args:
-        before: the policy that is.
-        after: the policy that would be.
-        tools: the declared tools.
-    """
-    if before.file.isolation == after.file.isolation and before.subjects == after.subjects:
-        return
-    for tool in tools:
-        for agent in sorted(after.subjects):
-            for taint in Taint:
-                was, becomes = (
-                    at_least(policy, access_for(policy, agent, tool, taint.value))
-                    for policy in (before, after)
-                )
-                if becomes.rank < was.rank:
-                    yield f"{agent} calls {tool.name} (taint {taint}): at least {was} → {becomes}"
 
 
 class _Side:

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from pratique.capabilities.constraints import Arguments
+from pratique.capabilities.isolation import at_least, floors, unmet
 from pratique.capabilities.manifest import AskRule, microseconds
 from pratique.capabilities.meaning import Meaning, Word, meaning_of, words
 from pratique.capabilities.policy import Access, Policy, Row, covers, live, tool_match
 from pratique.capabilities.selftest import TestResult, access_for, coverage
 from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import ConstraintError
-from pratique.model import Capability, Need, Reason, Taint, Value
+from pratique.model import Capability, Level, Need, Reason, Taint, Value
 
 SOON_US = 14 * 24 * 3600 * 1_000_000
 """An exception that ends within this is named before it does."""
@@ -42,6 +43,14 @@ class NearMiss(Value):
     obstacles: tuple[str, ...]
 
 
+class Floor(Value):
+    """An isolation floor that counts for the call."""
+
+    rule: str
+    to: str
+    level: Level
+
+
 class Explanation(Value):
     """One question, its answer, and every rule that has to do with it.
 
@@ -52,6 +61,8 @@ class Explanation(Value):
         needs: whom an ask asks.
         matched: the rules that match.
         nearly: the rules that do not, those with the fewest obstacles first.
+        at_least: the weakest level that it may run in.
+        floors: the rules that demand a level, highest first.
     """
 
     agent: str
@@ -68,6 +79,8 @@ class Explanation(Value):
     needs: tuple[Need, ...]
     matched: tuple[Match, ...]
     nearly: tuple[NearMiss, ...]
+    at_least: Level = Level.INLINE
+    floors: tuple[Floor, ...] = ()
 
 
 class Reach(Value):
@@ -134,6 +147,8 @@ def explain(snapshot: Snapshot, access: Access, arguments: Arguments, now_us: in
         needs=getattr(decision, "needs", ()),
         matched=tuple(matched.values()),
         nearly=tuple(sorted(nearly.values(), key=lambda miss: len(miss.obstacles))),
+        at_least=at_least(policy, access),
+        floors=tuple(Floor(rule=one.id, to=one.to, level=one.level) for one in floors(policy, access)),
     )
 
 
@@ -172,6 +187,7 @@ def hints(
     yield from _unused_names(policy)
     if declared:
         yield from _idle_patterns(policy, declared)
+        yield from _floors(policy, declared)
         for rule in coverage(list(tests), policy):
             yield Hint(key=rule, text="matches in no [[test]]")
 
@@ -265,6 +281,15 @@ def _idle_patterns(policy: Policy, tools: tuple[Capability, ...]) -> Iterator[Hi
         elif not any(_reaches(row, tool) for tool in named):
             bound = "above its ceilings" if row.kind == "allow" else "below its floors"
             yield Hint(key=f"{row.id}.tools", text=f"every tool that {row.tool!r} matches is {bound}")
+
+
+def _floors(policy: Policy, tools: tuple[Capability, ...]) -> Iterator[Hint]:
+    for floor in policy.file.isolation:
+        for pattern in floor.tools:
+            if not any(tool_match(tool.name, pattern) for tool in tools):
+                yield Hint(key=f"{floor.id}.tools", text=f"{pattern!r} matches no declared tool")
+    for trouble in unmet(policy, tools):
+        yield Hint(key=f"{trouble.rule.id}.level", text=trouble.line)
 
 
 def _reaches(row: Row, tool: Capability) -> bool:

@@ -25,7 +25,7 @@ LONGEST_GLOB = 200
 MOST_CHOICES = 100
 MOST_FIELDS = 64
 
-_ANY = r"[^\s/@\\\x00-\x1f\x7f]*"
+_ANY = r"[^\s\pZ\pC/@\\]*"
 _NEVER_ANY = {ArgumentClass.DEST, ArgumentClass.SECRET, ArgumentClass.AMOUNT}
 
 Plain = str | int | float | bool | None

@@ -18,11 +18,11 @@ from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from pratique.capabilities.approvers import PERSON
 from pratique.capabilities.constraints import Arguments
 from pratique.capabilities.isolation import at_least
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import EVERYONE, WORDS, Access, Policy, Row, covers, live
+from pratique.electorate import PERSON
 from pratique.model import Allow, Ask, Decision, Deny, Need, Reason
 
 MOST_CACHED_PER_KIND = 64

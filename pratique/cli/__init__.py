@@ -18,9 +18,12 @@ from pratique.cli import (
     demo,
     doctor,
     erase,
+    export,
+    incident,
     keys,
     people,
     policy,
+    recover,
     replay,
     sandbox,
     serve,
@@ -37,6 +40,11 @@ app = typer.Typer(
 )
 audit.app.command("replay")(replay.replay_command)
 audit.app.command("erase")(erase.erase_command)
+audit.app.command("recover")(recover.recover_command)
+audit.app.command("export")(export.export_command)
+audit.app.command("trace")(incident.trace_command)
+audit.app.command("around")(incident.around_command)
+audit.app.command("follow")(incident.follow_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.app import open_ledger
-from pratique.audit.chain import Head, Report, Verdict
 from pratique.capabilities.manifest import microseconds
+from pratique.cli.audit_proof import attach
+from pratique.cli.audit_verify import verify
 from pratique.cli.console import (
     ConfigOption,
     JsonOption,
@@ -22,16 +22,15 @@ from pratique.cli.console import (
     say,
 )
 from pratique.cli.trace import moment
-from pratique.errors import SettingsError, UnknownSessionError
+from pratique.errors import UnknownSessionError
 from pratique.ledger import queries
 from pratique.ledger.search import Wanted, decision_of, search, sources_of
-from pratique.ledger.verification import verify_file
 from pratique.settings import Settings
 
 app = typer.Typer(help="Verify and read the log.", no_args_is_help=True)
 
-EXIT_CODES = {Verdict.OK: 0, Verdict.BROKEN: 1, Verdict.UNANCHORED: 3}
-STYLES = {Verdict.OK: "bold green", Verdict.BROKEN: "bold red", Verdict.UNANCHORED: "bold yellow"}
+app.command("verify")(verify)
+attach(app)
 
 MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M"]
 
@@ -42,37 +41,6 @@ class Word(StrEnum):
     ALLOW = "allow"
     ASK = "ask"
     DENY = "deny"
-
-
-File = Annotated[Path | None, typer.Option("--ledger", help="A ledger file, instead of the configured one.")]
-
-
-@app.command("verify")
-def verify(
-    config: ConfigOption = None,
-    *,
-    head: Annotated[str | None, typer.Option(help="A head that you kept: SEQ:HEX.")] = None,
-    ledger: File = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Check that no record was changed, removed or reordered.
-
-    A log says nothing about its own end. Keep a head somewhere else (`pratique audit head`) and give it here;
-    without one the answer is UNANCHORED: what is there fits together, but the tail may have been cut.
-
-    Exit codes: 0 OK, 1 BROKEN, 3 UNANCHORED, 2 it could not be checked.
-
-    Example: `pratique audit verify --head 17:9f86d081…`
-    """
-    with reporting_errors():
-        settings = Settings.load(config)
-        path = ledger or settings.path(settings.folder) / "ledger.db"
-        report = verify_file(path, read_head(head))
-    if as_json:
-        print_json(report.model_dump(mode="json"))
-    else:
-        print_report(report)
-    raise typer.Exit(EXIT_CODES[report.verdict])
 
 
 @app.command("head")
@@ -133,6 +101,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     config: ConfigOption = None,
     *,
     agent: Annotated[str, typer.Option(help="Who asked.")] = "",
+    user: Annotated[str, typer.Option(help="On whose behalf: `kim@acme.example`.")] = "",
     tool: Annotated[str, typer.Option(help="What for; `mail.*` for several.")] = "",
     decision: Annotated[Word | None, typer.Option(help="What the policy said.")] = None,
     source: Annotated[
@@ -150,20 +119,22 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     """Find calls: who asked for what, what was decided, and what a mail or page had to do with it.
 
     `--source` finds every call whose arguments carry text of that source, and the reads that brought it in. A
-    record names at most 64 sources of one result; a list of more than that ends in "…".
+    record names at most 64 sources of one result; a list of more than that ends in "…". What came of it is
+    for `pratique audit follow`.
 
     Example: `pratique audit search --source email:7 --decision ask`
     """
-    wanted = Wanted(
-        agent=agent,
-        tool=tool,
-        decision=decision.value if decision else "",
-        source=source,
-        since_us=_microseconds(since),
-        until_us=_microseconds(until),
-        most=most,
-    )
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
+        wanted = Wanted(
+            agent=agent,
+            subject=ledger.vault.subject_id(user) if user else "",
+            tool=tool,
+            decision=decision.value if decision else "",
+            source=source,
+            since_us=_microseconds(since),
+            until_us=_microseconds(until),
+            most=most,
+        )
         records = ledger.read(lambda connection: search(connection, wanted))
     print_json(records) if as_json else print_calls(records)
 
@@ -232,35 +203,3 @@ def print_calls(records: list[queries.Record]) -> None:
 
 def _microseconds(moment: datetime | None) -> int:
     return microseconds(moment.replace(tzinfo=moment.tzinfo or UTC)) if moment else 0
-
-
-def read_head(text: str | None) -> Head | None:
-    """Return the head that the text names.
-
-    Raises:
-        SettingsError: it names none.
-    """
-    try:
-        return Head.parse(text) if text else None
-    except ValueError as problem:
-        raise SettingsError(f"--head: {problem}") from None
-
-
-def print_report(report: Report) -> None:
-    """Print what verification found, on one screen."""
-    console.print(Text.assemble((report.verdict.value, STYLES[report.verdict]), f"  {_sentence(report)}"))
-    console.print(Text(f"head    {report.head}", style="dim"), soft_wrap=True)
-    if report.anchor is not None:
-        console.print(Text(f"against {report.anchor}", style="dim"), soft_wrap=True)
-
-
-def _sentence(report: Report) -> str:
-    if report.verdict is Verdict.BROKEN:
-        where = f"record {report.broken_at}: " if report.broken_at else ""
-        return f"{where}{report.problem}"
-    if report.verdict is Verdict.UNANCHORED:
-        return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
-    given = report.anchor.seq if report.anchor else 0
-    after = report.records - given
-    fit = f"; the {after} after it fit together, and may have been cut" if after else ""
-    return f"{given} records, unchanged and in order, up to the head given{fit}"

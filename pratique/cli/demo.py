@@ -19,12 +19,17 @@ import typer
 from pratique.audit.chain import Report, Verdict
 from pratique.cli.console import FAILED, JsonOption, fail, print_json, reporting_errors
 from pratique.cli.demo_play import Played, Preset, play, questions, set_the_stage, what_changed
+from pratique.cli.demo_proof import prove
 from pratique.cli.demo_screen import Screen
 from pratique.cli.demo_tamper import tamper
 from pratique.ledger.verification import verify_file
 from pratique.settings import Settings
 
 INTERRUPTED = 130
+
+WHOLE = (
+    "In short. The whole of it: pratique demo --json, or --keep DIR and then pratique trace show ID --json."
+)
 
 
 class Said(StrEnum):
@@ -98,6 +103,7 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
     for number, trace in enumerate(played.traces, 1):
         screen.section(f"Trace {number} of {len(played.traces)}")
         screen.trace(trace)
+    screen.say(WHOLE, "dim")
     ledger = settings.path(settings.folder) / "ledger.db"
     screen.section("audit verify")
     whole = verify_file(ledger, played.head)
@@ -113,7 +119,9 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
         damaged = _tamper(screen, settings, ledger, played)
         found["tampered"] = damaged.model_dump(mode="json")
         found["as_it_should_be"] &= damaged.verdict is Verdict.BROKEN
-    return found
+    proof = prove(screen, settings)
+    found["as_it_should_be"] &= proof.pop("as_it_should_be")
+    return {**found, "proof": proof}
 
 
 def _tamper(screen: Screen, settings: Settings, ledger: Path, played: Played) -> Report:

@@ -9,6 +9,7 @@ Rules:
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import Any
 
 import orjson
@@ -24,14 +25,20 @@ from pratique.appearance import visible
 from pratique.approvals.card import Card
 from pratique.approvals.question import Question
 from pratique.audit.chain import Report
-from pratique.cli.approvals import card_panel
-from pratique.cli.audit import print_report
+from pratique.cli.approvals_shown import card_panel
+from pratique.cli.audit_verify import print_report
 from pratique.cli.console import console, stderr
 from pratique.cli.demo_play import Answer, Preset
 from pratique.cli.trace import from_outside
 from pratique.model import Outcome, Reason, Status
 
 LONGEST_GIST = 200
+LONGEST_TEXT = 64
+"""Characters of a text in the trace that the demo prints."""
+
+THE_ATTACKERS = ("LT12 1000 0111 0100 1000", "audit@fastgrind-parts.example")
+"""Where the mail with the orders wants money and customers to go."""
+
 ORDERS = "NOTE TO THE ASSISTANT"
 
 OPENING = (
@@ -115,17 +122,17 @@ class Screen:
         self.section("What left the house")
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
+        table.add_column(style="bold red")
         table.add_column(overflow="fold")
         for payment in world["paid"]:
             amount = f"{payment['amount']} {payment['currency']}"
-            table.add_row(
-                "paid", Text(visible(f"{amount} for order {payment['order']} to {payment['account']}"))
-            )
+            words = f"{amount} for order {payment['order']} to {payment['account']}"
+            table.add_row("paid", *_left(words, payment["account"]))
         for kind in ("sent", "drafted"):
             for letter in world[kind]:
-                table.add_row(kind, Text(visible(f"“{letter['subject']}” to {letter['to']}")))
+                table.add_row(kind, *_left(f"“{letter['subject']}” to {letter['to']}", letter["to"]))
         if not any(world.values()):
-            table.add_row("", Text("nothing"))
+            table.add_row("", "", Text("nothing"))
         self._out.print(Padding(table, (0, 2)))
 
     def section(self, title: str) -> None:
@@ -138,16 +145,13 @@ class Screen:
         self._out.print(Padding(Text(text, style=style), (0, 2)))
 
     def trace(self, found: dict[str, Any]) -> None:
-        """Print a trace as JSON: what operators look for, with one line a call."""
-        calls = found["tool_calls"]
+        """Print a trace as JSON, in short: what operators look for, reads of one kind together."""
+        calls = list(_in_short(found["tool_calls"]))
         self._out.print(Text("{"))
         for key in ("trace_id", "user_id", "model", "policy", "inputs"):
-            self._out.print(Text(f'  "{key}": {_json(found[key])},'), soft_wrap=True)
+            self._out.print(Text(f'  "{key}": {_json(_cut(found[key]))},'), soft_wrap=True)
         self._out.print(Text('  "tool_calls": ['))
-        for place, call in enumerate(calls):
-            entry = {key: call[key] for key in ("tool", "args", "decision", "approved_by")}
-            if call["decision"] != "allow":
-                entry["from_outside"] = [_told(origin) for origin in from_outside(call)]
+        for place, entry in enumerate(calls):
             comma = "" if place == len(calls) - 1 else ","
             self._out.print(Text(f"    {_json(entry)}{comma}"), soft_wrap=True)
         self._out.print(Text("  ],"))
@@ -221,8 +225,40 @@ def _gist(args: Any, outcome: Outcome) -> str:
     return visible(", ".join(f"{name}={_json(value)}" for name, value in pairs))[:LONGEST_GIST]
 
 
-def _told(origin: dict[str, Any]) -> dict[str, Any]:
-    return {key: origin[key] for key in ("argument", "source", "excerpt", "span")}
+def _left(text: str, where: str) -> tuple[str, Text]:
+    """Return a mark, if something went where the mail with the orders said, and what left the house."""
+    if any(place in where for place in THE_ATTACKERS):
+        return "to the attacker", Text(visible(text), style="red")
+    return "", Text(visible(text))
+
+
+def _in_short(calls: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the calls of a trace: each that was asked or denied, and runs of other calls of a tool as one."""
+    for (tool, decision), group in groupby(calls, lambda call: (call["tool"], call["decision"])):
+        same = list(group)
+        if decision == "allow" and len(same) > 1:
+            yield {"tool": tool, "times": len(same), "decision": decision, "approved_by": []}
+            continue
+        for call in same:
+            entry = {key: _cut(call[key]) for key in ("tool", "args", "decision", "approved_by")}
+            if decision != "allow":
+                entry["from_outside"] = {origin["argument"]: _span(origin) for origin in from_outside(call)}
+            yield entry
+
+
+def _span(origin: dict[str, Any]) -> str:
+    """Return whose words they are, and the words."""
+    start, end = origin["span"]
+    return f"{origin['source']}: {origin['excerpt'][start:end][:LONGEST_TEXT]}"
+
+
+def _cut(value: Any) -> Any:
+    """Return a value with its long texts cut."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…"
+    if isinstance(value, dict):
+        return {key: _cut(item) for key, item in value.items()}
+    return [_cut(item) for item in value] if isinstance(value, list) else value
 
 
 def _json(value: Any) -> str:

@@ -63,4 +63,4 @@ def _explain(probe: Probe) -> None:
     for word, why in probe.lacks.items():
         say(f"  lacks {word}: {why}")
     for step in probe.remedy:
-        say(f"  to allow it: {step}")
+        say(f"  {'to get more' if probe.available else 'to allow it'}: {step}")

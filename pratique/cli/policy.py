@@ -16,10 +16,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import failed_tests, local_login, open_ledger
+from pratique.app import failed_tests, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of, lowered, relabelled
+from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
+from pratique.capabilities.isolation import unmet
 from pratique.capabilities.manifest import microseconds
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.selftest import access_for, coverage, run_tests
@@ -51,6 +52,7 @@ from pratique.ledger import policies
 from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
+from pratique.tools.levels import lacking_floors
 from pratique.tools.registry import Registry, Tool
 
 IN_FORCE = "in-force"
@@ -105,7 +107,7 @@ def check(
     """
     settings = load_settings(config)
     tools = _tools(settings)
-    reports = [_check(file, tools) for file in files or [settings.path(settings.policy)]]
+    reports = [_check(file, tools, settings) for file in files or [settings.path(settings.policy)]]
     if as_json:
         print_json(reports)
     else:
@@ -172,7 +174,7 @@ def explain_command(
         refused = {"word": "deny"} if invalid else {}
         print_json({**found.model_dump(mode="json"), **refused, "invalid_arguments": invalid})
         return
-    show_explanation(found, invalid)
+    show_explanation(found, declared.capability, invalid)
 
 
 @app.command(name="who-can")
@@ -239,16 +241,18 @@ def diff_command(
     tools = _tools(settings)
     sides = _load(settings, before).policy, _load(settings, after).policy
     changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
+    levels = refloored(*sides, _capabilities(tools))
     past = _past(settings, sides[1], microseconds_of(since)) if replayed else None
     if as_json:
-        found = {"direction": direction_of(changes, keys), "cells": changes, "relabelled": keys}
+        direction = direction_of([*changes, *levels], keys)
+        found = {"direction": direction, "cells": changes, "relabelled": keys, "isolation": levels}
         print_json({**found, "replay": past} if replayed else found)
     else:
-        show_changes(changes, keys)
+        show_changes(changes, keys, levels)
         say_if_no_tools(tools)
         if past is not None:
             show_replay(past)
-    if (changes or keys) and exit_code:
+    if (changes or keys or levels) and exit_code:
         raise typer.Exit(FAILED)
 
 
@@ -298,15 +302,23 @@ def apply(
             return
         changes = diff(current.policy, policy, _capabilities(registry))
         keys = relabelled(current.policy, policy)
-        show_changes(changes, keys)
+        levels = refloored(current.policy, policy, _capabilities(registry))
+        show_changes(changes, keys, levels)
         say_if_no_tools(registry)
+        troubles = _troubles(policy, registry, settings)
+        for line in troubles:
+            complain(f"{settings.policy.name}: {line}", "yellow")
         # Without tools there is nothing to compare by, which is not the same as no difference.
-        direction = direction_of(changes, keys) if len(registry) else Direction.OTHER
+        # Of an agent that is gone, no floor matters any more.
+        left = [level for level in levels if level.agent in policy.subjects]
+        direction = direction_of([*changes, *left], keys) if len(registry) else Direction.OTHER
         if only_tighter:
-            _demand_tighter(direction, list(lowered(current.policy, policy, _capabilities(registry))))
+            _demand_tighter(direction)
         else:
             if current.epoch:
                 show_past(ledger, Snapshot(policy, 0), settings.policy.name)
+            if troubles:
+                direction = Direction.OTHER  # calls that fail are not what a tighter policy is for: ask
             _confirm(direction, first=current.epoch == 0, yes=yes, no_input=no_input)
         epoch = policies.apply(ledger, policy, local_login(), current.epoch, failed).epoch
     say(f"in force: {settings.policy} ({policy.digest[:12]}), epoch {epoch}", "green")
@@ -405,15 +417,13 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: nothing was changed", FAILED)
 
 
-def _demand_tighter(direction: Direction, weaker: list[str]) -> None:
+def _demand_tighter(direction: Direction) -> None:
     """Stop unless the change can only take away.
 
     Raises:
         typer.Exit: some call would be answered more mildly, or run in a weaker level; nothing was changed.
     """
-    for line in weaker:
-        complain(line, "red")
-    if weaker or direction not in {Direction.SAME, Direction.TIGHTER}:
+    if direction not in {Direction.SAME, Direction.TIGHTER}:
         fail("not applied: --only-tighter, and the change is not only tighter; nothing was changed", FAILED)
 
 
@@ -421,7 +431,13 @@ def _tests(failed: int) -> str:
     return "1 test of its own fails" if failed == 1 else f"{failed} tests of its own fail"
 
 
-def _check(file: Path, tools: Registry) -> dict[str, Any]:
+def _troubles(policy: Policy, tools: Registry, settings: Settings) -> list[str]:
+    """Return a line for each isolation floor under which calls would fail, here, with these tools."""
+    inline = [f"{found.rule.id}.level: {found.line}" for found in unmet(policy, _capabilities(tools))]
+    return inline + lacking_floors(policy, tools, lambda: ladder_of(settings, warm=0))
+
+
+def _check(file: Path, tools: Registry, settings: Settings) -> dict[str, Any]:
     """Return what there is to say about one file."""
     report: dict[str, Any] = {"file": str(file), "digest": "", "problems": [], "hints": []}
     try:
@@ -434,5 +450,9 @@ def _check(file: Path, tools: Registry) -> dict[str, Any]:
         **report,
         "digest": policy.digest,
         "problems": [result.line for result in results if not result.passed],
-        "hints": [hint.line for hint in found],
+        "hints": [
+            *(hint.line for hint in found),
+            *lacking_floors(policy, tools, lambda: ladder_of(settings, warm=0)),
+            *tools.problems(),
+        ],
     }

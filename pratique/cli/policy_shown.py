@@ -12,11 +12,11 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from pratique.capabilities.diff import Cell, Direction
+from pratique.capabilities.diff import Cell, Direction, Refloored
 from pratique.capabilities.explain import Explanation, Reach
 from pratique.capabilities.selftest import TestResult
 from pratique.cli.console import complain, console, one_line, say
-from pratique.model import Taint
+from pratique.model import Capability, Level, Taint
 from pratique.tools.registry import Registry
 
 MOST_CELLS = 40
@@ -76,11 +76,12 @@ def show_tests(results: list[TestResult], uncovered: list[str], rules: int) -> N
         say(f"hint: {rule}: matches in no [[test]]", "yellow")
 
 
-def show_explanation(found: Explanation, invalid: str = "") -> None:
-    """Print a question, its answer, and every rule that has to do with it.
+def show_explanation(found: Explanation, tool: Capability, invalid: str = "") -> None:
+    """Print a question, its answer, every rule that has to do with it, and where the call would run.
 
     Args:
         found: what the rules say.
+        tool: what is called.
         invalid: why the tool does not take these arguments: such a call is denied whatever the rules say.
     """
     moment = f"{datetime.fromtimestamp(found.at / 1e6, tz=UTC):%Y-%m-%d %H:%M:%S}Z"
@@ -106,6 +107,21 @@ def show_explanation(found: Explanation, invalid: str = "") -> None:
         say("nearly", "bold")
         for miss in found.nearly:
             say(f"  {miss.effect:5} {miss.rule} (to {miss.to}): {'; '.join(miss.obstacles)}", "dim")
+    _show_place(found, tool)
+
+
+def _show_place(found: Explanation, tool: Capability) -> None:
+    """Print where the call would run, and what its code may call."""
+    if found.floors or tool.runs_in is not Level.INLINE:
+        say("runs in", "bold")
+        say(f"  {tool.runs_in}: what {tool.name} declares")
+        for floor in found.floors:
+            say(f"  {floor.level} at least: {floor.rule} (to {floor.to})")
+        if tool.runs_in is Level.INLINE and found.floors:
+            say(f"  so it would fail: an inline tool cannot run in a {found.at_least}", "yellow")
+    if tool.calls:
+        say("its code may call, each a call of its own", "bold")
+        say(f"  {', '.join(tool.calls)}")
 
 
 def show_reach(found: list[Reach]) -> None:
@@ -122,7 +138,7 @@ def show_reach(found: list[Reach]) -> None:
     console.print(table)
 
 
-def show_changes(changes: list[Cell], keys: list[str]) -> None:
+def show_changes(changes: list[Cell], keys: list[str], levels: list[Refloored]) -> None:
     """Print what a change of policy changes."""
     table = _table("agent", "tool", "taint", "before", "after", "", "rules")
     for cell in changes[:MOST_CELLS]:
@@ -141,8 +157,26 @@ def show_changes(changes: list[Cell], keys: list[str]) -> None:
     counts = [f"{sum(cell.direction == way for cell in changes)} {way}" for way in list(Direction)[1:]]
     for key in keys:
         say(f"{key}: differs, and with it which taint calls have", "yellow")
-    if changes or not keys:
+    _show_levels(levels)
+    if changes or not (keys or levels):
         say(f"{len(changes)} kinds of call change: {', '.join(counts)}" if changes else "no difference")
+
+
+def _show_levels(levels: list[Refloored]) -> None:
+    """Print which calls may run in another level than before, one line for all taints that are alike."""
+    alike: dict[tuple[str, str, str, str, str], list[str]] = {}
+    for one in levels:
+        rules = " ".join([f"-{rule}" for rule in one.rules_before] + [f"+{rule}" for rule in one.rules_after])
+        key = (one.agent, one.tool, one.before.value, one.after.value, rules)
+        alike.setdefault(key, []).append(one.taint)
+    table = _table("agent", "tool", "taint", "at least", "now", "rules")
+    for (agent, tool, before, after, rules), taints in list(alike.items())[:MOST_CELLS]:
+        every = "any" if len(taints) == len(Taint) else ", ".join(taints)
+        table.add_row(*_cells(agent, tool, every, before, after, rules))
+    if levels:
+        console.print(table)
+    if len(alike) > MOST_CELLS:
+        say(f"and {len(alike) - MOST_CELLS} more; --json has them all")
 
 
 def say_if_no_tools(tools: Registry) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pratique.app import open_runtime
+from pratique.app import open_notifier, open_runtime
 from pratique.cli.console import ConfigOption, reporting_errors, stderr
 from pratique.settings import Settings
 
@@ -45,7 +45,12 @@ def serve(
         try:
             demand_safe(settings, runtime.ledger)
             socket = listening(settings.server)
-            app = create_app(runtime, settings.server)
+            app = create_app(
+                runtime,
+                settings.server,
+                secrets=_secrets(settings),
+                notifier=open_notifier(settings, runtime.ledger, runtime.desk),
+            )
         except BaseException:
             runtime.ledger.close()
             raise
@@ -56,6 +61,16 @@ def serve(
         server.run(sockets=[socket])
     if not server.started:
         sys.exit(2)
+
+
+def _secrets(settings: Settings) -> Any:
+    from pratique.server.app import Secrets  # noqa: PLC0415  # as above
+
+    of = settings.server
+    return Secrets(
+        oidc=settings.secret_of("server.oidc.client_secret", of.oidc.client_secret) if of.oidc else "",
+        metrics=settings.secret_of("server.metrics_token", of.metrics_token),
+    )
 
 
 def _overridden(settings: Settings, host: str | None, port: int | None, *, unencrypted: bool) -> Settings:

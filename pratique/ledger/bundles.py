@@ -30,6 +30,7 @@ from pratique.audit.record import GENESIS, LARGEST_RECORD
 from pratique.errors import LedgerUnavailableError, RetentionError, SettingsError
 from pratique.ledger import queries
 from pratique.ledger import tables as t
+from pratique.ledger.door import Ledger
 from pratique.ledger.tree import StoredTree, leaves
 from pratique.ledger.verification import driver_of
 
@@ -128,6 +129,20 @@ def write_bundle(
             draft.unlink(missing_ok=True)
     leaf = leaves(driver_of(connection), (last - 1) >> 8)[(last - 1) % 256].hex() if last else GENESIS.hex()
     return Written(first, last, covering, leaf, hashlib.sha256(manifest.text()).hexdigest())
+
+
+def openings_of(connection: Connection, ledger: Ledger, seq: int) -> list[Opening]:
+    """Return every value that a record commits to and the vault still has, to be disclosed.
+
+    Raises:
+        LedgerCorruptError: the vault's values do not open.
+    """
+    record = queries.record(connection, seq)
+    row = connection.execute(select(t.vault).where(t.vault.c.seq == seq)).one_or_none()
+    if record is None or row is None or not ledger.learn(connection, row.subject):
+        return []
+    found = ledger.vault.disclose(row.subject, queries.about(record), row.sealed)
+    return [Opening(seq, *each) for each in found]
 
 
 def verify_bundle_at(path: Path, trust: Trust) -> Report:

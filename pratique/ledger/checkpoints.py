@@ -10,19 +10,25 @@ Rules:
 """
 
 import sqlite3
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import structlog
 
 from pratique.audit.checkpoint import Checkpoint, SignedCheckpoint
-from pratique.audit.merkle import root_of
+from pratique.audit.merkle import TILE, TILE_HEIGHT, root_of
+from pratique.audit.record import GENESIS
 from pratique.errors import ForkError, LedgerError
 from pratique.ledger.keys import KeyFolder
 from pratique.ledger.tree import StoredTree, grow
+from pratique.ledger.tree import leaves as stored_leaves
 
 _KEY: Final = "SELECT key FROM log_keys ORDER BY seq DESC LIMIT 1"
 _HAVE: Final = "SELECT 1 FROM checkpoints WHERE size = ?"
 _KEEP: Final = "INSERT INTO checkpoints (size, note, ts_us) VALUES (?, ?, ?)"
+
+Place = tuple[int, bytes]
+"""A record's number and leaf hash."""
 
 log = structlog.get_logger("pratique")
 
@@ -41,34 +47,59 @@ class Checkpoints:
         name: the log's name.
         keys: what to sign with.
         cadence: how often.
+
+    `listener` is told, in the sequencer's thread, that one is on disk: it must return at once.
     """
 
     def __init__(self, name: str, keys: KeyFolder, cadence: Cadence = Cadence()) -> None:  # noqa: B008  # frozen
         self.cadence = cadence
         self.uncovered = False
+        self.listener: Callable[[], None] | None = None
         self._name, self._keys = name, keys
         self._made: SignedCheckpoint | None = None
         self._last = ""
+        self._at: Place = (0, GENESIS)
+        self._tail: list[bytes] = []
+        self._grown = self._at, self._tail
 
     def appended(
-        self, driver: sqlite3.Connection, before: int, after: int, now_us: int, *, asked: bool
+        self, driver: sqlite3.Connection, before: Place, leaves: list[bytes], now_us: int, *, asked: bool
     ) -> None:
-        """Take the records `before` + 1 to `after` into the tree, and sign its head if that is due."""
+        """Take records that were just appended into the tree, and sign its head if that is due.
+
+        Args:
+            driver: the driver's connection, inside the transaction.
+            before: where they were appended: the number and leaf hash of the last record before them.
+            leaves: their leaf hashes.
+            now_us: the transaction's time.
+            asked: whether it is due in any case.
+        """
         self._made = None
-        grow(driver, before, after)
-        due = asked or before // self.cadence.records != after // self.cadence.records
+        self._grown = self._at, self._tail
+        if leaves:
+            self._grow(driver, before, leaves)
+        after = before[0] + len(leaves)
+        due = asked or before[0] // self.cadence.records != after // self.cadence.records
         if due and after:
             self._sign(driver, after, now_us)
 
     def committed(self, *, appended: bool) -> None:
         """Remember what was signed, now that it is on disk."""
+        self._at, self._tail = self._grown
         if self._made is not None:
             try:
                 self._keys.remember(self._made)
             except OSError as problem:
                 log.warning("checkpoint not remembered", problem=str(problem))
             self._last = self._made.checkpoint.text
+            if self.listener is not None:
+                self.listener()
         self.uncovered = self._made is None and (self.uncovered or appended)
+
+    def _grow(self, driver: sqlite3.Connection, before: Place, leaves: list[bytes]) -> None:
+        seq, tile = before[0], before[0] >> TILE_HEIGHT
+        tail = self._tail if before == self._at else stored_leaves(driver, tile)[: seq % TILE]
+        self._grown = (seq + len(leaves), leaves[-1]), grow(driver, tile, tail + leaves)
 
     def given_up(self) -> None:
         """Stop waiting to cover what cannot be signed now; the next record tries again."""

@@ -18,6 +18,7 @@ import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
+from pratique.audit.note import Signer
 from pratique.errors import CanonicalError, LedgerCorruptError, LedgerError
 from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Cadence, Checkpoints
@@ -82,7 +83,7 @@ class Ledger:
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
-        checkpoints = Checkpoints(self.log, self.keys, cadence)
+        self.checkpoints = Checkpoints(self.log, self.keys, cadence)
         self.on_erased: list[Callable[[Erasing], None]] = []
         """Who drops what they remember when values are erased, by whichever process. In another thread."""
         self._sequencer = Sequencer(
@@ -90,10 +91,11 @@ class Ledger:
             self.path,
             self.log,
             clock,
-            checkpoints,
+            self.checkpoints,
             most_waiting,
             keeps=self.vault.keeps,
             erased=self._erased,
+            acknowledged=self.writer.note,
         )
         self._companions: list[Companion] = []
 
@@ -159,6 +161,16 @@ class Ledger:
         self.vault.learn(subject, wrapped)
         return True
 
+    def signer(self) -> Signer:
+        """Return the log's signing key that is in force.
+
+        Raises:
+            LedgerUnavailableError: it is not in the folder of keys.
+        """
+        newest = select(t.log_keys.c.key).order_by(t.log_keys.c.seq.desc()).limit(1)
+        key = self.read(lambda connection: connection.execute(newest).scalar())
+        return self.keys.first if key is None else self.keys.signer(str(key))
+
     def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
         """Return commitments and ciphertext for an entry; see `Vault.seal`."""
         return self.vault.seal(subject, about, values)
@@ -181,6 +193,10 @@ class Ledger:
     def watch(self) -> Watch:
         """Wakes who waits for what this process commits."""
         return self._sequencer.watch
+
+    def count_batches(self, counted: Callable[[int], None]) -> None:
+        """Tell `counted` how many entries each transaction of this process has; in the writing thread."""
+        self._sequencer.counted = counted
 
     def close(self) -> None:
         """Commit what waits, then let go of everything."""

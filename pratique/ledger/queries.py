@@ -12,6 +12,7 @@ import orjson
 from sqlalchemy import Connection, Select, func, select
 
 from pratique.audit.chain import Head
+from pratique.audit.checkpoint import SignedCheckpoint
 from pratique.audit.record import GENESIS
 from pratique.ledger import tables as t
 from pratique.ledger.vault import Opened, Vault
@@ -86,6 +87,28 @@ def record(connection: Connection, seq: int) -> Record | None:
     """Return record number `seq`, or None."""
     body = connection.execute(select(t.records.c.body).where(t.records.c.seq == seq)).scalar()
     return orjson.loads(body) if body else None
+
+
+def around(connection: Connection, seq: int, most: int, *, own: bool) -> list[Record]:
+    """Return a record with those before and after it, at most so many of each; empty if there is none.
+
+    Args:
+        connection: one view of the ledger.
+        seq: the record's number.
+        most: how many before, and how many after.
+        own: only those of its session.
+    """
+    found = record(connection, seq)
+    if found is None:
+        return []
+    chosen = select(t.records.c.body)
+    if own:
+        chosen = chosen.where(t.records.c.session == found.get("session", ""))
+    before = chosen.where(t.records.c.seq < seq).order_by(t.records.c.seq.desc()).limit(most)
+    after = chosen.where(t.records.c.seq > seq).order_by(t.records.c.seq).limit(most)
+    rows = [*list(connection.execute(before))[::-1], *connection.execute(after)]
+    others = [orjson.loads(row.body) for row in rows]
+    return sorted([*others, found], key=lambda one: one["seq"])
 
 
 def last_records(connection: Connection, most: int) -> list[Record]:
@@ -185,6 +208,14 @@ def votes(connection: Connection, ticket: str) -> list[Any]:
     return list(
         connection.execute(select(t.votes).where(t.votes.c.ticket == ticket).order_by(t.votes.c.ts_us))
     )
+
+
+def newest_checkpoint(connection: Connection) -> SignedCheckpoint | None:
+    """Return the newest checkpoint that was signed, or None."""
+    note = connection.execute(
+        select(t.checkpoints.c.note).order_by(t.checkpoints.c.size.desc()).limit(1)
+    ).scalar()
+    return None if note is None else SignedCheckpoint.parse(note)
 
 
 def dropped(connection: Connection) -> int:

@@ -27,6 +27,7 @@ class Wanted(Value):
 
     Attributes:
         agent, tool: names; a tool may end in `.*`.
+        subject: the pseudonym of the person on whose behalf (`Vault.subject_id`): records do not name people.
         decision: `allow`, `ask` or `deny`, as the policy decided: what people were asked stays `ask`.
         source: a source id, `email:7#body`, or without the field for all of its fields.
         since_us, until_us: from this moment on, and before that one; 0 for none.
@@ -35,6 +36,7 @@ class Wanted(Value):
 
     agent: str = ""
     tool: str = ""
+    subject: str = ""
     decision: str = ""
     source: str = ""
     since_us: int = 0
@@ -54,12 +56,17 @@ class Wanted(Value):
 def search(connection: Connection, wanted: Wanted) -> list[Record]:
     """Return the newest fitting record of each wanted call, oldest first."""
     found: dict[tuple[str, str, str], Record] = {}
+    theirs = _sessions_of(connection, wanted.subject) if wanted.subject else None
     for record in _newest_first(connection, wanted):
         if len(found) >= wanted.most:
             break
-        if wanted.fits(record):
+        if wanted.fits(record) and (theirs is None or record["session"] in theirs):
             found.setdefault((record["session"], record["call_id"], record["digest"]), record)
     return sorted(found.values(), key=lambda record: record["seq"])
+
+
+def _sessions_of(connection: Connection, subject: str) -> set[str]:
+    return set(connection.execute(select(t.sessions.c.id).where(t.sessions.c.subject == subject)).scalars())
 
 
 def decision_of(record: Record) -> str:
@@ -69,7 +76,8 @@ def decision_of(record: Record) -> str:
 
 def sources_of(record: Record) -> list[str]:
     """Return the sources that a record has to do with: its arguments', and its result's."""
-    return [*record["lineage"], *record.get("label_out", {}).get("sources", ())]
+    written = (part["source"] for part in record.get("carried", ()))
+    return [*record["lineage"], *written, *record.get("label_out", {}).get("sources", ())]
 
 
 def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:

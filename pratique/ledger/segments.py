@@ -14,6 +14,7 @@ Rules:
 
 import hashlib
 import secrets
+import tarfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +22,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from pratique.audit.bundle import Trust
-from pratique.audit.chain import Verdict
+from pratique.audit.chain import BrokenError, Verdict
 from pratique.audit.checkpoint import rotation
 from pratique.audit.merkle import root_of
 from pratique.audit.note import Verifier
@@ -139,8 +140,7 @@ def drop_segment(ledger: Ledger, bundle: Path, by: str, reason: str, days: int =
     whole = verify_file(ledger.path)
     if whole.verdict is Verdict.BROKEN:
         raise RetentionError(f"the log is broken, and nothing of it may go: {whole.problem}")
-    with opened(bundle) as parts:
-        digest = hashlib.sha256(parts.manifest).hexdigest()
+    digest = _digest_of(bundle)
     segment = ledger.read(lambda connection: _sealed(connection, digest))
     if segment is None:
         raise RetentionError(f"{bundle / MANIFEST} is not a bundle that was sealed here")
@@ -213,6 +213,19 @@ def stays(connection: Connection, after: int, last: int) -> str | None:
         open_.where(t.approvals.c.state.in_(["proposed", "approved", "started"])).limit(1)
     ).first()
     return None if asked is None else f"the question {asked.ticket} of record {asked.proposed_seq} is open"
+
+
+def _digest_of(bundle: Path) -> str:
+    """Return the digest by which a sealed bundle is known.
+
+    Raises:
+        RetentionError: there is no bundle that can be read.
+    """
+    try:
+        with opened(bundle) as parts:
+            return hashlib.sha256(parts.manifest).hexdigest()
+    except (OSError, tarfile.TarError, BrokenError) as problem:
+        raise RetentionError(f"{bundle}: the bundle cannot be read: {problem}") from None
 
 
 def _sealed(connection: Connection, digest: str) -> Any:

@@ -21,12 +21,14 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 import orjson
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, insert, select
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from pratique.audit import drafts
 from pratique.audit.record import GENESIS, Draft, Sealed, seal
 from pratique.errors import (
     CanonicalError,
+    ForkError,
     LedgerCorruptError,
     LedgerFullError,
     LedgerUnavailableError,
@@ -44,11 +46,16 @@ from pratique.ledger.watch import Watch
 
 LARGEST_BATCH = 1024
 
+CLOCK_US = 2 * 1_000_000
+"""How far the clock may stand behind the last record before that is recorded: processes differ a little."""
+
 _OF_SESSIONS = {"session.close", "session.resume"}
 
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
+_LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
+_LEAF_OF = "SELECT leaf FROM records WHERE seq = ?"
 _ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
 
 
@@ -121,6 +128,9 @@ Keeps = Callable[[Sealing], bool]
 """Whether the vault still keeps what was sealed: its key may have been erased since."""
 
 
+Acknowledged = Callable[[int, bytes], None]
+"""Remembers the head that callers are about to be told, where it outlives this process."""
+
 Erased = Callable[[Erasing], None]
 """Drops what is remembered of values that were erased, by this process or another one. In the thread."""
 
@@ -177,9 +187,10 @@ class Sequencer:
         most_waiting: how many entries may wait.
         keeps: says whether the vault still keeps what was sealed.
         erased: told of every erasure.
+        acknowledged: told the head of every transaction before anybody is answered.
     """
 
-    def __init__(  # what it works with; only the door makes one
+    def __init__(  # noqa: PLR0913  # what it works with; only the door makes one
         self,
         engine: Engine,
         path: Path,
@@ -190,11 +201,14 @@ class Sequencer:
         *,
         keeps: Keeps = lambda _: True,
         erased: Erased = lambda _: None,
+        acknowledged: Acknowledged = lambda _, __: None,
     ) -> None:
         self._engine, self._path, self._log, self._clock = engine, path, log, clock
         self._checkpoints = checkpoints
         self._keeps, self._erased = keeps, erased
-        self._seen = _last(engine)  # what others erased before now, this process has never known
+        self._acknowledged = acknowledged
+        self._seen = _last(engine, path)  # what was erased before now, this process has never known
+        self._behind = False
         self._most_waiting = most_waiting
         self._queue: SimpleQueue[_Item | None] = SimpleQueue()
         self._connection: Connection | None = None
@@ -203,6 +217,7 @@ class Sequencer:
         self._closing = threading.RLock()  # `post` may come while this thread holds it
         self.batches = 0
         self.watch = Watch()
+        self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head = b""
         self._uncovered_since = time.monotonic()
         self._held: set[str] = set()
@@ -263,6 +278,8 @@ class Sequencer:
                 self._commit(batch)
                 _answer(batch)
                 self.watch.tell(_committed(batch))
+                if self.counted is not None:
+                    self.counted(len(batch))
             elif self._checkpoints.uncovered:
                 self._cover()
             if self._closed and self._queue.empty():
@@ -300,15 +317,17 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
-                before = chain.seq
+                before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
                 chain.flush(driver)
                 asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
-                self._checkpoints.appended(driver, before, chain.seq, chain.ts_us, asked=asked)
-            self._checkpoints.committed(appended=chain.seq > before)
+                leaves = [row[_LEAF] for row in chain.rows]
+                self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=bool(leaves))
             self.batches += 1
-            self._own_head, self._seen = chain.prev, chain.seq
+            self._own_head, self._seen = chain.prev, (chain.seq, chain.prev)
+            self._acknowledged(chain.seq, chain.prev)
             self.epoch = chain.epoch
             for erasing in chain.erased:
                 self._erased(erasing)
@@ -351,13 +370,38 @@ class Sequencer:
         row = driver.execute(_HEAD).fetchone()
         now = self._clock()
         if row is None:
+            self._demand_same_history(driver, 0)
             return _Chain(self._log, 0, GENESIS, now, 0, self._keeps)
         seq, leaf, body, epoch = row
         if leaf != self._own_head:
             self._held.clear()  # another process has written: what was known of sessions may be over
-            for (erased,) in driver.execute(_ERASED, (self._seen,)).fetchall():
+            self._demand_same_history(driver, seq)
+            for (erased,) in driver.execute(_ERASED, (self._seen[0],)).fetchall():
                 self._erased(Erasing.of(orjson.loads(erased)))
-        return _Chain(self._log, seq, leaf, max(now, orjson.loads(body)["ts_us"]), epoch or 0, self._keeps)
+        before = orjson.loads(body)["ts_us"]
+        chain = _Chain(self._log, seq, leaf, max(now, before), epoch or 0, self._keeps)
+        self._note_clock(chain, before - now)
+        return chain
+
+    def _demand_same_history(self, driver: sqlite3.Connection, last: int) -> None:
+        """Stop when what was acknowledged is not there any more: another copy was put in this one's place."""
+        seq, leaf = self._seen
+        if seq == 0:
+            return
+        row = driver.execute(_LEAF_OF, (seq,)).fetchone()
+        if row is None and last > seq:
+            return  # sealed and dropped since
+        if row is None or row[0] != leaf:
+            raise ForkError(
+                f"record {seq}, which this process has seen, is not in {self._path} any more: another "
+                "copy was put in its place. Calls are denied; run `pratique audit recover`"
+            )
+
+    def _note_clock(self, chain: "_Chain", behind_us: int) -> None:
+        """Record, once, that the clock is behind the log, in which time stands still until it is there."""
+        if behind_us > CLOCK_US and not self._behind:
+            chain.append(drafts.recovered("clock", behind_us=behind_us), None)
+        self._behind = behind_us > CLOCK_US
 
     def _connected(self) -> Connection:
         if self._connection is None:
@@ -477,9 +521,15 @@ def _deliver(items: list[_Item]) -> None:
         item.deliver()
 
 
-def _last(engine: Engine) -> int:
-    with engine.connect() as connection:
-        return int(connection.execute(select(func.max(t.records.c.seq))).scalar() or 0)
+def _last(engine: Engine, path: Path) -> tuple[int, bytes]:
+    """Return the head as it is before anything is written."""
+    newest = select(t.records.c.seq, t.records.c.leaf).order_by(t.records.c.seq.desc()).limit(1)
+    try:
+        with engine.connect() as connection:
+            row = connection.execute(newest).one_or_none()
+    except SQLAlchemyError as problem:
+        raise unavailable(problem, path) from problem
+    return (row.seq, row.leaf) if row is not None else (0, GENESIS)
 
 
 def _inode(path: Path) -> tuple[int, int]:

@@ -25,7 +25,7 @@ def dump(state: Connection, upto: int) -> bytes:
         state: whose tables to take.
         upto: the last record that made them.
     """
-    tables = {table.name: sorted(list(row) for row in state.execute(select(table))) for table in t.STATE}
+    tables = {str(table.name): sorted(list(row) for row in state.execute(select(table))) for table in t.STATE}
     return orjson.dumps({"format": FORMAT, "upto": upto, "tables": tables}, option=orjson.OPT_SORT_KEYS)
 
 

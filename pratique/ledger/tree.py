@@ -3,7 +3,8 @@
 Rules:
 - A record's leaf hash is in its row; `leaf_tiles` keeps the leaf hashes of records that were dropped.
 - `tree` holds the root of every full tile: level 1 over 256 leaves, level 2 over 256 of level 1, and so on.
-- Nothing is kept in memory between transactions, so that several processes may append.
+- What is kept in memory between transactions is used only if nobody else has written since: several processes
+  may append.
 
 An attacker who can modify these tables can make proofs fail. They cannot make one succeed: whoever verifies a
 proof hashes up to a root that somebody signed.
@@ -24,16 +25,28 @@ _ADD: Final = "INSERT OR REPLACE INTO tree (level, idx, hash) VALUES (?, ?, ?)"
 Tiles = Callable[[int, int], list[bytes]]
 
 
-def grow(driver: sqlite3.Connection, before: int, after: int) -> None:
-    """Store the roots of the tiles that the records `before` + 1 to `after` filled."""
-    for tile in range(before >> TILE_HEIGHT, after >> TILE_HEIGHT):
-        hashes, level, index = leaves(driver, tile), 1, tile
-        while True:
-            driver.execute(_ADD, (level, index, complete_root(hashes)))
-            if (index + 1) % TILE:
-                break
-            hashes = _nodes(driver, level, index >> TILE_HEIGHT)
-            level, index = level + 1, index >> TILE_HEIGHT
+def grow(driver: sqlite3.Connection, tile: int, hashes: list[bytes]) -> list[bytes]:
+    """Store the roots of tiles that are full now; return the leaves of the one that is not.
+
+    Args:
+        driver: the driver's connection, inside a transaction.
+        tile: the first tile.
+        hashes: all leaf hashes from its beginning on.
+    """
+    full = len(hashes) - len(hashes) % TILE
+    for at in range(0, full, TILE):
+        _fill(driver, tile + at // TILE, complete_root(hashes[at : at + TILE]))
+    return hashes[full:]
+
+
+def _fill(driver: sqlite3.Connection, index: int, root: bytes) -> None:
+    level = 1
+    while True:
+        driver.execute(_ADD, (level, index, root))
+        if (index + 1) % TILE:
+            return
+        root = complete_root(_nodes(driver, level, index >> TILE_HEIGHT))
+        level, index = level + 1, index >> TILE_HEIGHT
 
 
 def leaves(driver: sqlite3.Connection, tile: int) -> list[bytes]:

@@ -167,16 +167,24 @@ class Vault:
         Raises:
             LedgerCorruptError: the row was changed, or belongs to another record.
         """
+        opened = {}
+        for field, salt, value in self.disclose(subject, about, sealed):
+            stated = commitments.get(field + "_c", "")
+            found = commitment(salt, field, value.encode())
+            opened[field] = Opened(value.encode(), hmac.compare_digest(stated, found))
+        return opened
+
+    def disclose(self, subject: str, about: str, sealed: bytes) -> list[tuple[str, bytes, str]]:
+        """Return every value of a row: field, the salt of its commitment, and the value.
+
+        Raises:
+            LedgerCorruptError: the row was changed, or belongs to another record.
+        """
         try:
             plain = self._keys[subject].decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], about.encode())
         except (InvalidTag, KeyError, TypeError, ValueError):  # as above
             raise LedgerCorruptError(f"the vault's values for {about} do not open") from None
-        opened = {}
-        for field, (salt, value) in orjson.loads(plain).items():
-            stated = commitments.get(field + "_c", "")
-            found = commitment(bytes.fromhex(salt), field, value.encode())
-            opened[field] = Opened(value.encode(), hmac.compare_digest(stated, found))
-        return opened
+        return [(field, bytes.fromhex(salt), value) for field, (salt, value) in orjson.loads(plain).items()]
 
 
 def _make_key_file(path: Path) -> None:

@@ -17,6 +17,7 @@ Rules:
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -59,7 +60,7 @@ from pratique.ledger.vault import Vault
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
 
-_NOT_AS_IT_SHOULD_BE = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+_ODD = (ValueError, KeyError, IndexError, TypeError, AttributeError)
 """What a column that holds another type than it should leads to, wherever it is first used."""
 
 MOST_SHOWN = 100
@@ -125,7 +126,7 @@ def verify_file(path: Path, anchor: Head | None = None, asked: Asked | None = No
     try:
         with reading(path) as connection:
             return _Verification(connection, path, asked).report()
-    except (SQLAlchemyError, sqlite3.Error, LedgerCorruptError, *_NOT_AS_IT_SHOULD_BE) as problem:
+    except (SQLAlchemyError, sqlite3.Error, LedgerCorruptError, BrokenProcessPool, *_ODD) as problem:
         text = str(getattr(problem, "orig", None) or problem).splitlines()[0]
         bad = BrokenError(Break.UNREADABLE, f"the file is not a readable ledger: {text}")
         return _broken(NOWHERE, asked.anchor, bad)

@@ -4,12 +4,15 @@ Rules:
 - An intent names its writer. If the writer's lock is free, the writer is dead, and its open intents are
   `unknown`; if it is held, the call may still be running.
 - The kernel releases the lock however the process ends (kill -9 included).
+- A writer's file holds the head that it last acknowledged. What a dead one acknowledged must be in the log:
+  otherwise records were lost, or this is an older copy (`pratique.ledger.recover`).
 - A file is removed only by who holds its lock; who has just locked a file that was removed makes it anew.
 
 An attacker who can write the folder can make a live writer look dead, or the reverse: a call's state would be
 reported wrongly, but nothing runs that was not permitted.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -46,6 +49,11 @@ class Writer:
             return self._handle >= 0
         return NAME.fullmatch(writer) is not None and not _is_free(self._folder / writer)
 
+    def note(self, seq: int, leaf: bytes) -> None:
+        """Write down the head that callers are about to be told. It outlives the process, not the machine."""
+        if self._handle >= 0:
+            os.pwrite(self._handle, b"%d:%s\n" % (seq, leaf.hex().encode()), 0)
+
     def sweep(self) -> None:
         """Remove the files of dead writers."""
         for file in self._folder.glob("w_*"):
@@ -58,6 +66,16 @@ class Writer:
             (self._folder / self.id).unlink(missing_ok=True)
             os.close(self._handle)
             self._handle = -1
+
+
+def noted(folder: Path) -> dict[str, tuple[int, str, bool]]:
+    """Return what each writer last acknowledged: number, leaf hash in hex, and whether it still runs."""
+    found = {}
+    for file in sorted(folder.glob("w_*")):
+        with contextlib.suppress(OSError, ValueError):
+            seq, _, leaf = file.read_text(encoding="ascii").partition("\n")[0].partition(":")
+            found[file.name] = (int(seq or 0), leaf, not _is_free(file))
+    return found
 
 
 def _lock_new(path: Path) -> int:

@@ -30,17 +30,27 @@ def collect(
     room = limits.artifact_bytes
     try:
         for entry in root.walk(limit=_WALK * (limits.files + limits.artifacts)):
-            if entry.kind == "folder":
+            if entry.kind == "folder" or _unchanged(root, entry, before.get(entry.path)):
                 continue
             got = _take(root, entry, room if len(taken) < limits.artifacts else -1)
             if isinstance(got, Skipped):
                 skipped.append(got)
-            elif before.get(got.path) != got.data:
+            else:
                 taken.append(got)
                 room -= len(got.data)
     except OSError as error:
         skipped.append(Skipped(path=".", why=str(error.strerror)))
     return tuple(taken), tuple(skipped[:_SKIPPED_MOST])
+
+
+def _unchanged(root: Root, entry: Entry, given: bytes | None) -> bool:
+    """Whether a file is as we put it there: it is no artifact, and takes no artifact's place."""
+    if given is None or entry.size != len(given):
+        return False
+    try:
+        return root.read(entry.path, len(given)) == given
+    except OSError:
+        return False
 
 
 def _take(root: Root, entry: Entry, room: int) -> Artifact | Skipped:

@@ -11,6 +11,7 @@ Source: Docker Engine API v1.41, `HostConfig`.
 """
 
 import asyncio
+import errno
 import json
 import os
 import socket
@@ -37,7 +38,7 @@ from pratique.sandbox.backend import (
     Work,
 )
 from pratique.sandbox.ending import Ending, Place, judge
-from pratique.sandbox.engine import LABEL, Engine
+from pratique.sandbox.engine import GVISOR, LABEL, Engine
 from pratique.sandbox.guest import frames, mux
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.parts import Parts
@@ -46,6 +47,18 @@ from pratique.sandbox.pool import Pool
 from pratique.sandbox.seccomp import program
 from pratique.sandbox.worker import Worker
 
+_NO_NETWORK = "a container has no network, and its one stream carries no connections; grant hosts to a jail"
+_KERNELS = {
+    True: "its own: the engine offers gVisor (runsc), which is used",
+    False: "this machine's: the engine offers no gVisor (runsc), so containers share it",
+}
+_REMEDY_RIGHTS = (
+    "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST"
+)
+_REMEDY_GVISOR = (
+    "a kernel of their own for containers: install gVisor's runsc, name it under `runtimes` in the engine's "
+    "daemon.json, reload the engine; it is used as soon as it is offered"
+)
 _USER = 65534
 _START_TIMEOUT = 60.0
 _OWN_TASKS = 8  # process 1, the supervisor, and what the engine starts beside them
@@ -55,6 +68,9 @@ _SKIPPED_MOST = 101
 _NAME = 4096  # characters of a path
 
 _PROMISES = frozenset(Guarantee) - {Guarantee.HOSTS, Guarantee.LANGUAGE}
+_UNCOUNTED = frozenset(
+    {Guarantee.DISK}
+)  # gVisor's tmpfs bounds bytes, and does not tell how many files it has
 
 
 class ContainerSandbox:
@@ -74,7 +90,7 @@ class ContainerSandbox:
     @property
     def guarantees(self) -> frozenset[Guarantee]:
         """What it promises on this machine."""
-        return _PROMISES
+        return promises(gvisor=self._place.backend.endswith(GVISOR))
 
     async def run(
         self,
@@ -91,7 +107,7 @@ class ContainerSandbox:
         if worker is None:
             raise SandboxUnavailableError("this sandbox was used before; acquire another one")
         if grants.hosts:
-            raise SandboxUnavailableError("a container has no network here; hosts can be granted to a jail")
+            raise SandboxUnavailableError(_NO_NETWORK)
         ending = await worker.run(work, limits, grants, stdin, emit, call)
         return judge(ending, limits, self._place, wants_value=work.code is not None)
 
@@ -99,6 +115,11 @@ class ContainerSandbox:
         """Remove the container. A second call does nothing."""
         self._worker = None
         await self._closing.aclose()
+
+
+def promises(*, gvisor: bool) -> frozenset[Guarantee]:
+    """Return what a container promises, by whether it has a kernel of its own."""
+    return _PROMISES - _UNCOUNTED if gvisor else _PROMISES
 
 
 class ContainerProvider:
@@ -130,7 +151,7 @@ class ContainerProvider:
             SandboxUnavailableError: with the reason, when the engine cannot give one.
         """
         if spec.network:
-            raise SandboxUnavailableError("a container has no network here; hosts can be granted to a jail")
+            raise SandboxUnavailableError(_NO_NETWORK)
         pool = await self._pool(spec)
         stack = AsyncExitStack()
         worker = await stack.enter_async_context(pool.worker())
@@ -155,7 +176,12 @@ class ContainerProvider:
         from pratique.sandbox import probe  # noqa: PLC0415  # it probes by using this class
 
         spec = Spec(level=Level.CONTAINER, minimum=Level.CONTAINER)
-        return await probe.launch(self, Level.CONTAINER, "docker", spec, _remedy)
+        found = await probe.launch(self, Level.CONTAINER, "docker", spec, _remedy)
+        if not found.available:
+            return found
+        more = {"kernel": _KERNELS[bool(self._runtime)], "image": self.image}
+        remedy = found.remedy if self._runtime else (*found.remedy, _REMEDY_GVISOR)
+        return found.model_copy(update={"details": {**found.details, **more}, "remedy": remedy})
 
     async def aclose(self) -> None:
         """Remove every container of this provider. A second call does nothing."""
@@ -329,9 +355,13 @@ def _remedy(reason: str) -> tuple[str, ...]:
     """The steps that allow a container, by what refused it."""
     if "not installed" in reason:
         return ("`pip install pratique[sandbox]`",)
-    if "image" in reason:
+    if reason.startswith("the image"):
         return ("build the image: `pratique sandbox image`",)
+    if os.strerror(errno.EACCES) in reason:
+        return (
+            "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST",
+        )
     return (
         "start an engine: `apt-get install docker.io && systemctl start docker`",
-        "let this user speak to it (the group `docker` is as good as root), or set DOCKER_HOST",
+        "or say where one listens: DOCKER_HOST",
     )

@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,7 +16,9 @@ from pratique.sandbox import mark
 
 LABEL = "pratique.owner"
 _TIMEOUT = 60
-_GVISOR = "runsc"
+_USUAL = "unix:///var/run/docker.sock"
+_DEEPEST = 50
+GVISOR = "runsc"
 
 T = TypeVar("T")
 
@@ -46,7 +49,7 @@ class Engine:
 
     async def runtime(self) -> str | None:
         """The runtime with a kernel of its own (gVisor), when the engine offers it."""
-        return _GVISOR if _GVISOR in (await self.about()).get("Runtimes", {}) else None
+        return GVISOR if GVISOR in (await self.about()).get("Runtimes", {}) else None
 
     async def image_id(self, name: str) -> str:
         """The digest of an image; what is started from it is that image, wherever the name moves.
@@ -81,10 +84,14 @@ class Engine:
                     else docker.from_env(timeout=_TIMEOUT)
                 )
             return work(self._client)
-        except docker.errors.DockerException as error:
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            why = _on_the_way(error)
+            if why:
+                where = self._host or os.environ.get("DOCKER_HOST") or _USUAL
+                raise SandboxUnavailableError(
+                    f"the container engine is out of reach: {where}: {why}"
+                ) from error
             raise SandboxUnavailableError(f"the container engine refuses: {_words(error)}") from error
-        except (requests.exceptions.RequestException, OSError) as error:
-            raise SandboxUnavailableError(f"the container engine is out of reach: {_words(error)}") from error
 
 
 def remove(client: Any, container: str) -> None:
@@ -123,6 +130,20 @@ def _libraries() -> tuple[Any, Any]:
     except ImportError as error:
         raise SandboxUnavailableError(f"{error.name} is not installed: install pratique[sandbox]") from error
     return docker, requests
+
+
+def _on_the_way(error: BaseException) -> str:
+    """Return what the system said when the way to the engine failed, however deep it lies; or nothing."""
+    waiting: list[object] = [error]
+    for found in waiting:
+        if isinstance(found, OSError) and found.errno and found.strerror:
+            return found.strerror
+        if isinstance(found, BaseException) and len(waiting) < _DEEPEST:
+            waiting += [*found.args, found.__cause__, found.__context__]
+    docker, requests = _libraries()
+    is_answer = isinstance(error, docker.errors.APIError)
+    lost = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout)
+    return _words(error) if lost and not is_answer else ""
 
 
 def _words(error: BaseException) -> str:

@@ -146,7 +146,11 @@ def _lacks(sandbox: Sandbox) -> dict[str, str]:
         Guarantee.MEM_TOTAL: "no control group was granted: each process is bounded, a watch adds them up",
         Guarantee.LANGUAGE: "any code runs; only the level restricted looks at the language",
         Guarantee.PIDS: "without a user namespace the kernel counts all processes of that user",
-        Guarantee.DISK: "without a mount namespace only the size of each file is bounded",
+        Guarantee.DISK: (
+            "gVisor bounds the bytes, not how many files"
+            if sandbox.level is Level.CONTAINER
+            else "without a mount namespace only the size of each file is bounded"
+        ),
         Guarantee.KILL_TREE: "without a pid namespace a process that detaches in time can get away",
         Guarantee.HOSTS: "hosts cannot be granted here",
         Guarantee.FRESH: "its folder is removed afterwards, but other places may be shared",

@@ -5,17 +5,22 @@ Rules:
 - Nobody comes in without a credential: an agent with its key, a person with their login's cookie.
 """
 
+import asyncio
 import importlib.util
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import import_module
+from typing import NamedTuple
 
 from fastapi import FastAPI
 
 from pratique import __version__
+from pratique.approvals.notifier import Notifier
 from pratique.runtime import Runtime
-from pratique.server import api, health
+from pratique.server import api, health, metrics
+from pratique.server.auth import oidc
 from pratique.server.auth.cookies import SetCookie
+from pratique.server.auth.oidc import Company
 from pratique.server.bodies import BoundedBody
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
@@ -26,22 +31,62 @@ CANCELLED_S = 5.0
 """How long calls that were cancelled when the server ends may take until they are on record."""
 
 
-def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, close: bool = True) -> FastAPI:
+class Secrets(NamedTuple):
+    """What the settings only name: the server's secret at the company's provider, and the metrics' token."""
+
+    oidc: str = ""
+    metrics: str = ""
+
+
+NO_SECRETS = Secrets()
+
+
+@asynccontextmanager
+async def background(notifier: Notifier | None) -> AsyncIterator[None]:
+    """Let the notifier work meanwhile."""
+    if notifier is None:
+        yield
+        return
+    task = asyncio.create_task(notifier.run(), name="pratique-notifier")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def create_app(
+    runtime: Runtime,
+    settings: ServerSettings | None = None,
+    *,
+    secrets: Secrets = NO_SECRETS,
+    notifier: Notifier | None = None,
+    close: bool = True,
+) -> FastAPI:
     """Return the application that serves this runtime.
 
     Args:
         runtime: what runs calls.
         settings: how it listens, and what it bears.
+        secrets: what the settings only name.
+        notifier: lets clocks run out and sends notices, while the server runs.
         close: close the runtime when the server ends.
+
+    Raises:
+        SettingsError: the company's provider is not reached by https.
     """
     settings = settings or ServerSettings()
-    here = Door(runtime, settings)
+    company = Company(settings.oidc, secrets.oidc) if settings.oidc else None
+    here = Door(runtime, settings, company=company, metrics_token=secrets.metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
+        async with background(notifier):
+            yield
         here.closing.set()
         await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
+        here.glance.close()
         if close:
             await runtime.aclose()
 
@@ -55,10 +100,13 @@ def create_app(runtime: Runtime, settings: ServerSettings | None = None, *, clos
         openapi_url="/api/v1/openapi.json",
     )
     app.state.door = here
+    app.state.meter = metrics.Meter(here)
     api.describe(app)
     install(app)
-    app.include_router(health.router)
     app.include_router(api.router)
+    app.include_router(health.router)
+    app.include_router(oidc.router)
+    app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
     app.add_middleware(SetCookie)

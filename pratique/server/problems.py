@@ -34,6 +34,7 @@ STATUS: Mapping[type[Exception], int] = {
     errors.UnknownTicketError: 404,
     errors.TicketClosedError: 409,
     errors.NotAnApproverError: 403,
+    errors.TicketError: 422,
     errors.LoginRefusedError: 401,
     errors.IdentityError: 422,
     errors.PolicyError: 422,

@@ -68,13 +68,13 @@ class Serving:
                 self._resuming.pop(name, None)
 
     async def call(
-        self, key: Key, name: str, tool: str, args: object, *, call_id: str | None, wait: float
+        self, key: Key, name: str, tool: str, args: object, *, call_id: str | None, wait: float, why: str = ""
     ) -> Outcome:
         """Make a call in a session; see `Session.call`. Returns `pending` when the wait is over."""
         held = await self._find(key, name)
         self._enter(held)
         try:
-            outcome = await held.session.call(tool, args, call_id=call_id, wait=0)
+            outcome = await held.session.call(tool, args, call_id=call_id, wait=0, why=why)
             return await self._patiently(held.session, outcome, wait)
         finally:
             self._leave(held)
@@ -157,14 +157,14 @@ class Serving:
             return outcome
         clock = asyncio.get_running_loop().time
         until = clock() + min(wait, self._settings.longest_wait)
-        with self._runtime.ledger.watch.on(outcome.ticket) as bell:
-            while (left := until - clock()) > 0 and not self._closing.is_set():
+        while clock() < until and not self._closing.is_set():
+            with self._runtime.ledger.watch.on(outcome.ticket) as bell:
                 if await self._still_waits(outcome.ticket):
-                    await bell.rung(min(left, POLL_SECONDS))
+                    await bell.rung(min(until - clock(), POLL_SECONDS))
                     continue
-                outcome = await session.redeem(outcome.ticket, wait=0)
-                if outcome.status is not Status.PENDING:
-                    break
+            outcome = await session.redeem(outcome.ticket, wait=0)  # an edited call has a ticket of its own
+            if outcome.status is not Status.PENDING:
+                break
         return outcome
 
     async def _still_waits(self, ticket: str) -> bool:

@@ -30,7 +30,7 @@ from pratique.approvals.queue import (
 from pratique.audit import deciding, drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
-from pratique.capabilities.approvers import Electorate
+from pratique.electorate import Electorate
 from pratique.errors import CanonicalError, EditError, TicketClosedError
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger

@@ -31,6 +31,7 @@ from pratique.model import (
     clip,
     printable,
 )
+from pratique.sessions.spans import call_span
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -147,10 +148,12 @@ class Session:
             ValueError: the call id is none.
         """
         request = self._request(tool, {} if args is None else args, call_id, wait, why)
-        if call_id is not None:
-            outcome = await self._once(request)
-        else:
-            outcome = self._note(request, await self._governor.run(request))
+        with call_span(self.subject) as span:
+            if call_id is not None:
+                outcome = await self._once(request)
+            else:
+                outcome = self._note(request, await self._governor.run(request))
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 
@@ -162,7 +165,9 @@ class Session:
             LedgerUnavailableError: the log cannot be written, so nothing may run.
         """
         request = self._request(tool, args, call_id, wait, "")
-        outcome = await self._once(request.model_copy(update={"code": code}))
+        with call_span(self.subject) as span:
+            outcome = await self._once(request.model_copy(update={"code": code}))
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 
@@ -178,7 +183,10 @@ class Session:
             SessionClosedError: the session has ended.
         """
         self._demand_open()
-        outcome = await self._once(await self._keeper.reopen(self, ticket, self._patience(wait)))
+        request = await self._keeper.reopen(self, ticket, self._patience(wait))
+        with call_span(self.subject) as span:
+            outcome = await self._once(request)
+            span.became(outcome)
         await let_cancellation_in()
         return outcome
 
@@ -299,7 +307,9 @@ class Session:
                 self._complete = False
         return outcome
 
-    def _request(self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str) -> Request:
+    def _request(
+        self, tool: str, args: Any, call_id: str | None, wait: float | None, why: str = ""
+    ) -> Request:
         self._demand_open()
         if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")

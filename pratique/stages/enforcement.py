@@ -5,6 +5,9 @@ Rules:
 - One decision in `shadow_every` is made by plain Casbin as well. If they differ, the call is denied.
 """
 
+import time
+from collections.abc import Callable
+
 import anyio.to_thread
 import structlog
 
@@ -28,10 +31,19 @@ class Enforcement:
     def __init__(self, ledger: Ledger, shadow_every: int) -> None:
         self._ledger, self._shadow_every = ledger, shadow_every
         self._decisions = 0
+        self.timed: Callable[[float], None] | None = None  # is told how many seconds each decision took
         self.snapshot: Snapshot = policies.in_force(ledger)
 
     def decide(self, call: Call | Unresolved, answer: Answer | None = None) -> Decision:
         """Return the decision on the call, now. No I/O."""
+        if self.timed is None:
+            return self._decide(call, answer)
+        begun = time.perf_counter()
+        decision = self._decide(call, answer)
+        self.timed(time.perf_counter() - begun)
+        return decision
+
+    def _decide(self, call: Call | Unresolved, answer: Answer | None) -> Decision:
         now_us = self._ledger.clock()
         self._decisions += 1
         if self._shadow_every and self._decisions % self._shadow_every == 0 and isinstance(call, Call):

@@ -29,6 +29,7 @@ from pratique.tools.context import ToolContext
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
+NO_NETWORK = "a container has no network, and the one stream of its own carries no connections"
 LARGEST_SCHEMA = 256 * 1024
 
 Sources = Mapping[str, str] | Sequence[str]
@@ -331,6 +332,8 @@ def _check(capability: Capability) -> None:
     if "write" in capability.paths.values() and capability.tier.rank < Tier.WRITE.rank:
         raise ToolDeclarationError(f"{name}: writes to a file root, so its tier is at least write")
     _check_calls(capability)
+    if capability.runs_in is Level.CONTAINER and capability.hosts:
+        raise ToolDeclarationError(f"{name}: {NO_NETWORK}; hosts can be granted to a jail")
     if capability.runs_in is not Level.INLINE and capability.hosts and capability.tier is Tier.READ:
         raise ToolDeclarationError(f"{name}: its code can send to its hosts, so its tier is at least egress")
     if not capability.timeout > 0 or capability.result_limit <= 0:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pratique.audit.laws import LAWS
+from pratique.audit.laws_identity import IDENTITY
 from pratique.audit.legality import Illegal, Legality, illegal
 from pratique.audit.standing import Record, Stated
 
@@ -47,6 +48,9 @@ def vote(voter: str, vote: str = "approve") -> dict[str, Any]:
 YES = ["li@acme.example", "bo@acme.example"]
 
 
+BECAUSE = {"by": "ana@acme.example", "reason": "yearly"}
+
+
 def legal() -> Records:
     """A history in which everything happens once, and every step was allowed."""
     asked = {"effect": "ask", "ticket": "t1", "needs": NEEDS, "wait_s": 60, "use_within_s": 60}
@@ -74,6 +78,8 @@ def legal() -> Records:
         {"type": "policy.load", "epoch": 2, "policy_digest": "p2"},
         {"type": "erase.proposed", **gone, "proposal": "e1"},
         {"type": "erase", **gone, "proposal": "e1", "approved_by": "li@acme.example"},
+        {"type": "key.rotate", "old": "k1", "new": "k2", **BECAUSE},
+        *({"type": kind, **BECAUSE} for kind in ("segment.seal", "segment.drop", "hold.set", "hold.lift")),
     ]
     for number, record in enumerate(records, 1):
         # Half an hour lies before the question that nobody answered ends.
@@ -120,6 +126,9 @@ def twice(seq: int, after: int, **changes: Any) -> Change:
 
 
 BREAKS: dict[str, tuple[Change, str]] = {
+    "a key that is replaced by itself": (at(20, new="k1"), "the new key is the old one"),
+    "records dropped by nobody": (at(22, by=""), "nobody says who did it"),
+    "a hold lifted without a reason": (at(24, reason=""), "nobody says who did it, or why"),
     "an epoch is left out": (at(17, epoch=3), "epoch 3 in force after epoch 1"),
     "an epoch goes back": (at(17, epoch=1), "epoch 1 in force after epoch 1"),
     "a policy's text is missing": (at(17, policy_digest="p9"), "is not stored"),
@@ -204,8 +213,13 @@ BREAKS: dict[str, tuple[Change, str]] = {
 }
 
 
-ELSEWHERE = {"key.rotate", "segment.seal", "segment.drop", "hold.set", "hold.lift", "recovery"}
-"""Records that say something of the log itself, tried where they are made."""
+DECIDING = {kind for kind, law in LAWS.items() if law.__module__ == "pratique.audit.laws_deciding"}
+ELSEWHERE = {
+    "recovery",
+    *DECIDING,
+    *IDENTITY,
+}
+"""Records that say something of the log itself, tried where they are made, and those about deciding."""
 
 
 def problems(records: Sequence[Mapping[str, Any]]) -> list[str]:

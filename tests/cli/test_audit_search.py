@@ -69,3 +69,9 @@ async def test_what_cannot_be_searched_by_is_said(config: Path, options: tuple[s
     refused = searched(config, *options)
     assert refused.exit_code == 2
     assert options[0].lstrip("-") in refused.output
+
+
+async def test_calls_are_found_by_the_person_on_whose_behalf_they_were_made(config: Path) -> None:
+    assert len(as_json(config, "--user", "kim@acme.example")) == 2
+    assert as_json(config, "--user", "mo@acme.example") == []
+    assert as_json(config, "--user", "kim@acme.example", "--tool", "desk.*") == []

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -463,6 +464,83 @@ def test_apply_is_refused_when_another_policy_was_applied_while_it_asked(
 
 
 # --- help -------------------------------------------------------------------------------------------------
+
+
+# --- isolation --------------------------------------------------------------------------------------------
+
+FLOORS = """
+[[isolation]]
+id = "nothing-inline"
+tools = ["billing.*"]
+level = "jail"
+
+[[isolation]]
+id = "foreign-code"
+tools = ["py.run"]
+taint = "argument"
+level = "container"
+"""
+
+CODE_TOOL = """
+@pratique.tool("py.run", tier="read", runs_in="jail", calls=["crm.lookup"])
+def run(ctx: pratique.ToolContext, code: str) -> str: ...
+"""
+
+
+@pytest.fixture
+def floored(house: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The house with a code tool in force, no engine on its machine, and a file that has floors."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    (house / "floor_tools.py").write_text(TOOLS + CODE_TOOL)
+    (house / "pratique.toml").write_text('tools = ["floor_tools"]\n')
+    run("apply")
+    (house / "policy.toml").write_text(POLICY + FLOORS)
+    return house
+
+
+INLINE = (
+    "nothing-inline.level: demands a jail for billing.refund (inline, in Pratique's own process): "
+    "every such call would fail"
+)
+MISSING = "the policy's foreign-code demands a container for py.run, which this machine does not give"
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.usefixtures("floored", "tidied")
+def test_floors_under_which_calls_would_fail_are_found_by_check_and_asked_about_by_apply(run: Run) -> None:
+    found = lines(run("check"))
+    assert f"policy.toml: hint: {INLINE}" in found
+    assert any(line.startswith(f"policy.toml: hint: {MISSING}") for line in found)
+    result = run("apply", "--no-input", exit_code=1)
+    assert INLINE in result.stderr
+    assert MISSING in result.stderr
+    assert "say --yes" in result.stderr
+    assert "in force" in run("apply", "--yes").stdout
+
+
+@pytest.mark.usefixtures("floored")
+def test_diff_names_the_calls_whose_level_changes(run: Run) -> None:
+    found = run("diff", "--exit-code", exit_code=1).stdout
+    assert re.search(r"support +py\.run +argument,.* inline +container +\+foreign-code", found)
+    assert re.search(r"support +billing\.ref\w* +any +inline +jail +\+nothing-inli", found)
+    told = of(run("diff", "--json"))
+    assert told["direction"] == "tighter"
+    assert {(one["tool"], one["before"], one["after"]) for one in told["isolation"]} == {
+        ("billing.refund", "inline", "jail"),
+        ("py.run", "inline", "container"),
+    }
+
+
+@pytest.mark.usefixtures("floored")
+def test_explain_says_where_a_call_would_run_and_what_its_code_may_call(run: Run) -> None:
+    code = run("explain", "support", "py.run", '{"code": "1"}', "--taint", "sink").stdout
+    assert "jail: what py.run declares" in code
+    assert "container at least: foreign-code (to *)" in code
+    assert "crm.lookup" in code.split("its code may call")[1]
+    refund = run("explain", "support", "billing.refund", '{"amount": 1, "currency": "EUR"}').stdout
+    assert "so it would fail: an inline tool cannot run in a jail" in refund
+    told = of(run("explain", "support", "py.run", '{"code": "1"}', "--taint", "sink", "--json"))
+    assert (told["at_least"], told["floors"][0]["rule"]) == ("container", "foreign-code")
 
 
 @pytest.mark.parametrize("verb", ["check", "test", "explain", "who-can", "diff", "apply"])

@@ -67,7 +67,10 @@ def test_the_hijacked_run_shows_message_and_span_of_what_was_injected() -> None:
     for shown in (card, trace):
         assert "M800P81.mail#body" in shown
         assert "LT12 1000 0111 0100 1000" in shown
-    assert '"span":[' in trace
+    [found] = as_json("--answer", "reject", "--hijacked", "--preset", "provenance")["traces"]
+    [origin] = [one for one in found["tool_calls"][17]["origins"] if one["argument"] == "account"]
+    start, end = origin["span"]
+    assert origin["excerpt"][start:end] == "LT12 1000 0111 0100 1000"
 
 
 def test_rejecting_everything_changes_nothing() -> None:
@@ -100,11 +103,26 @@ def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
         '"decision":"deny"',
         "OK  ",
         "is “mocal:",
-        "BROKEN  record ",
+        "BROKEN  (changed) record ",
     ):
         assert shown in text
-    json_text = text[text.index("\n{\n") : text.index("\n}\n") + 2]
-    assert orjson.loads(json_text)["final_action"] == ""
+    trace = orjson.loads(text[text.index("\n{\n") : text.index("\n}\n") + 2])
+    assert trace["final_action"] == ""
+    assert trace["tool_calls"][1] == {
+        "tool": "mail.read",
+        "times": 15,
+        "decision": "allow",
+        "approved_by": [],
+    }
+    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: lt12 1000 0111 0100 1000")
+    assert "pratique trace show ID --json" in " ".join(text.split())
+
+
+def test_what_went_to_the_attacker_is_marked() -> None:
+    lines = demo("--answer", "approve").stdout.split("What left the house")[1]
+    marked = [line for line in lines.splitlines() if "to the attacker" in line]
+    assert len(marked) == 2
+    assert all("LT12 1000" in line or "Yearly check" in line for line in marked)
 
 
 def test_keep_keeps_everything_and_never_overwrites(tmp_path: Path) -> None:

@@ -1,15 +1,23 @@
 """What the pages say, the program does: commands exist, examples run, the output is what comes."""
 
+import inspect
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
+import pratique as pratique_package
+from pratique import Outcome, Runtime, Session, Status, tool
+from pratique import errors as errors_module
 from pratique.cli import app
+from pratique.sessions.hosting import SessionFacts
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,9 +33,9 @@ def blocks(page: Path, language: str) -> list[str]:
     ]
 
 
-def python(script: Path) -> subprocess.CompletedProcess[str]:
+def python(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *arguments],
         cwd=script.parent,
         capture_output=True,
         text=True,
@@ -103,14 +111,14 @@ def test_the_smallest_example_runs_nothing_without_its_policy(tmp_path: Path) ->
 
 def test_the_tutorial_leads_to_an_approved_write(tmp_path: Path) -> None:
     page = ROOT / "docs" / "tutorial" / "first-agent.md"
-    tool, agent = blocks(page, "python")
+    tool, agent, later = blocks(page, "python")
     settings, policy = blocks(page, "toml")
-    for name, text in (("desk.py", tool), ("agent.py", agent)):
-        (tmp_path / name).write_text(text.replace("wait=60", "wait=0"))
+    for name, text in (("desk.py", tool), ("agent.py", agent), ("later.py", later)):
+        (tmp_path / name).write_text(text.replace("wait=300", "wait=0"))
     (tmp_path / "pratique.toml").write_text(settings)
     (tmp_path / "policy.toml").write_text(policy)
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "todo").write_text("please write to plan-b")
+    [makes] = re.findall(r"^\$ (mkdir .*)$", page.read_text(), re.MULTILINE)
+    subprocess.run(["/bin/sh", "-c", makes], cwd=tmp_path, check=True)
     assert pratique("policy", "check", folder=tmp_path).returncode == 0
     explained = pratique(
         *("policy", "explain", "clerk", "notes.write", '{"name": "a", "text": "b"}', "--taint", "sink"),
@@ -126,6 +134,11 @@ def test_the_tutorial_leads_to_an_approved_write(tmp_path: Path) -> None:
     assert "plan-b" in shown.stdout
     answered = pratique("approvals", "approve", ticket[0], folder=tmp_path)
     assert f"{ticket[0]} is approved" in answered.stdout, answered.stderr
+    asked = python(tmp_path / "later.py").stdout.split()
+    assert asked[0] == "pending"
+    assert python(tmp_path / "later.py", *asked[1:]).stdout.startswith("pending waiting for a person")
+    pratique("approvals", "approve", asked[2], folder=tmp_path)
+    assert python(tmp_path / "later.py", *asked[1:]).stdout == "done {'bytes': 10}\n"
     head = pratique("audit", "head", folder=tmp_path).stdout.strip()
     verified = pratique("audit", "verify", "--head", head, folder=tmp_path)
     assert verified.returncode == 0
@@ -153,3 +166,89 @@ def test_the_image_is_built_from_files_that_are_there() -> None:
     named = [name for line in copied for name in line.split()]
     assert {"pyproject.toml", "pratique", "examples"} <= set(named)
     assert all((ROOT / name).exists() for name in named)
+
+
+API = ROOT / "docs" / "reference" / "python-api.md"
+
+
+def test_the_example_of_the_python_api_prints_what_its_page_says(tmp_path: Path) -> None:
+    (tmp_path / "example.py").write_text(blocks(API, "python")[0])
+    (tmp_path / "pratique.toml").write_text("")
+    policy = blocks(ROOT / "README.md", "toml")[0]
+    (tmp_path / "policy.toml").write_text(policy.replace("support", "clerk").replace("crm.*", "counter.*"))
+    result = python(tmp_path / "example.py")
+    assert result.stdout == blocks(API, "text")[0], result.stderr
+
+
+def test_the_page_of_the_python_api_has_all_of_it() -> None:
+    text = API.read_text()
+    facts = get_type_hints(SessionFacts)
+    for name in (*pratique_package.__all__, *facts, *Outcome.model_fields.keys() - {"carried"}):
+        assert f"`{name}" in text or f"`{name}`" in text or f"{name}=" in text or name == "__version__", name
+    for status in Status:
+        assert f"| `{status.name}` |" in text
+    for kind in (Runtime, Session):
+        public = {name for name, _ in inspect.getmembers(kind) if not name.startswith("_")}
+        said = {name for name in public if f"`{name}(" in text or f"`{name}`" in text}
+        assert public - said <= INTERNAL, public - said
+    errors = {name for name, one in vars(errors_module).items() if inspect.isclass(one)}
+    assert set(re.findall(r"`(\w+Error)`", text)) <= errors
+    documented: dict[str, Callable[..., Any]] = {
+        "open_runtime": pratique_package.open_runtime,
+        "call": Session.call,
+        "redeem": Session.redeem,
+    }
+    for owner, function in documented.items():
+        named = [name for name in inspect.signature(function).parameters if name != "self"]
+        line = next(line for line in text.splitlines() if f"`{owner}(" in line)
+        assert all(name in line for name in named), (owner, named)
+
+
+INTERNAL = {
+    "run", "resolve", "decide", "approve", "commit", "execute", "release", "close", "recall",  # the stages
+    "raised_by", "saw", "forget", "call_for_code",
+}  # fmt: skip
+"""Members that are the machine's own."""
+
+
+def test_the_page_of_built_in_tools_is_what_they_declare() -> None:
+    made = python(ROOT / "tools" / "built_in_tools.py")
+    page = ROOT / "docs" / "reference" / "built-in-tools.md"
+    assert page.read_text() == made.stdout, "make it anew: tools/built_in_tools.py says how"
+
+
+def test_every_argument_of_a_declaration_is_on_its_page_with_its_default() -> None:
+    rows = {}
+    for line in (ROOT / "docs" / "reference" / "tools.md").read_text().splitlines():
+        if line.startswith("| `"):
+            rows.update(dict.fromkeys(re.findall(r"`(\w+)`", line.split("|")[1]), line))
+    for name, parameter in inspect.signature(tool).parameters.items():
+        assert name in rows, name
+        default = parameter.default
+        if default not in (inspect.Parameter.empty, (), None):
+            assert (f"{default:g}" if isinstance(default, float) else str(default)) in rows[name], name
+
+
+@pytest.mark.parametrize("code", ["0", "1", "2", "3", "130"])
+def test_every_exit_code_is_on_a_page(code: str) -> None:
+    assert f"\n| {code} | " in (ROOT / "docs" / "reference" / "command-line.md").read_text()
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs")
+        assert name.parts[0] in {"adr", "README.md"} or f"]({name})" in index, name
+
+
+def test_every_verb_is_on_the_page_of_the_command_line() -> None:
+    text = (ROOT / "docs" / "reference" / "command-line.md").read_text()
+    assert [verb for verb in verbs(get_command(app)) if f"`pratique {verb}`" not in text] == []
+
+
+def verbs(command: object, path: str = "") -> list[str]:
+    """Return the name of every verb: `policy who-can`."""
+    below = getattr(command, "commands", None)
+    if below is None:
+        return [path]
+    return [verb for name, one in below.items() for verb in verbs(one, f"{path} {name}".strip())]

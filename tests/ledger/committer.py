@@ -20,7 +20,11 @@ async def main(folder: Path, name: str, count: int, tasks: int) -> None:
 
         async def commit(task: int) -> None:
             for n in range(task, count, tasks):
-                done = await ledger.commit(Entry(drafts=({"type": "note", "text": f"{name}{n}"},)))
+                done = await ledger.commit(
+                    Entry(
+                        drafts=({"type": "erase.proposed", "proposal": f"{name}{n}", "text": f"{name}{n}"},)
+                    )
+                )
                 if isinstance(done, Receipt):
                     os.write(1, f"{done.seq} {done.leaf.hex()}\n".encode())
 

@@ -13,6 +13,8 @@ from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.engine import Engine
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
+from tests.conftest import tidy
+from tests.sandbox import table
 from tests.sandbox.places import (
     PLACES,
     Dockerd,
@@ -31,7 +33,7 @@ from tests.servers.machine import as_root, demand, lacking
 SECRET = "pratique-test-secret-7d1f"
 os.environ["SANDBOX_TEST_SECRET"] = SECRET
 
-_TABLE = Table(Path(__file__).parents[2] / "docs" / "reference" / "sandbox-cases.md")
+_TABLE = Table()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,14 +42,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs the engine in one process; all of it but test_container.py is for the long run."""
+    """Keep what needs the engine in one process, so that there is one engine."""
     here = Path(__file__).parent
     for item in (item for item in items if here in item.path.parents):
-        own = item.path.name == "test_container.py"
-        if own or "container" in item.name:
+        if item.path.name in {"test_container.py", "test_gvisor.py"} or "container" in item.name:
             item.add_marker(pytest.mark.xdist_group("engine"))
-            if not own:
-                item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -55,8 +54,18 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    if not hasattr(session.config, "workerinput"):
-        _TABLE.write()
+    """Hold the committed table of cases against what ran, or write it anew."""
+    if hasattr(session.config, "workerinput"):
+        return
+    if session.config.getoption("--write-cases"):
+        table.path().write_text(_TABLE.text())
+    elif _TABLE.disagreements(table.path().read_text()):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for line in _TABLE.disagreements(table.path().read_text()):
+        terminalreporter.write_line(f"docs/reference/sandbox-cases.md: {line}", red=True)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -101,6 +110,7 @@ def engine() -> Iterator[Dockerd]:
         yield dockerd
     finally:
         dockerd.stop()
+        tidy()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -113,7 +123,7 @@ async def image_built(engine: Dockerd) -> str:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def containers(engine: Dockerd, image_built: str) -> AsyncIterator[ContainerProvider]:
-    provider = ContainerProvider(warm=1, most=2, host=engine.host, image=image_built)
+    provider = ContainerProvider(warm=1, most=4, host=engine.host, image=image_built)
     yield provider
     await provider.aclose()
 

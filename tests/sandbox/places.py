@@ -4,6 +4,7 @@
 # ruff: noqa: S607
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -13,10 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pratique.model import Level
 from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Result, Sandbox, Spec, Work
-from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.container import ContainerProvider, promises
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
 from tests.servers.machine import demand
@@ -88,22 +90,27 @@ def landlock_place(provider: JailProvider) -> Place:
 
 
 def container_place(provider: ContainerProvider) -> Place:
-    promises = frozenset(Guarantee) - {Guarantee.HOSTS, Guarantee.LANGUAGE}
-    return Place("container", provider.acquire, Level.CONTAINER, promises)
+    promised = promises(gvisor=False)
+    return Place("container", provider.acquire, Level.CONTAINER, promised)
 
 
 class Dockerd:
-    """A container engine of the test's own, stopped with it."""
+    """A container engine of the test's own, stopped with it.
 
-    def __init__(self) -> None:
+    Args:
+        runtimes: what its daemon.json says under `runtimes`.
+    """
+
+    def __init__(self, runtimes: dict[str, Any] | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pratique-engine-"))
         self.host = f"unix://{self.folder}/docker.sock"
+        (self.folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes or {}}))
         log = (self.folder / "log").open("wb")
         self._process = subprocess.Popen(
             [
                 *("dockerd", "--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/exec"),
                 *("-H", self.host, "--pidfile", f"{self.folder}/pid", "--bridge=none"),
-                *("--iptables=false", "--ip6tables=false"),
+                *("--iptables=false", "--ip6tables=false", "--config-file", f"{self.folder}/daemon.json"),
             ],
             stdout=log,
             stderr=log,

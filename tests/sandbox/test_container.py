@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,9 +14,11 @@ import pytest
 
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
+from pratique.sandbox import interpreter
 from pratique.sandbox.backend import Grants, Limits, Spec, Status, Work
-from pratique.sandbox.container import ContainerProvider
+from pratique.sandbox.container import ContainerProvider, promises
 from pratique.sandbox.engine import LABEL
+from pratique.sandbox.probe import probe_all
 from tests.sandbox.cases import SMALL
 from tests.sandbox.places import PLACES, Dockerd, Place
 
@@ -123,12 +127,48 @@ async def test_a_missing_image_and_a_missing_engine_say_what_helps(engine: Docke
         await provider.acquire(_SPEC)
     await provider.aclose()
     provider = ContainerProvider(host=f"unix://{tmp_path}/none.sock")
-    with pytest.raises(SandboxUnavailableError, match=r"out of reach|refuses"):
+    with pytest.raises(SandboxUnavailableError, match=r"out of reach: unix://.*/none.sock: No such file"):
         await provider.acquire(_SPEC)
     probe = await provider.probe()
     assert not probe.available
-    assert probe.remedy
+    assert "apt-get install docker.io" in probe.remedy[0]
     await provider.aclose()
+
+
+@pytest.mark.slow
+async def test_doctor_is_right_for_who_may_not_speak_to_the_engine(engine: Dockerd) -> None:
+    """As an ordinary user, in a process of its own: there are jails, and no container, with the reason."""
+    sources = Path(__file__).parents[2]
+    if not interpreter.open_to_all(str(sources / "pyproject.toml")):
+        pytest.skip("an ordinary user cannot read this source tree")
+    command = [
+        *("setpriv", "--reuid=65533", "--regid=65533", "--clear-groups", "env", "-i", "PATH=/usr/bin:/bin"),
+        *(f"DOCKER_HOST={engine.host}", f"PYTHONPATH={sources}:{':'.join(sys.path)}", "HOME=/nonexistent"),
+        *(interpreter.find().path, "-m", "pratique", "doctor", "--json"),
+    ]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=False, cwd="/")
+    assert done.returncode == 0, done.stderr
+    told = {(probe["level"], probe["backend"]): probe for probe in json.loads(done.stdout)}
+    assert told["jail", "bubblewrap"]["available"]
+    assert told["jail", "bubblewrap"]["details"]["as"] == "an ordinary user"
+    container = told["container", "docker"]
+    assert not container["available"]
+    assert container["reason"].endswith("Permission denied")
+    assert container["remedy"] == [
+        "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST"
+    ]
+
+
+async def test_doctor_is_right_with_an_engine(
+    engine: Dockerd, image_built: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", engine.host)
+    probe = next(probe for probe in await probe_all() if probe.level is Level.CONTAINER)
+    assert probe.available, probe
+    assert probe.guarantees == promises(gvisor=False)
+    assert probe.details["interpreter"] == image_built
+    assert probe.details["kernel"].startswith("this machine's")
+    assert "runsc" in probe.remedy[-1]
 
 
 async def test_orphans_are_known_by_their_label_and_only_they_are_removed(

@@ -1,5 +1,7 @@
 """Certificates that the tests make themselves: an authority, and servers that it vouches for."""
 
+import ipaddress
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -43,12 +45,23 @@ class Authority:
         """Return the files of a certificate for a host and of its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-        issued = self._issue(subject, key, x509.SubjectAlternativeName([x509.DNSName(host)]))
-        cert_file, key_file = self._folder / f"{host}.pem", self._folder / f"{host}.key"
+        issued = self._issue(subject, key, x509.SubjectAlternativeName([_general_name(host)]))
+        name = host.replace(":", "_")
+        cert_file, key_file = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         cert_file.write_bytes(issued.public_bytes(Encoding.PEM))
         key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         key_file.chmod(0o600)
         return cert_file, key_file
+
+    def trusted(self) -> ssl.SSLContext:
+        """Return a client's context that believes this authority."""
+        return ssl.create_default_context(cafile=str(self.file))
+
+    def serving(self, host: str) -> ssl.SSLContext:
+        """Return a server's context with a certificate for a host."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*self.certificate(host))
+        return context
 
     def _issue(
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType
@@ -74,3 +87,10 @@ class Authority:
             .add_extension(x509.KeyUsage(**usage), critical=True)
             .sign(self._key, hashes.SHA256())
         )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

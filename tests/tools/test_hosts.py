@@ -14,8 +14,9 @@ from pratique.tools.execution import Executor
 from pratique.tools.hosts import LARGEST_BODY, Network
 from pratique.tools.registry import Tool, tool
 from pratique.tools.web import web_tools
+from tests.servers.authority import Authority
 from tests.tools.conftest import call_of
-from tests.tools.loopback import Authority, Names, Server, page, redirect
+from tests.tools.loopback import Names, Server, page, redirect
 
 
 @pytest.fixture

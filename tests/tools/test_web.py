@@ -15,7 +15,8 @@ from pratique.tools.hosts import Network
 from pratique.tools.registry import Tool
 from pratique.tools.web import web_tools
 from pratique.tools.web_fetch import LARGEST_PAGE, LONGEST_TEXT, MOST_REDIRECTS
-from tests.tools.loopback import Authority, Names, Server, page, redirect
+from tests.servers.authority import Authority
+from tests.tools.loopback import Names, Server, page, redirect
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 Rules:
 - One browser and one server for all tests of a worker; each test has people, tabs and questions of its own.
+- Both end with this folder: while Playwright's synchronous API is open, its event loop counts as running in
+  this thread, and no asynchronous test could run here.
 - Where there is no Chromium and none can be installed, the tests skip with the reason.
 """
 
@@ -101,7 +103,7 @@ class Site:
         return f"{self.address}/login/link/{self._people.link(name, 'local:test')}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("web") / "ledger"
     with start_blocking_portal() as portal:
@@ -120,7 +122,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             portal.call(runtime.aclose)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     program = demand("chromium", "chromium")
     with sync_playwright() as playwright:

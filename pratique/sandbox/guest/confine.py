@@ -5,6 +5,7 @@ Rules:
 - Hard limits equal soft ones, but for CPU time: the signal comes first, a second later the end.
 """
 
+import contextlib
 import ctypes
 import math
 import os
@@ -16,6 +17,13 @@ _PR_SET_DUMPABLE = 4
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
+
+_LESSER = (
+    (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_MEMLOCK, 0),
+    (resource.RLIMIT_MSGQUEUE, 0),
+    (resource.RLIMIT_SIGPENDING, 64),
+)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,10 +76,10 @@ def limit(limits: "dict[str, Any]", spare: int, *, own_users: bool) -> None:
     if own_users:
         # The supervisor is a process of this user namespace too.
         _set(resource.RLIMIT_NPROC, limits["pids"] + 1 + spare)
-    _set(resource.RLIMIT_CORE, 0)
-    _set(resource.RLIMIT_MEMLOCK, 0)
-    _set(resource.RLIMIT_MSGQUEUE, 0)
-    _set(resource.RLIMIT_SIGPENDING, 64)
+    for which, most in _LESSER:
+        # It fails only where the kernel (gVisor's) does not have one, and then nothing needs holding.
+        with contextlib.suppress(ValueError):
+            _set(which, most)
 
 
 def detach() -> None:

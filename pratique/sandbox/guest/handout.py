@@ -42,11 +42,13 @@ def collect(limits: "dict[str, Any]", given: "dict[str, tuple[int, int]]") -> Fo
     room, names = limits["artifact_bytes"], _NAMES_MOST
     try:
         for path in _files(_WALK * (limits["files"] + limits["artifacts"])):
+            if path in given and given[path] == mark(_take(path, given[path][0])[0]):
+                continue
             names -= len(path)
             data, why = _take(path, room if len(found.files) < limits["artifacts"] and names > 0 else -1)
             if why and len(found.skipped) < _SKIPPED_MOST and names > 0:
                 found.skipped.append((_shown(path), why))
-            elif not why and given.get(path) != mark(data):
+            elif not why:
                 found.files.append((_shown(path), data))
                 room -= len(data)
     except OSError as error:

@@ -30,6 +30,7 @@ _JOB_LIMIT = 256 << 20
 _NOT_STARTED = 127
 _KILL_ROUNDS = 20
 _DONE = b"D"
+_NONE = -1
 
 Runner = Callable[["dict[str, Any]", python.Channel], int]
 
@@ -95,6 +96,7 @@ def _rehearse(pid: int) -> None:
     json.loads(json.dumps({"limits": {}, "files": [], "wall": 0.5}))
     watch.load()
     watch.peak(pid)
+    watch.cpu(pid)
     resource.getrusage(resource.RUSAGE_CHILDREN)
     gc.freeze()
 
@@ -194,7 +196,7 @@ def _figures(pid: int, seen: Seen) -> "dict[str, Any]":
         "limit": seen.limit,
         "memory": max(seen.memory, now.memory, watch.peak(pid)),
         "tasks": max(seen.tasks, now.tasks),
-        "cpu": now.cpu,
+        "cpu": max(now.cpu, watch.cpu(pid)),
     }
 
 
@@ -240,6 +242,7 @@ def _fork_guest(setting: Setting) -> Guest:
         if rc == 0 and os.getpid() == me:  # a copy of it that ran to its end as well says nothing
             with contextlib.suppress(OSError):  # the code may have closed whatever it found
                 theirs.send(_DONE)
+                theirs.recv(1)  # the end comes from the supervisor, which looks at what it took before
     finally:
         os._exit(rc)
 
@@ -274,9 +277,10 @@ def _watch(
     limit, done = "", False
     # Only a tmpfs of this run's own can be counted.
     folders = [os.open(path, os.O_PATH) for path in setting.read_write] if setting.own_folders else []
-    handle = os.pidfd_open(guest.pid)
-    ends = {handle, control.fileno()}
+    handle = _handle(guest.pid)
+    ends = {handle, control.fileno()} - {_NONE}
     word = {guest.order.fileno()}
+    ended = False
     while not ends.intersection(ready := select.select([*ends, *word], [], [], watch.TICK)[0]):
         if ready:
             if _says_done(guest.order):
@@ -284,13 +288,29 @@ def _watch(
                 break
             word.clear()  # it has become a program, or is about to end
             continue
+        ended = handle == _NONE and _has_ended(guest.pid)
+        if ended:
+            break
         now = watch.load()
         memory, tasks = max(memory, now.memory), max(tasks, now.tasks)
         limit = _passed(now, limits, started, setting) or watch.full(folders, limits["files"])
         if limit and limit != "disk":  # a full disk is the guest's to handle; it hurts nobody
             break
     limit = limit or watch.full(folders, limits["files"])
-    return Seen(limit, memory, tasks, done, handle in ready)
+    return Seen(limit, memory, tasks, done, ended or handle in ready)
+
+
+def _handle(pid: int) -> int:
+    """Return a descriptor that can be read when a process has ended; none where the kernel has none."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return _NONE
+
+
+def _has_ended(pid: int) -> bool:
+    """Look whether a child has ended, and leave it to be reaped."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _says_done(order: socket.socket) -> bool:

@@ -5,14 +5,15 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from pratique.server.api import approvals, calls, catalogue, history, login, policy, sessions
+from pratique.server.api import approvals, calls, catalogue, history, login, policy, sessions, standing
 from pratique.server.api.shapes import ProblemShape
 
 router = APIRouter(prefix="/api/v1")
 for part in (
+    calls.router,  # first, because it is asked for most
     sessions.router,
-    calls.router,
     approvals.router,
+    standing.router,
     history.traces,
     history.audit,
     policy.router,

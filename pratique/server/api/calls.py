@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
+from opentelemetry import context, propagate
 from pydantic import Field
 from sse_starlette import EventSourceResponse
 
@@ -46,12 +47,14 @@ class NewCall(Body):
         args: its arguments.
         call_id: as the header Idempotency-Key.
         wait: seconds to wait for a person; no longer than the server lets one request wait.
+        why: the agent's own words for why it asks; people see them apart, as the agent's.
     """
 
     tool: Annotated[Text, Field(max_length=200)]
     args: Annotated[Any, Field(default_factory=dict)]
     call_id: CallId | None = None
     wait: Wait = 0.0
+    why: Annotated[Text, Field(max_length=4000)] = ""
 
 
 class Redeem(Body):
@@ -88,18 +91,20 @@ async def call(
     if idempotency_key and body.call_id and idempotency_key != body.call_id:
         raise Problem(422, "two call ids", "give Idempotency-Key or call_id")
     call_id = idempotency_key or body.call_id
-    with _waiting(here, key, body.wait):
-        return _answered(
-            await here.serving.call(key, session, body.tool, body.args, call_id=call_id, wait=body.wait)
+    with _waiting(here, key, body.wait), _traced(request):
+        outcome = await here.serving.call(
+            key, session, body.tool, body.args, call_id=call_id, wait=body.wait, why=body.why
         )
+    return _answered(outcome)
 
 
 @router.post("/tickets/{ticket}/redeem", responses=OUTCOMES, response_class=Response)
 async def redeem(request: Request, session: SessionId, ticket: Ticket, body: Redeem, key: Agent) -> Response:
     """Go on with a pending call: exactly what was asked runs, if the answer was yes."""
     here = door(request)
-    with _waiting(here, key, body.wait):
-        return _answered(await here.serving.redeem(key, session, ticket, wait=body.wait))
+    with _waiting(here, key, body.wait), _traced(request):
+        outcome = await here.serving.redeem(key, session, ticket, wait=body.wait)
+    return _answered(outcome)
 
 
 @router.get("/tickets/{ticket}", responses=problems(401, 404, 410))
@@ -139,6 +144,19 @@ async def events(
     return await stream(
         request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id
     )
+
+
+@contextmanager
+def _traced(request: Request) -> Iterator[None]:
+    """Let the call's span be part of the caller's trace (W3C Trace Context)."""
+    if "traceparent" not in request.headers:
+        yield
+        return
+    token = context.attach(propagate.extract(request.headers))
+    try:
+        yield
+    finally:
+        context.detach(token)
 
 
 @contextmanager

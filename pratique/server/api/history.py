@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse
 
 from pratique.audit.chain import Head
 from pratique.capabilities.rights import Right
@@ -11,6 +12,7 @@ from pratique.model import Value
 from pratique.server.api.shapes import LARGEST, After, Limit, SessionId, problems
 from pratique.server.auth.people import Demand
 from pratique.server.door import door
+from pratique.server.problems import Problem
 from pratique.sessions.trace import trace
 
 traces = APIRouter(prefix="/traces", tags=["traces"], dependencies=[Demand(Right.TRACE_READ)])
@@ -90,6 +92,19 @@ async def head(request: Request) -> LogHead:
     ledger = door(request).ledger
     found: Head = await ledger.query(queries.head)
     return LogHead(log=ledger.log, seq=found.seq, leaf=found.leaf)
+
+
+@audit.get(
+    "/checkpoint",
+    response_class=PlainTextResponse,
+    responses=problems(401, 403, 404) | {200: {"content": {"text/plain": {}}}},
+)
+async def checkpoint(request: Request) -> PlainTextResponse:
+    """Return the newest signed checkpoint (C2SP): keep it where the log's owner cannot change it."""
+    note = await door(request).ledger.query(pages.newest_checkpoint)
+    if note is None:
+        raise Problem(404, "no checkpoint yet", "the first records make one, a moment after they are written")
+    return PlainTextResponse(note)
 
 
 @audit.get("/records", responses=problems(401, 403))

@@ -95,6 +95,9 @@ document.addEventListener("focusin", (event) => {
   }
 });
 
+// On a phone the pages' names are wider than the screen: show the one that is open.
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // What can be answered together has one shape: the first selection says which.
 document.addEventListener("change", (event) => {
   if (!event.target.matches?.("#list input[type=checkbox]")) return;

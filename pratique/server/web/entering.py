@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from pratique.server.auth import entry
 from pratique.server.auth.people import SignedIn, Visitor
+from pratique.server.door import door
 from pratique.server.problems import Problem
 from pratique.server.web.pages import own_address, page
 
@@ -96,7 +97,7 @@ async def _form(request: Request, next_: str, *, name: str = "", problem: Proble
         next=own_address(next_),
         name=name,
         problem=text[:1].upper() + text[1:],
-        oidc="",
+        company=door(request).company is not None,
     )
     if problem is not None:
         response.headers.update(

@@ -8,6 +8,9 @@ WIDTH, HEIGHT, LEFT, TOP, FOOT = 560, 220, 44, 10, 24
 MOST_MARKS = 8
 """Labels beneath the bars; more would stand in each other."""
 
+LETTER = 11
+"""How wide a letter of a label is where a phone makes the plot small; the table has labels in full."""
+
 
 class Bar(NamedTuple):
     """One bar: what it is about, and how tall each of its pieces is, in the order of the series."""
@@ -98,7 +101,7 @@ def plot(title: str, subtitle: str, of: str, series: Sequence[tuple[str, str]], 
     ]
     every = max(1, math.ceil(len(bars) / MOST_MARKS))
     marks = [
-        Mark(round(LEFT + (number + 0.5) * slot, 1), bar.label)
+        Mark(round(LEFT + (number + 0.5) * slot, 1), _cut(bar.label, int(slot * every / LETTER)))
         for number, bar in enumerate(bars)
         if number % every == 0
     ]
@@ -115,6 +118,10 @@ def _scale(most: float) -> tuple[float, float]:
     if most == int(most):
         step = max(1, math.ceil(step))
     return step * math.ceil(most / step), step
+
+
+def _cut(label: str, most: int) -> str:
+    return label if len(label) <= most else f"{label[: max(1, most - 1)]}…"
 
 
 def _number(value: float) -> str:

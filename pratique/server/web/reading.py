@@ -17,8 +17,8 @@ from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
 from pratique.approvals.reading import Dossier
 from pratique.approvals.reading import Ran as Found
-from pratique.capabilities.approvers import Handed, Members
 from pratique.capabilities.rights import Right
+from pratique.electorate import Handed, Members
 from pratique.errors import LedgerCorruptError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
