@@ -12,7 +12,7 @@ from rich.text import Text
 from pratique.appearance import visible
 from pratique.approvals.card import Card, CardOrigin
 from pratique.approvals.question import Question
-from pratique.approvals.reading import Dossier, Page
+from pratique.approvals.reading import Dossier, Line, Page
 from pratique.approvals.standing import StandingApproval
 from pratique.capabilities.patterns import in_words
 from pratique.cli.trace import moment
@@ -30,24 +30,25 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 
 def queue_table(page: Page) -> Table:
     """Return the queue: what presses most first."""
-    table = Table(box=None, header_style="dim")
-    table.add_column("ticket", no_wrap=True)
-    for column in ("tool", "tier", "taint", "agent", "for", "asked", "left", "state"):
-        table.add_column(column, overflow="fold")
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for column in ("ticket", "tool", "tier", "taint"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("asked by", overflow="fold")
+    table.add_column("left", no_wrap=True)
     for line in page.lines:
         tier = Text(line.tier, style="bold red" if line.tier == "irreversible" else "")
         taint = Text(
             "" if line.taint == "none" else line.taint, style="red" if line.taint == "sink" else "yellow"
         )
-        left = Text(
-            span(line.wait_s) if line.state == "proposed" else "", style="bold red" if line.urgent else ""
-        )
-        state = Text(
-            line.state if line.state != "proposed" else "", style=STATE_STYLES.get(line.state, "dim")
-        )
-        people = [visible(one) for one in (line.agent, line.user)]
-        table.add_row(line.ticket, line.tool, tier, taint, *people, f"{span(line.age_s)} ago", left, state)
+        who = visible(f"{line.agent}, for {line.user}" if line.user else line.agent)
+        table.add_row(line.ticket, line.tool, tier, taint, who, _stands(line))
     return table
+
+
+def _stands(line: Line) -> Text:
+    if line.state == "proposed":
+        return Text(f"pending, {span(line.wait_s)} left", style="bold red" if line.urgent else "")
+    return Text(line.state, style=STATE_STYLES.get(line.state, "dim"))
 
 
 def dossier_view(found: Dossier) -> Group:
@@ -119,26 +120,21 @@ def origin_line(origin: CardOrigin) -> Text:
     return Text.assemble(*words)
 
 
-def standing_table(found: list[StandingApproval]) -> Table:
+def standing_list(found: list[StandingApproval]) -> Group:
     """Return standing approvals, with how often each fired."""
-    table = Table(box=None, header_style="dim")
-    table.add_column("id", no_wrap=True)
-    for column in ("state", "agent", "tool", "when", "used", "until", "by", "why"):
-        table.add_column(column, overflow="fold")
+    lines: list[Text] = []
     for one in found:
         pattern = "[erased: counts for nothing]" if one.pattern is None else in_words(one.pattern)
-        table.add_row(
-            one.id,
-            Text(one.state, style="green" if one.state == "active" else "dim"),
-            visible(one.agent),
-            one.tool,
-            visible(pattern),
-            f"{one.uses} of {one.max_uses}",
-            moment(one.expires_us),
-            visible(", ".join(one.people)),
-            visible(one.reason),
-        )
-    return table
+        style = "green" if one.state == "active" else "dim"
+        facts = f"{one.tool} by {visible(one.agent)}, {one.uses} of {one.max_uses} used"
+        lines += [
+            Text.assemble(
+                (one.id, "bold"), "  ", (one.state, style), f"  {facts}, until {moment(one.expires_us)}"
+            ),
+            Text(f"  if {visible(pattern)}"),
+            Text(f"  {visible(', '.join(one.people))}: {visible(one.reason)}", style="dim"),
+        ]
+    return Group(*lines)
 
 
 def span(seconds: int) -> str:
@@ -188,7 +184,7 @@ def _what_next(found: Dossier) -> str:
     )
     if found.why_not:
         return f"Still needs: {missing}. You cannot answer: {visible(found.why_not)}."
-    confirm = f' --confirm "{found.card.confirm}"' if found.card.confirm else ""
+    confirm = ' --confirm "…what it goes to…"' if found.card.confirm else ""
     ticket = found.question.ticket
     return (
         f"Still needs: {missing}. Answer with\n"

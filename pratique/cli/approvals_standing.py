@@ -11,7 +11,7 @@ from pratique.app import local_login, open_ledger
 from pratique.approvals.desk import Desk
 from pratique.approvals.standing import StandingApproval
 from pratique.capabilities.patterns import exactly, in_words
-from pratique.cli.approvals_shown import standing_table
+from pratique.cli.approvals_shown import standing_list
 from pratique.cli.console import ConfigOption, JsonOption, console, fail, print_json, reporting_errors, say
 from pratique.cli.trace import moment
 from pratique.identity import people
@@ -46,7 +46,7 @@ def list_standings(
     elif not found:
         say("Nothing stands.")
     else:
-        console.print(standing_table(found))
+        console.print(standing_list(found))
 
 
 @app.command("make")
