@@ -20,6 +20,7 @@ from typing import Any, Self, Unpack
 
 import httpx2
 import orjson
+from pydantic import TypeAdapter
 
 from pratique.audit.canonical import canonical
 from pratique.errors import (
@@ -32,7 +33,7 @@ from pratique.errors import (
     TooMuchError,
     UnknownTicketError,
 )
-from pratique.model import Outcome, Status, clip
+from pratique.model import Outcome, Status, ToolSpec, clip
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import CALL_ID
 
@@ -43,6 +44,7 @@ TRIES = 3
 LARGEST_ARGUMENTS = 16 * 1024 * 1024
 LONGEST_ASKED = 3600.0
 
+_SPECS = TypeAdapter(tuple[ToolSpec, ...])
 _ERRORS: dict[str, type[Exception]] = {
     "urn:pratique:session-closed": SessionClosedError,
     "urn:pratique:unknown-session": SessionClosedError,
@@ -92,6 +94,14 @@ class Client:
         found = await self._ask("POST", f"/sessions/{_part(session)}/resume", {})
         return RemoteSession(self, found, self._wait)
 
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which the key's agent may call one.
+
+        Raises:
+            DoorError: the server does not answer, or does not let this in.
+        """
+        return _SPECS.validate_python(await self._ask("GET", "/agent/tools", {}))
+
     async def aclose(self) -> None:
         """Let go of the connections. Sessions stay open."""
         await self._http.aclose()
@@ -121,13 +131,13 @@ class Client:
             return Outcome.model_validate(problem["outcome"])
         raise _error(answer, problem)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         try:
             answer = await self._http.request(method, path, content=_json(body), timeout=MARGIN_S)
         except httpx2.TransportError as problem:
             raise DoorError(f"no answer from {self._http.base_url}: {problem}") from problem
         if answer.is_success:
-            return dict(orjson.loads(answer.content)) if answer.content else {}
+            return orjson.loads(answer.content) if answer.content else {}
         raise _error(answer, _problem(answer))
 
 
@@ -188,6 +198,14 @@ class RemoteSession:
         self._demand_open()
         path = f"/tickets/{_part(ticket)}/redeem"
         return await self._patiently(path, {}, self._wait if wait is None else wait)
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which this agent may call one; see `Session.tools`.
+
+        Raises:
+            DoorError: the server does not answer, or does not let this in.
+        """
+        return await self._client.tools()
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace."""
