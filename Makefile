@@ -30,7 +30,7 @@ check: $(VENV)/.checked
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.tested
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-agentdojo: $(VENV)/.agentdojo

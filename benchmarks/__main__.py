@@ -2,13 +2,16 @@
 
 import sys
 
-from benchmarks import calls, decision, ledger, replay, sandbox, verify
+from benchmarks import calls, decision, http, ledger, provenance, queue_page, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
 TABLES = {
     "decision": decision,
     "calls": calls,
+    "provenance": provenance,
+    "http": http,
     "ledger": ledger,
+    "queue_page": queue_page,
     "verify": verify,
     "replay": replay,
     "sandbox": sandbox,

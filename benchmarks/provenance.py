@@ -1,9 +1,10 @@
-"""What provenance costs: ingest, memory, and one look-up per call, by how much the session has seen.
+"""What provenance costs: ingest, memory, and one look-up per call: `python -m benchmarks provenance`.
 
-    python benchmarks/provenance.py
-
-Prose is drawn from a Zipf vocabulary. A call has 6 arguments and a body of 500 characters, half of it quoted
-from what was seen. Targets: 300 µs at 1 MB, 10 MB at most twice the 10 KB row, 5 MB of memory per MB seen.
+Rules:
+- Prose is drawn from a Zipf vocabulary. A call has 6 arguments and a body of 500 characters, half of it
+  quoted from what was seen.
+- Times are this process's own CPU, the sizes measured in turn; of several rounds the best median counts,
+  because a neighbour on the machine can only make a round slower.
 """
 
 import gc
@@ -14,7 +15,9 @@ import string
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
+from benchmarks.table import Row
 from pratique.model import Tier
 from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import judge
@@ -23,7 +26,11 @@ SIZES = {"10 KB": 10_000, "1 MB": 1_000_000, "10 MB": 10_000_000}
 CLASSES = {"to": "dest", "message": "selector:message", "amount": "amount", "when": "sched"}
 FIELDS = {"messages[].id": "meta:message", "messages[].from": "identity"}
 REQUEST = "Answer the message from bob@example.com about the order, and pay 120.50 to DE02120300000000202051."
-CALLS = 300
+CALLS = 200
+ROUNDS = 6
+BUDGET_US = 300
+BUDGET_GROWTH = 2.0
+BUDGET_MEMORY = 5.0
 
 Words = Callable[[int], str]
 
@@ -66,10 +73,10 @@ def ingest(words: Words, size: int) -> tuple[Tracker, float, list[dict[str, obje
     tracker = Tracker()
     tracker.saw_request(REQUEST)
     batch = list(messages(words, size))
-    started = time.perf_counter()
+    started = time.process_time()
     for start in range(0, len(batch), 50):
         tracker.saw_result(f"c{start}", "mail.list", {"messages": batch[start : start + 50]}, FIELDS)
-    return tracker, time.perf_counter() - started, batch
+    return tracker, time.process_time() - started, batch
 
 
 def arguments(rng: random.Random, words: Words, batch: list[dict[str, object]]) -> dict[str, object]:
@@ -85,16 +92,29 @@ def arguments(rng: random.Random, words: Words, batch: list[dict[str, object]]) 
     }
 
 
-def look_ups(
-    tracker: Tracker, rng: random.Random, words: Words, batch: list[dict[str, object]]
-) -> list[float]:
+class Session(NamedTuple):
+    """A session that has seen something, calls that it could make, and what taking in cost."""
+
+    tracker: Tracker
+    calls: list[dict[str, object]]
+    rate: float
+
+
+def session(make: Callable[[random.Random], Words], size: int) -> Session:
+    rng = random.Random(1)  # noqa: S311  # test data, no secret
+    words = make(rng)
+    tracker, seconds, batch = ingest(words, size)
+    return Session(tracker, [arguments(rng, words, batch) for _ in range(CALLS)], size / 1e6 / seconds)
+
+
+def look_ups(tracker: Tracker, calls: list[dict[str, object]]) -> float:
+    """Return the median cost of a call, in microseconds."""
     times = []
-    for _ in range(CALLS):
-        call = arguments(rng, words, batch)
-        started = time.perf_counter()
+    for call in calls:
+        started = time.process_time()
         judge(tracker.trace("mail.send", call, CLASSES), Tier.WRITE, exposed=tracker.exposed)
-        times.append((time.perf_counter() - started) * 1e6)
-    return times
+        times.append((time.process_time() - started) * 1e6)
+    return statistics.median(times)
 
 
 def memory(make: Callable[[random.Random], Words], size: int) -> float:
@@ -110,25 +130,42 @@ def memory(make: Callable[[random.Random], Words], size: int) -> float:
     return held / size if tracker.exposed else 0
 
 
-def main() -> None:
-    print(
-        f"{'seen':8} {'shape':20} {'ingest MB/s':>12} {'call µs':>9} {'p95 µs':>9} {'MB per MB':>9} saturated"
-    )
+def rows(*, quick: bool = False) -> list[Row]:
+    """Measure; `quick` leaves out the largest session of every shape."""
+    sizes = dict(list(SIZES.items())[: 2 if quick else 3])
+    return [*_calls(sizes), *_shapes(1_000_000)]
+
+
+def _calls(sizes: dict[str, int]) -> Iterator[Row]:
+    """Yield what a call costs in a session of prose, by what it has seen."""
+    sessions = {name: session(prose, size) for name, size in sizes.items()}
+    rounds = [
+        {name: look_ups(one.tracker, one.calls) for name, one in sessions.items()} for _ in range(ROUNDS)
+    ]
+    costs = {name: min(measured[name] for measured in rounds) for name in sessions}
+    for name, one in sessions.items():
+        told: tuple[str, bool | None] = "", None
+        if name == "1 MB":
+            told = f"{BUDGET_US} µs", costs[name] <= BUDGET_US
+        elif name == "10 MB":
+            growth = costs[name] / costs["10 KB"]
+            told = f"{BUDGET_GROWTH:.0f} times 10 KB: {growth:.1f}", growth <= BUDGET_GROWTH
+        yield Row(
+            f"a call, {name} of prose seen", f"ingest {one.rate:.1f} MB/s", f"{costs[name]:.0f} µs", *told
+        )
+
+
+def _shapes(size: int) -> Iterator[Row]:
+    """Yield the memory of a session of each shape, and what a call costs in it."""
     for shape, make in SHAPES.items():
-        for name, size in SIZES.items():
-            rng = random.Random(1)  # noqa: S311  # test data, no secret
-            words = make(rng)
-            tracker, seconds, batch = ingest(words, size)
-            times = look_ups(tracker, rng, words, batch)
-            p95 = statistics.quantiles(times, n=20)[-1]
-            median = statistics.median(times)
-            held = memory(make, size)
-            print(
-                f"{name:8} {shape:20} {size / 1e6 / seconds:12.1f} {median:9.0f} {p95:9.0f} {held:9.1f}"
-                f" {tracker.saturated}",
-                flush=True,
-            )
-
-
-if __name__ == "__main__":
-    main()
+        held, one = memory(make, size), session(make, size)
+        cost = min(look_ups(one.tracker, one.calls) for _ in range(ROUNDS // 2))
+        about = f"ingest {one.rate:.1f} MB/s, a call {cost:.0f} µs"
+        budget = f"{BUDGET_MEMORY:.0f} MB per MB"
+        yield Row(
+            f"memory, {size / 1e6:.0f} MB: {shape}",
+            about,
+            f"{held:.1f} MB per MB",
+            budget,
+            held <= BUDGET_MEMORY,
+        )

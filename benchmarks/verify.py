@@ -13,13 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.calls import Work, spread
+from benchmarks.calls import spread
 from benchmarks.table import Row
 from pratique.audit.merkle import consistency_proof, inclusion_proof
 from pratique.audit.record import GENESIS, seal
@@ -196,14 +196,16 @@ async def _appending(folder: Path, records: int, *, proof: bool) -> float:
             made = NoProof(ledger.log, ledger.keys)
             ledger._sequencer = Sequencer(ledger._writing, ledger.path, ledger.log, ledger.clock, made)  # noqa: SLF001
 
-        @asynccontextmanager
-        async def commit() -> AsyncIterator[Work]:
-            yield lambda: ledger.commit(Entry((DRAFT,)))
+        async def commit() -> object:
+            return await ledger.commit(Entry((DRAFT,)))
 
-        await spread(commit, 256, 2_560)
-        started = time.process_time()
-        await spread(commit, 256, records)
-        return (time.process_time() - started) / records
+        @asynccontextmanager
+        async def caller() -> AsyncIterator[Callable[[], Awaitable[object]]]:
+            yield commit
+
+        await spread(caller, 256, 2_560)
+        _, seconds = await spread(caller, 256, records)
+        return seconds / records
 
 
 def _checkpoints(folder: Path, records: int) -> Row:

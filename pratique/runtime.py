@@ -52,7 +52,7 @@ from pratique.stages.entries import Entries
 from pratique.stages.lineage import Lineage
 from pratique.stages.offered import offered
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before, untold
+from pratique.stages.release import denied, label_of, pending, ran_before, unreleased, untold
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.previews import Previews
@@ -174,6 +174,13 @@ class Runtime:
 
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
+        try:
+            return self._release(permit, result)
+        except Exception as problem:  # noqa: BLE001  # it ran: what cannot be labelled is not shown, and recorded
+            self._hosting.provenance(permit.call.request.subject.session).tracker.lose()
+            return unreleased(permit, problem)
+
+    def _release(self, permit: Permit, result: Result) -> Outcome:
         call = permit.call
         value = orjson.loads(result.value_json)
         tool = self.registry.demand(call.capability.name)

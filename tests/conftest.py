@@ -46,13 +46,18 @@ async def _probe() -> Probe:
         await provider.aclose()
 
 
+def tidy() -> None:
+    """Collect what docker's library left, without a word about it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 @pytest.fixture
 def tidied() -> Iterator[None]:
     """docker's library leaves the socket of a connection that fails to the garbage collector: collect it."""
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    tidy()
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ class Desk:
             if then == "refuse":
                 raise ToolError(f"no ink for {text}")
             self.effects.append(Effect("desk.note", ctx.call_id, text))
-            if self.meanwhile is not None:
+            if then == "meanwhile" and self.meanwhile is not None:
                 await self.meanwhile()
             if then == "raise":
                 raise RuntimeError(f"the pen broke, and the secret is {SECRET}")

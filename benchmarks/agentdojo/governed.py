@@ -133,9 +133,17 @@ class Desk:
         answer = Answer(held=outcome.status is Status.PENDING, why=outcome.error)
         if answer.held:
             queue = self.house.runtime.queue
-            answer.named = self._names(queue.asked(outcome.ticket).card)
+            card = queue.asked(outcome.ticket).card
+            answer.named = self._names(card)
             members = self.house.runtime.enforcement.snapshot.policy.members
-            queue.answer(outcome.ticket, APPROVER, approve=rightly, reason="as it should be", members=members)
+            queue.answer(
+                outcome.ticket,
+                APPROVER,
+                approve=rightly,
+                reason="as it should be",
+                members=members,
+                confirm=card.confirm,
+            )
             outcome = await self.session.redeem(outcome.ticket)
         if outcome.status is Status.DENIED and not answer.held:
             raise RuntimeError(f"{name} cannot be asked for: {outcome.error}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pratique.answers import Need
 from pratique.audit import laws_deciding as deciding
+from pratique.audit.laws_identity import IDENTITY, key_is_good
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -66,6 +67,8 @@ def _session_open(now: Standing, record: Record) -> Iterator[str]:
         yield f"the session {name} was opened before"
     if now.policies.get(record["epoch"]) != record["policy_digest"]:
         yield f"it names a policy that epoch {record['epoch']} did not have"
+    if record.get("api_key"):
+        yield from key_is_good(now, record)
     now.sessions[name] = Session(record)
 
 
@@ -379,6 +382,7 @@ LAWS: Mapping[str, Law] = {
     "notice.delivery": deciding.delivery,
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
+    **IDENTITY,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
     "recovery": _recovery,

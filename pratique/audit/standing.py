@@ -45,11 +45,12 @@ class Beside(Protocol):
 class Session:
     """A session that is open."""
 
-    __slots__ = ("edited", "edits", "identity", "ran", "writer")
+    __slots__ = ("api_key", "edited", "edits", "identity", "ran", "writer")
 
     def __init__(self, record: Record) -> None:
         self.identity = identity_of(record)
         self.writer: str = record["writer"]
+        self.api_key: str = record.get("api_key", "")
         self.ran: dict[tuple[str, str], str] = {}  # call id and digest → how its run stands
         self.edits: dict[str, tuple[str, str]] = {}  # ticket → who edited it, of which call id
         self.edited: set[tuple[str, str]] = set()  # calls that a person edited: as they were, they never run
@@ -122,6 +123,10 @@ class Standing:
         self.intents: dict[int, Record] = {}
         self.uses: dict[str, int] = {}
         self.erasures: dict[str, Record] = {}
+        self.people: dict[str, bool] = {}  # name → whether the account is enabled
+        self.links: dict[str, Record] = {}
+        self.logins: dict[str, Record] = {}
+        self.keys: dict[str, Record] = {}
         self.given: dict[str, Given] = {}
         self.notices: dict[tuple[int, str], int] = {}  # notice and channel → attempts
 

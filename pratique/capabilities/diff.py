@@ -19,7 +19,7 @@ from enum import StrEnum
 from functools import lru_cache
 from itertools import product
 
-from pratique.capabilities.isolation import at_least, floors
+from pratique.capabilities.isolation import floors
 from pratique.capabilities.meaning import Answer, Demand, Meaning, answer, cases, meaning_of, words
 from pratique.capabilities.policy import Policy, Row, covers, tool_match
 from pratique.capabilities.selftest import access_for
@@ -183,27 +183,6 @@ def _taint_keys(policy: Policy) -> Iterator[tuple[str, object]]:
 def direction_of(changes: Iterable[Cell | Refloored], keys: Iterable[str] = ()) -> Direction:
     """Return the direction of all the cells together; that of a key of `relabelled` is not known."""
     return _together({cell.direction for cell in changes} | {Direction.OTHER for _ in keys})
-
-
-def lowered(before: Policy, after: Policy, tools: Iterable[Capability]) -> Iterator[str]:
-    """Yield, in one line each, the calls that a change of policy lets run in a weaker level.
-
-    Args:
-        before: the policy that is.
-        after: the policy that would be.
-        tools: the declared tools.
-    """
-    if before.file.isolation == after.file.isolation and before.subjects == after.subjects:
-        return
-    for tool in tools:
-        for agent in sorted(after.subjects):
-            for taint in Taint:
-                was, becomes = (
-                    at_least(policy, access_for(policy, agent, tool, taint.value))
-                    for policy in (before, after)
-                )
-                if becomes.rank < was.rank:
-                    yield f"{agent} calls {tool.name} (taint {taint}): at least {was} → {becomes}"
 
 
 class _Side:

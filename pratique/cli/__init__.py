@@ -19,6 +19,7 @@ from pratique.cli import (
     doctor,
     erase,
     export,
+    incident,
     keys,
     people,
     policy,
@@ -41,6 +42,9 @@ audit.app.command("replay")(replay.replay_command)
 audit.app.command("erase")(erase.erase_command)
 audit.app.command("recover")(recover.recover_command)
 audit.app.command("export")(export.export_command)
+audit.app.command("trace")(incident.trace_command)
+audit.app.command("around")(incident.around_command)
+audit.app.command("follow")(incident.follow_command)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

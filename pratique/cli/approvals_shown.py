@@ -47,8 +47,7 @@ def queue_table(page: Page) -> Table:
 
 def _stands(line: Line) -> Text:
     if line.state == "proposed":
-        # The agent's outcome says pending; so does this.
-        return Text(f"pending, {span(line.wait_s)}", style="bold red" if line.urgent else "")
+        return Text(f"pending, {span(line.wait_s)} left", style="bold red" if line.urgent else "")
     return Text(line.state, style=STATE_STYLES.get(line.state, "dim"))
 
 

@@ -119,23 +119,23 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     """Find calls: who asked for what, what was decided, and what a mail or page had to do with it.
 
     `--source` finds every call whose arguments carry text of that source, and the reads that brought it in. A
-    record names at most 64 sources of one result; a list of more than that ends in "…".
+    record names at most 64 sources of one result; a list of more than that ends in "…". What came of it is
+    for `pratique audit follow`.
 
     Example: `pratique audit search --source email:7 --decision ask`
     """
-    wanted = Wanted(
-        agent=agent,
-        tool=tool,
-        decision=decision.value if decision else "",
-        source=source,
-        since_us=_microseconds(since),
-        until_us=_microseconds(until),
-        most=most,
-    )
     with reporting_errors(), open_ledger(Settings.load(config)) as ledger:
-        subject = ledger.vault.subject_id(user) if user else ""
-        theirs = wanted.model_copy(update={"subject": subject})
-        records = ledger.read(lambda connection: search(connection, theirs))
+        wanted = Wanted(
+            agent=agent,
+            subject=ledger.vault.subject_id(user) if user else "",
+            tool=tool,
+            decision=decision.value if decision else "",
+            source=source,
+            since_us=_microseconds(since),
+            until_us=_microseconds(until),
+            most=most,
+        )
+        records = ledger.read(lambda connection: search(connection, wanted))
     print_json(records) if as_json else print_calls(records)
 
 

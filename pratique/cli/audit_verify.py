@@ -1,5 +1,6 @@
 """`pratique audit verify`: the answer on one screen. Up to where, held by whom, and what is not covered."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,7 +69,9 @@ def verify(  # noqa: PLR0913  # one option per thing to hold it against
     ask: Annotated[
         bool, typer.Option("--ask-witnesses", help="Ask witnesses on the network what they hold now.")
     ] = False,
-    processes: Annotated[int, typer.Option(min=1, max=64, help="How many processes may hash.")] = 1,
+    processes: Annotated[
+        int, typer.Option(min=0, max=64, help="How many processes may hash; 0 for one a processor, up to 4.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Check that no record was changed, removed or reordered, and say who vouches for that.
@@ -96,7 +99,8 @@ def verify(  # noqa: PLR0913  # one option per thing to hold it against
                 found, problems = _witnessed(settings, path, ask=ask)
                 claims += found
             with _progress(path) as progress:
-                asked = Asked(read_head(head), claims, known, strict, processes, progress)
+                share = processes or min(4, os.cpu_count() or 1)
+                asked = Asked(read_head(head), claims, known, strict, share, progress)
                 report = verify_file(path, asked=asked)
     if as_json:
         print_json(

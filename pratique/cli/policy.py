@@ -18,7 +18,7 @@ import typer
 
 from pratique.app import failed_tests, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
-from pratique.capabilities.diff import Direction, diff, direction_of, lowered, refloored, relabelled
+from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
 from pratique.capabilities.explain import Hint, explain, hints, who_can
 from pratique.capabilities.isolation import unmet
 from pratique.capabilities.manifest import microseconds
@@ -309,9 +309,11 @@ def apply(
         for line in troubles:
             complain(f"{settings.policy.name}: {line}", "yellow")
         # Without tools there is nothing to compare by, which is not the same as no difference.
-        direction = direction_of([*changes, *levels], keys) if len(registry) else Direction.OTHER
+        # Of an agent that is gone, no floor matters any more.
+        left = [level for level in levels if level.agent in policy.subjects]
+        direction = direction_of([*changes, *left], keys) if len(registry) else Direction.OTHER
         if only_tighter:
-            _demand_tighter(direction, list(lowered(current.policy, policy, _capabilities(registry))))
+            _demand_tighter(direction)
         else:
             if current.epoch:
                 show_past(ledger, Snapshot(policy, 0), settings.policy.name)
@@ -415,15 +417,13 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: nothing was changed", FAILED)
 
 
-def _demand_tighter(direction: Direction, weaker: list[str]) -> None:
+def _demand_tighter(direction: Direction) -> None:
     """Stop unless the change can only take away.
 
     Raises:
         typer.Exit: some call would be answered more mildly, or run in a weaker level; nothing was changed.
     """
-    for line in weaker:
-        complain(line, "red")
-    if weaker or direction not in {Direction.SAME, Direction.TIGHTER}:
+    if direction not in {Direction.SAME, Direction.TIGHTER}:
         fail("not applied: --only-tighter, and the change is not only tighter; nothing was changed", FAILED)
 
 

@@ -18,6 +18,7 @@ from rich.progress import Progress
 
 from pratique.app import open_ledger
 from pratique.audit.canonical import canonical
+from pratique.audit.note import Note
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.replay import Change, Group
 from pratique.capabilities.snapshot import Snapshot
@@ -41,6 +42,7 @@ from pratique.ledger.replay import ReplayReport, Stretch, replay
 
 IN_FORCE, RECORDED = "in-force", "recorded"
 MOST_SHOWN = 20
+SIGNED_AS = "pratique replay report v1"
 PAST_DAYS = 31
 PAST_US = PAST_DAYS * 24 * 3600 * 1_000_000
 LARGEST_REPORT = 64 * 1024 * 1024
@@ -101,7 +103,7 @@ def replay_command(  # one option per thing to choose by
     with open_ledger(settings) as ledger, progressing("deciding again", show=not as_json) as told:
         target = _target(ledger, policy)
         report = replay(ledger, target, stretch, name=policy, progress=told)
-    print_json(signed(report)) if as_json else show_replay(report)
+        print_json(signed(report, ledger)) if as_json else show_replay(report)
     failing = {Change.MISMATCH, *(fail_on or ())}
     if any(report.count(change) for change in failing):
         raise typer.Exit(FAILED)
@@ -121,11 +123,19 @@ def show_past(ledger: Ledger, policy: Snapshot, name: str) -> None:
     _show_groups(report.groups)
 
 
-def signed(report: ReplayReport) -> dict[str, Any]:
-    """Return the report as JSON values, with the digest of its canonical form (RFC 8785)."""
+def signed(report: ReplayReport, ledger: Ledger) -> dict[str, Any]:
+    """Return the report as JSON values, with the digest of its canonical form (RFC 8785), signed.
+
+    `signature` is a C2SP signed note under the log's key: the words `pratique replay report v1`, the log's
+    name, and the digest, a line each. `checkpoint` is the last one that the log signed.
+    """
+    checkpoint = ledger.keys.last_signed()
     body = report.model_dump(mode="json")
+    body["checkpoint"] = str(checkpoint.note) if checkpoint is not None else ""
     digest = hashlib.sha256(canonical(body, most_bytes=LARGEST_REPORT)).hexdigest()
-    return {**body, "digest": digest}
+    text = f"{SIGNED_AS}\n{report.log}\n{digest}\n"
+    signature = str(Note(text, (ledger.signer().sign(text),)))
+    return {**body, "digest": digest, "signature": signature}
 
 
 def show_replay(report: ReplayReport) -> None:

@@ -10,6 +10,8 @@ Rules:
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, select
@@ -20,6 +22,7 @@ from pratique.identity import secret
 from pratique.ledger import policies
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
+from pratique.ledger.glance import Glance
 from pratique.ledger.guards import EpochIs
 from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.sequencer import Entry, Refused
@@ -139,16 +142,37 @@ class _NotRevoked(KeyIsGood):
         return why if why is not None and "revoked" in why else None
 
 
-def opened_by(connection: Connection, text: str, now_us: int) -> Key | None:
-    """Return the key that this text is, if it opens the door now; whatever is wrong with it, None."""
+class Found(NamedTuple):
+    """What a look at the door finds: the key that opens it, if one does, and the epoch of the policy."""
+
+    key: Key | None
+    epoch: int
+
+
+_LOOK = (
+    "SELECT id, agent, acts_for, label, issued_by, issued_us, ends_us, revoked_us, secret_sha256, "
+    "(SELECT MAX(epoch) FROM policies) FROM (SELECT 1) LEFT JOIN api_keys ON id = ?"
+)
+
+
+def opened_by(glance: Glance, text: str, now_us: int) -> Found:
+    """Return the key that this text is, if it opens the door now; whatever is wrong with it, none."""
     shown = secret.read(text)
-    if shown is None:
-        return None
-    row = connection.execute(select(t.api_keys).where(t.api_keys.c.id == shown.id)).one_or_none()
-    if row is None or not shown.matches(row.secret_sha256):
-        return None
-    key = _key(row)
-    return key if key.is_good(now_us) else None
+    row = glance.row(_LOOK, (shown.id if shown is not None else "",))
+    if row is None or row[0] is None or shown is None or not shown.matches(row[-2]):
+        return Found(None, row[-1] or 0 if row is not None else 0)
+    key = _made(row[:-2])
+    return Found(key if key.is_good(now_us) else None, row[-1] or 0)
+
+
+@lru_cache(maxsize=1024)
+def _made(row: tuple[Any, ...]) -> Key:
+    """Return the key of a row; the same row is the same key, and a row that changed is another one."""
+    columns = dict(zip(_COLUMNS, row, strict=True))
+    return Key(**{**columns, "acts_for": orjson.loads(columns["acts_for"])})
+
+
+_COLUMNS = ("id", "agent", "acts_for", "label", "issued_by", "issued_us", "ends_us", "revoked_us")
 
 
 def _found(connection: Connection, key: str) -> Key | None:

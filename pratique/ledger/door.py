@@ -18,6 +18,7 @@ import orjson
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import DatabaseError
 
+from pratique.audit.note import Signer
 from pratique.errors import CanonicalError, LedgerCorruptError, LedgerError
 from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Cadence, Checkpoints
@@ -159,6 +160,16 @@ class Ledger:
             return False
         self.vault.learn(subject, wrapped)
         return True
+
+    def signer(self) -> Signer:
+        """Return the log's signing key that is in force.
+
+        Raises:
+            LedgerUnavailableError: it is not in the folder of keys.
+        """
+        newest = select(t.log_keys.c.key).order_by(t.log_keys.c.seq.desc()).limit(1)
+        key = self.read(lambda connection: connection.execute(newest).scalar())
+        return self.keys.first if key is None else self.keys.signer(str(key))
 
     def seal(self, subject: str, about: str, values: Mapping[str, bytes]) -> Sealing:
         """Return commitments and ciphertext for an entry; see `Vault.seal`."""

@@ -89,6 +89,28 @@ def record(connection: Connection, seq: int) -> Record | None:
     return orjson.loads(body) if body else None
 
 
+def around(connection: Connection, seq: int, most: int, *, own: bool) -> list[Record]:
+    """Return a record with those before and after it, at most so many of each; empty if there is none.
+
+    Args:
+        connection: one view of the ledger.
+        seq: the record's number.
+        most: how many before, and how many after.
+        own: only those of its session.
+    """
+    found = record(connection, seq)
+    if found is None:
+        return []
+    chosen = select(t.records.c.body)
+    if own:
+        chosen = chosen.where(t.records.c.session == found.get("session", ""))
+    before = chosen.where(t.records.c.seq < seq).order_by(t.records.c.seq.desc()).limit(most)
+    after = chosen.where(t.records.c.seq > seq).order_by(t.records.c.seq).limit(most)
+    rows = [*list(connection.execute(before))[::-1], *connection.execute(after)]
+    others = [orjson.loads(row.body) for row in rows]
+    return sorted([*others, found], key=lambda one: one["seq"])
+
+
 def last_records(connection: Connection, most: int) -> list[Record]:
     """Return the newest records, oldest first."""
     rows = connection.execute(select(t.records.c.body).order_by(t.records.c.seq.desc()).limit(most))

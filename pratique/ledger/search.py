@@ -76,7 +76,8 @@ def decision_of(record: Record) -> str:
 
 def sources_of(record: Record) -> list[str]:
     """Return the sources that a record has to do with: its arguments', and its result's."""
-    return [*record["lineage"], *record.get("label_out", {}).get("sources", ())]
+    written = (part["source"] for part in record.get("carried", ()))
+    return [*record["lineage"], *written, *record.get("label_out", {}).get("sources", ())]
 
 
 def _newest_first(connection: Connection, wanted: Wanted) -> Iterator[Record]:

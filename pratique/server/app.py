@@ -86,6 +86,7 @@ def create_app(
             yield
         here.closing.set()
         await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
+        here.glance.close()
         if close:
             await runtime.aclose()
 
@@ -102,8 +103,8 @@ def create_app(
     app.state.meter = metrics.Meter(here)
     api.describe(app)
     install(app)
-    app.include_router(health.router)
     app.include_router(api.router)
+    app.include_router(health.router)
     app.include_router(oidc.router)
     app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:

@@ -4,11 +4,9 @@ The server is a door: nothing in it decides or runs a call. It says who asks, an
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from fastapi import Request
-from sqlalchemy import Connection
 
 from pratique.capabilities.policy import Policy
 from pratique.identity.keys import Keys
@@ -16,6 +14,7 @@ from pratique.identity.logins import Logins
 from pratique.identity.people import People
 from pratique.identity.throttle import Throttle
 from pratique.ledger import queries
+from pratique.ledger.glance import Glance
 from pratique.runtime import Runtime
 from pratique.server.auth.cookies import Cookies
 from pratique.server.bounds import Rate, Slots
@@ -25,8 +24,6 @@ from pratique.settings import ServerSettings
 
 STRANGERS = 600
 """Requests a minute from one address that show no credential, or none that is good."""
-
-T = TypeVar("T")
 
 
 class Door:
@@ -54,6 +51,7 @@ class Door:
             idle_us=int(settings.idle_minutes * 60_000_000),
             secure=settings.speaks_tls,
         )
+        self.glance = Glance(ledger.path)
         self.closing = asyncio.Event()
         self.serving = Serving(runtime, settings, self.closing)
         self.feed = Feed(ledger, self.closing)
@@ -61,14 +59,16 @@ class Door:
         self.waits = Slots("calls that wait", settings.open_waits)
         self.streams = Slots("event streams", settings.open_streams)
 
-    def glance(self, query: Callable[[Connection], T]) -> T:
-        """Look something small up by its key, here and now: a thread would cost more than the look."""
-        return self.ledger.read(query)
+    async def policy(self, epoch: int | None = None) -> Policy:
+        """Return the policy that is in force now, whoever put it there.
 
-    async def policy(self) -> Policy:
-        """Return the policy that is in force now, whoever put it there."""
+        Args:
+            epoch: the epoch in force, for who has looked already.
+        """
         enforcement = self.runtime.enforcement
-        if self.glance(queries.epoch) != enforcement.snapshot.epoch:
+        if epoch is None:
+            epoch = self.ledger.read(queries.epoch)
+        if epoch != enforcement.snapshot.epoch:
             await enforcement.refresh()
         return enforcement.snapshot.policy
 

@@ -116,6 +116,8 @@ def _new_call(record: queries.Record) -> dict[str, Any]:
         "policy_epoch": record["epoch"],
         "origins": [],
         "error": "",
+        "label": {"confidentiality": record["confidentiality"], "taint": record["taint"]},
+        "label_out": None,
         "result": None,
         "duration_us": None,
         "records": [],
@@ -158,6 +160,7 @@ def _outcome(entry: dict[str, Any], record: queries.Record) -> None:
         approved_by=record["approved_by"],
         reasons=record["reasons"],
         duration_us=record.get("dur_us"),
+        label_out=record.get("label_out"),
     )
     if not record["ticket"]:
         entry["decision"] = record["effect"]

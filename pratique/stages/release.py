@@ -56,6 +56,22 @@ def ran_before(call: Call | Unresolved) -> Outcome:
     )
 
 
+def unreleased(permit: Permit, problem: Exception) -> Outcome:
+    """Return the outcome of a call that ran, and whose result could not be labelled."""
+    call, decision = permit.call, permit.decision
+    return Outcome(
+        call_id=call.request.call_id,
+        tool=call.capability.name,
+        tier=call.capability.tier,
+        status=Status.UNKNOWN if call.capability.changes_the_world else Status.FAILED,
+        error=f"it ran, and its result could not be labelled: {type(problem).__name__}",
+        decision=decision.word,
+        reasons=decision.reasons,
+        ticket=decision.ticket,
+        approved_by=decision.approved_by,
+    )
+
+
 def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcome:
     """Return what the caller gets of a call that ran, and whose outcome could not be recorded."""
     if permit.intent is None:

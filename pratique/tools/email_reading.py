@@ -1,8 +1,8 @@
 """A message as an agent gets it: a line for the list, or the whole of it. Pure: bytes in, JSON values out.
 
 Rules:
-- `text/plain` is preferred; HTML becomes the text that a reader would see. Nothing of an attachment's content
-  is given, only its name, type and size.
+- `text/plain` is preferred; HTML becomes the text that a reader would see. Of an attachment, a whole message
+  gives name, type and size; its bytes are asked for one by one (`attached`).
 - `problems` tells what was damaged, cut, hidden or invisible, in our words, so it is as trusted as we are.
 - Everything is bounded: the text, the attachments, the addresses.
 """
@@ -12,7 +12,7 @@ from email.generator import BytesGenerator
 from email.message import Message
 from email.policy import compat32
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 from pratique.tools import email_headers as headers
 from pratique.tools import email_parts as parts
@@ -60,10 +60,44 @@ def full(raw: bytes) -> dict[str, Any]:
     }
 
 
+class Attached(NamedTuple):
+    """One attachment: its bytes, and its text if it is text."""
+
+    name: str
+    type: str
+    data: bytes
+    is_text: bool
+    text: str
+    problems: list[str]
+
+
+def attached(raw: bytes, number: int) -> Attached | None:
+    """Return an attachment by its place in the list that `full` gives; None if there is none."""
+    parsed = parts.parse(raw)
+    content = _Content()
+    if not parsed.refusal:
+        content.read(parsed.message)
+    if number >= len(content.parts):
+        return None
+    part = content.parts[number]
+    kind = part.get_content_type()[:127]
+    data, problems = parts.payload(part)
+    is_text, text = kind in {"text/plain", "text/html"} and not part.is_multipart(), ""
+    if is_text:
+        text, problems = parts.text(part)
+        if kind == "text/html":
+            text, more = visible_text(text)
+            problems = [*problems, *more]
+        text, cut = _cut(text)
+        problems = [*problems, *([cut] if cut else [])]
+    return Attached(_name(part), kind, data, is_text, text, problems)
+
+
 class _Content:
     """Gathers the text, the attachments and the problems of a message's parts."""
 
     def __init__(self) -> None:
+        self.parts: list[Message] = []
         self.attachments: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self._more = 0
@@ -107,6 +141,7 @@ class _Content:
         if len(self.attachments) >= MOST_ATTACHMENTS:
             self._more += 1
             return
+        self.parts.append(part)
         size, problems = _size(part)
         self.problems += problems
         self.attachments.append({"name": _name(part), "type": part.get_content_type()[:127], "bytes": size})

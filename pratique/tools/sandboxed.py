@@ -75,7 +75,13 @@ class Sandboxed:
         self._runs = 0
 
     async def run(
-        self, work: Work, *, limits: Limits | None = None, stdin: bytes = b"", emit: Emit | None = None
+        self,
+        work: Work,
+        *,
+        limits: Limits | None = None,
+        stdin: bytes = b"",
+        emit: Emit | None = None,
+        alone: bool = False,
     ) -> Result:
         """Run a work to its end, in a fresh sandbox.
 
@@ -84,6 +90,7 @@ class Sandboxed:
             limits: what it may take; time beyond what is left of the tool's `timeout` is not given.
             stdin: bytes for its standard input.
             emit: told of output as it comes.
+            alone: grant none of the hosts and calls that the tool declares: they are for the tool itself.
 
         Returns:
             How it ended by itself: `ok`, or `error` when the code raised or exited with another code than 0.
@@ -99,10 +106,10 @@ class Sandboxed:
                 work,
                 level=self.level,
                 limits=self._bounded(limits),
-                grants=_grants(self._capability),
+                grants=Grants() if alone else _grants(self._capability),
                 stdin=stdin,
                 emit=emit,
-                call=None if self._code_calls is None else self._call,
+                call=None if alone or self._code_calls is None else self._call,
             )
         except asyncio.CancelledError:
             self._note({"level": self.level.value, "status": "cancelled"})

@@ -10,6 +10,7 @@ import pytest
 import rfc8785
 from typer.testing import CliRunner, Result
 
+from pratique.audit.note import Verifier, parse_note
 from pratique.cli import app
 from pratique.cli.console import console
 from tests.house import ALLOW_ALL, PEOPLE, POLICY, Clock, House, opened
@@ -65,11 +66,14 @@ async def test_ci_fails_on_what_it_names(config: Path, options: list[str], code:
     assert replayed(config, "--policy", str(config.parent / "lax.toml"), *options).exit_code == code
 
 
-async def test_programs_get_a_report_whose_digest_anyone_can_compute(config: Path) -> None:
+async def test_programs_get_a_signed_report_that_anyone_can_check(config: Path, house: House) -> None:
     report: dict[str, Any] = orjson.loads(replayed(config, "--json").stdout)
     digest = report.pop("digest")
-    report.pop("signature", None)
+    note = parse_note(report.pop("signature"))
     assert digest == hashlib.sha256(rfc8785.dumps(report)).hexdigest()
+    assert note.text == f"pratique replay report v1\n{report['log']}\n{digest}\n"
+    public = Verifier.parse((house.folder / "keys" / "log.pub").read_text().strip())
+    assert public in note.signed_by([public])
     assert report["counts"]["same"] == report["decisions"] == 2
     assert list(report["recorded"]) == [report["target"]] == [hashlib.sha256(POLICY.encode()).hexdigest()]
 

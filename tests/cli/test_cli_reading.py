@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pratique.app import open_runtime
 from pratique.cli import app
-from pratique.cli.console import console
+from pratique.cli.console import console, print_json
 from pratique.errors import PolicyError, SettingsError
 from pratique.model import Status
 from tests.house import Clock, House, opened
@@ -69,7 +69,8 @@ def test_help_names_no_type_for_what_takes_no_value() -> None:
 
 
 async def test_what_waits_is_pending_in_the_list_as_in_the_outcome(config: Path) -> None:
-    assert " pending, " in said("approvals", "list", "-c", str(config))
+    line = said("approvals", "list", "-c", str(config)).splitlines()[-1]
+    assert "pending," in line.split()  # and how much time is left
 
 
 async def test_a_record_reads_as_lines_and_as_it_is_stored(config: Path) -> None:
@@ -114,3 +115,12 @@ def test_a_settings_file_that_is_not_there_is_said_in_words(tmp_path: Path) -> N
     shown = said("trace", "list", "-c", str(tmp_path / "gone.toml"), exit_code=2)
     assert "gone.toml: No such file or directory" in shown
     assert "Errno" not in shown
+
+
+def test_json_on_a_terminal_hides_and_moves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"a": "x\u202ey\u180b\u0338\u3164", "b": "pay 10 to א 20", "c": "Grüße 日本 😀"}
+    print_json(value)
+    shown = capsys.readouterr().out
+    assert orjson.loads(shown) == value
+    assert not set("\u202e\u180b\u0338\u3164א") & set(shown)
+    assert "Grüße 日本 😀" in shown

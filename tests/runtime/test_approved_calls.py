@@ -377,7 +377,7 @@ async def test_what_is_asked_can_be_read_back_and_is_what_will_run(runtime: Runt
         ("amount", "amount", "80"),
         ("to", "dest", "mo@acme.example"),
     ]
-    assert "cannot be explained" in asked.card.taint
+    assert "to decides where this goes, and was written by the model" in asked.card.taint
     assert asked.card.digest == runtime.queue.look(ticket).card_digest
 
 

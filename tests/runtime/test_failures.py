@@ -149,6 +149,25 @@ async def test_a_call_whose_outcome_is_too_large_for_a_record_has_a_bare_one(hou
     assert (await session.call("desk.odd", call_id="c" * 128)).record == outcome.record
 
 
+@pytest.mark.parametrize(("tier", "status"), [("read", Status.FAILED), ("write", Status.UNKNOWN)])
+async def test_a_result_that_cannot_be_labelled_is_not_shown_and_on_record(
+    house: House, tier: Any, status: Status
+) -> None:
+    @tool("desk.odd", tier=tier)
+    async def odd(_: ToolContext) -> str:
+        return "a text from outside"
+
+    odd.shape = object()  # type: ignore[assignment]  # a declaration that is broken in a way nobody thought of
+    runtime = house.runtime(tools=[odd])
+    session = await opened(runtime)
+    outcome = await session.call("desk.odd")
+    assert (outcome.status, outcome.value) == (status, None)
+    assert outcome.error == "it ran, and its result could not be labelled: AttributeError"
+    assert records(runtime.ledger)[-1]["outcome"] == status
+    assert not runtime.ledger.read(queries.open_intents)
+    assert (await session.call("desk.look")).status is Status.DONE
+
+
 @pytest.mark.parametrize(
     ("name", "status", "reload"),
     [
@@ -158,7 +177,7 @@ async def test_a_call_whose_outcome_is_too_large_for_a_record_has_a_bare_one(hou
         ("desk.note", Status.UNKNOWN, True),
     ],
 )
-async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
+async def test_a_call_whose_vault_key_is_lost_meanwhile_has_a_bare_outcome(
     house: House, desk: Desk, name: str, status: Status, *, reload: bool
 ) -> None:
     runtime = house.runtime()
@@ -167,10 +186,11 @@ async def test_a_call_whose_vault_key_is_erased_meanwhile_has_a_bare_outcome(
     async def erase() -> None:
         if reload:
             house.apply(POLICY + "# another epoch\n")
-        runtime.ledger.vault.forget(runtime.ledger.vault.subject_id("kim@acme.example"))
+        del runtime.ledger.vault._keys[runtime.ledger.vault.subject_id("kim@acme.example")]
 
     desk.meanwhile = erase
-    outcome = await session.call(name, {"text": "x"})
+    args = {"text": "x"} if name == "desk.look" else {"text": "x", "then": "meanwhile"}
+    outcome = await session.call(name, args)
     assert (outcome.status, outcome.value) == (status, None)
     assert "it ran, and its outcome (done) could not be recorded: KeyError" in outcome.error
     last = records(runtime.ledger)[-1]

@@ -108,6 +108,6 @@ async def test_what_cannot_be_is_refused_in_our_words(
 
 async def test_half_a_person_is_no_approver(runtime: Runtime) -> None:
     ticket = (await (await opened(runtime)).call("desk.pay", {"to": "mo", "amount": 1})).ticket
-    with pytest.raises(NotAnApproverError, match="a\ufffdb belongs to none of"):
+    with pytest.raises(NotAnApproverError, match="a\ufffdb cannot answer"):
         answer(runtime, ticket, HALF)
     assert answer(runtime, ticket, approve=False, reason=HALF).reason == "a?b"

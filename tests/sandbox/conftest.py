@@ -13,6 +13,7 @@ from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.engine import Engine
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
+from tests.conftest import tidy
 from tests.sandbox import table
 from tests.sandbox.places import (
     PLACES,
@@ -109,6 +110,7 @@ def engine() -> Iterator[Dockerd]:
         yield dockerd
     finally:
         dockerd.stop()
+        tidy()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -14,6 +14,7 @@ from pratique.sandbox import image
 from pratique.sandbox.backend import Grants, Guarantee, Spec, Status, Work
 from pratique.sandbox.container import ContainerProvider, promises
 from pratique.sandbox.engine import Engine
+from tests.conftest import tidy
 from tests.sandbox.cases import SMALL
 from tests.sandbox.places import Dockerd, Place, base_image, import_base
 from tests.servers.machine import as_root, demand, lacking
@@ -34,6 +35,7 @@ def gvisor_engine() -> Iterator[Dockerd]:
         yield dockerd
     finally:
         dockerd.stop()
+        tidy()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

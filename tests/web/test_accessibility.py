@@ -63,7 +63,7 @@ def violations(page: Page, axe: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 def test_axe_finds_nothing_on_any_page(visit: Visit, site: Site, axe: str, scheme: str) -> None:
     tainted, plain = site.ask_tainted(to=STRANGER, amount=45), site.ask(text="plain", copies=4)
     over = site.ask(text="it is over")

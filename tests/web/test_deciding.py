@@ -218,3 +218,14 @@ def test_a_card_that_cannot_be_had_offers_no_yes(visit: Visit, site: Site) -> No
     answer = page.request.post(f"/queue/{ticket}/approve", form=form)
     assert answer.status >= 400
     assert state(site, ticket) == "proposed"
+
+
+def test_what_somebody_types_is_not_taken_away_when_others_answer(visit: Visit, site: Site) -> None:
+    ticket = site.ask("vault.open", why="typing meanwhile")
+    page = visit("bo@acme.example")
+    page.goto(f"/queue/{ticket}")
+    page.locator("#reject-fold > summary").click()
+    page.get_by_label("In your own words").fill("half a sen")
+    site.runtime.desk.answer(ticket, "li@acme.example", approve=True)
+    expect(page.locator("#elsewhere")).to_contain_text("meanwhile")
+    expect(page.get_by_label("In your own words")).to_have_value("half a sen")

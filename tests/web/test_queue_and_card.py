@@ -47,7 +47,7 @@ def test_an_injected_argument_is_marked_with_where_it_came_from(visit: Visit, si
     expect(mark).to_be_visible()
     expect(mark).to_have_text(STRANGER, ignore_case=True)
     expect(argument.locator(".excerpt").first).to_contain_text(LETTER[20:40], ignore_case=True)
-    expect(page.locator(".note.danger")).to_contain_text("Text from outside")
+    expect(page.locator(".note.danger")).to_contain_text("written by somebody outside")
 
 
 def test_a_no_needs_a_reason_and_the_agent_hears_it(visit: Visit, site: Site) -> None:
@@ -180,7 +180,7 @@ def wide(page: Page) -> int:
 PAGES = ["/queue", "/decided", "/standing", "/traces", "/tools", "/policy", "/audit", "/figures", "/account"]
 
 
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])
 def test_no_page_is_wider_than_its_window(visit: Visit, site: Site, width: int) -> None:
     ticket = site.ask_tainted(to=STRANGER, amount=48)
     session = site.runtime.queue.look(ticket).session

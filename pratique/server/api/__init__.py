@@ -10,8 +10,8 @@ from pratique.server.api.shapes import ProblemShape
 
 router = APIRouter(prefix="/api/v1")
 for part in (
+    calls.router,  # first, because it is asked for most
     sessions.router,
-    calls.router,
     approvals.router,
     standing.router,
     history.traces,

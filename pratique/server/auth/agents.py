@@ -26,10 +26,10 @@ async def agent(request: Request, _: Annotated[object, Depends(bearer)] = None) 
     """
     here = door(request)
     scheme, _, text = request.headers.get("authorization", "").partition(" ")
-    key = None
+    key, epoch = None, 0
     if scheme.lower() == "bearer":
-        key = here.glance(lambda connection: opened_by(connection, text.strip(), here.ledger.clock()))
-    if key is None or (await here.policy()).tenant_of(key.agent) is None:
+        key, epoch = opened_by(here.glance, text.strip(), here.ledger.clock())
+    if key is None or (await here.policy(epoch)).tenant_of(key.agent) is None:
         here.strangers.demand(request.client.host if request.client else "")
         raise Problem(401, "no API key that opens this door", "Authorization: Bearer pratique_…")
     here.rate.demand(f"key:{key.id}")

@@ -81,6 +81,20 @@ async function refreshQueue() {
   else if (left) news(`${left} no longer ${left === 1 ? "waits" : "wait"}.`, false);
 }
 
+// Somebody is typing: tell them, and take nothing away.
+function elsewhere(aside) {
+  aside.querySelector("#elsewhere")?.remove();
+  const note = document.createElement("p");
+  note.id = "elsewhere";
+  note.className = "note warn";
+  note.setAttribute("role", "alert");
+  const link = document.createElement("a");
+  link.href = location.href;
+  link.textContent = "Show it";
+  note.append("Something was said or decided about this meanwhile. ", link);
+  aside.prepend(note);
+}
+
 async function refreshCard() {
   const card = document.querySelector("#card");
   const mine = document.querySelector("#aside");
@@ -88,8 +102,9 @@ async function refreshCard() {
   const state = fresh?.querySelector("#card")?.dataset.state;
   const waits = fresh?.querySelector("[data-waiting]");
   if (waits) document.querySelector("[data-waiting]")?.replaceChildren(...waits.childNodes);
-  if (!state || `${state}` === card.dataset.state) return;
+  if (!state || state === card.dataset.state) return;
   card.dataset.state = state;
+  if (mine.querySelector("textarea:focus, input:not([type=hidden]):focus")) return elsewhere(mine);
   // The card itself stays: only the answer's side changes.
   mine.replaceChildren(...document.adoptNode(fresh.querySelector("#aside")).childNodes);
   mine.querySelector("#ended")?.setAttribute("role", "alert");

@@ -19,6 +19,7 @@ from pratique.tools.imap import drafts, waiting
 from pratique.tools.imap.account import ImapAccount
 from pratique.tools.imap.mailbox import ImapMailbox
 from pratique.tools.imap.pool import Connections
+from pratique.tools.mail_attachment import attachment_tool
 from pratique.tools.mailbox import INBOX, Flag, FolderName, Mailbox, MessageRef
 from pratique.tools.mailbox_tools import PAGE_IDS, PAGE_SOURCES, reading_tools, shown
 from pratique.tools.registry import Tool, tool
@@ -30,13 +31,14 @@ _Answer = TypeVar("_Answer")
 _Flags = Annotated[tuple[Flag, ...], Field(max_length=3)]
 
 
-def imap_tools(account: ImapAccount) -> tuple[Tool, ...]:
+def imap_tools(account: ImapAccount, *, attachments: bool = False) -> tuple[Tool, ...]:
     """Return `mail.list`, `search`, `read`, `flag`, `wait` and `draft` for an account.
 
     They keep connections open between calls, and close them when nobody has the tools any more.
 
     Args:
         account: where the mail is. The host gives the secret that it names.
+        attachments: `mail.attachment` as well, which needs a jail.
 
     Raises:
         ToolDeclarationError: its CA file cannot be used.
@@ -50,6 +52,7 @@ def imap_tools(account: ImapAccount) -> tuple[Tool, ...]:
 
     return (
         *reading_tools(use, **needs, timeout=TIMEOUT),
+        *((attachment_tool(use, **needs),) if attachments else ()),
         _flagging(account, connections, needs),
         _waiting(account, connections, needs),
         _drafting(account, connections, needs),

@@ -1,0 +1,7 @@
+"""`mail.attachment` on mbox files: a module of its own, because who registers it needs a jail."""
+
+from pratique.tools.mail_attachment import attachment_tool
+from pratique.tools.mailbox_tools import from_files
+from pratique.tools.mbox import Mbox
+
+read_attachment = attachment_tool(from_files("mbox", Mbox), paths={"mbox": "read"})
