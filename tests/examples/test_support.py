@@ -4,17 +4,14 @@ import importlib
 import json
 import shutil
 from email import message_from_bytes, policy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import pytest
 
 import pratique
 from pratique import Outcome, Runtime, Session, Status
 from pratique.app import local_login
-from pratique.ledger import policies
 
 # The examples are found at run time, in a checkout or in a wheel.
 agent: Any = importlib.import_module("pratique.examples.support.agent")
