@@ -116,7 +116,7 @@ def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
         "decision": "allow",
         "approved_by": [],
     }
-    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: lt12 1000 0111 0100 1000")
+    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: LT12 1000 0111 0100 1000")
     assert "pratique trace show ID --json" in " ".join(text.split())
 
 
