@@ -31,8 +31,9 @@ class Answered:
         outcome = await self._session.call(tool, args, wait=0)
         if outcome.status is Status.PENDING:
             confirm = self._runtime.queue.asked(outcome.ticket).card.confirm if self._approve else ""
-            answered = {"approve": self._approve, "reason": "a test", "confirm": confirm}
-            await self._runtime.answer(outcome.ticket, local_login(), **answered)
+            await self._runtime.answer(
+                outcome.ticket, local_login(), approve=self._approve, reason="a test", confirm=confirm
+            )
             outcome = await self._session.redeem(outcome.ticket, wait=0)
         self.outcomes.append((tool, args, outcome))
         return outcome
