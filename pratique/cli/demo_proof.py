@@ -22,6 +22,7 @@ from pratique.errors import DependencyError
 from pratique.ledger import queries
 from pratique.ledger.bundles import RECORDS, write_bundle
 from pratique.ledger.door import Ledger
+from pratique.ledger.sequencer import Entry
 from pratique.settings import Settings
 
 SECONDS = 60
@@ -32,6 +33,7 @@ def prove(screen: Screen, settings: Settings) -> dict[str, Any]:
     folder = settings.path(Path("evidence"))
     bundle, kept, key = folder / "bundle", folder / "checkpoint", folder / "log.pub"
     with Ledger(settings.path(settings.folder)) as ledger:
+        ledger.commit_now(Entry((), checkpoint=True))  # whatever the cadence made of a short run
         text = str(ledger.keys.first.verifier)
         written = ledger.read(lambda connection: write_bundle(connection, bundle, key=text))
         note = ledger.read(queries.newest_checkpoint)
