@@ -39,9 +39,3 @@ def records(connection: Connection, after: int, most: int) -> list[Record]:
 def last(connection: Connection) -> int:
     """Return the number of the newest record, 0 for none."""
     return connection.execute(select(func.max(t.records.c.seq))).scalar() or 0
-
-
-def newest_checkpoint(connection: Connection) -> str | None:
-    """Return the signed note of the largest checkpoint, or None when there is none yet."""
-    chosen = select(t.checkpoints.c.note).order_by(t.checkpoints.c.size.desc()).limit(1)
-    return connection.execute(chosen).scalar()
