@@ -68,11 +68,11 @@ def test_the_hijacked_run_shows_message_and_span_of_what_was_injected() -> None:
     card, trace = result.stdout.split("Trace 1 of 1")
     for shown in (card, trace):
         assert "M800P81.mail#body" in shown
-        assert "lt12 1000 0111 0100 1000" in shown
+        assert "LT12 1000 0111 0100 1000" in shown
     [found] = as_json("--answer", "reject", "--hijacked", "--preset", "provenance")["traces"]
     [origin] = [one for one in found["tool_calls"][17]["origins"] if one["argument"] == "account"]
     start, end = origin["span"]
-    assert origin["excerpt"][start:end] == "lt12 1000 0111 0100 1000"
+    assert origin["excerpt"][start:end] == "LT12 1000 0111 0100 1000"
 
 
 def test_rejecting_everything_changes_nothing() -> None:
@@ -116,7 +116,7 @@ def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
         "decision": "allow",
         "approved_by": [],
     }
-    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: lt12 1000 0111 0100 1000")
+    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: LT12 1000 0111 0100 1000")
     assert "pratique trace show ID --json" in " ".join(text.split())
 
 
