@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, func, select
 
+from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.queries import Record
 
@@ -39,3 +40,9 @@ def records(connection: Connection, after: int, most: int) -> list[Record]:
 def last(connection: Connection) -> int:
     """Return the number of the newest record, 0 for none."""
     return connection.execute(select(func.max(t.records.c.seq))).scalar() or 0
+
+
+def newest_checkpoint(connection: Connection) -> str | None:
+    """Return the signed note of the largest checkpoint, as text; None when there is none yet."""
+    found = queries.newest_checkpoint(connection)
+    return None if found is None else str(found.note)

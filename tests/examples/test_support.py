@@ -4,17 +4,14 @@ import importlib
 import json
 import shutil
 from email import message_from_bytes, policy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import pytest
 
 import pratique
 from pratique import Outcome, Runtime, Session, Status
 from pratique.app import local_login
-from pratique.ledger import policies
 
 # The examples are found at run time, in a checkout or in a wheel.
 agent: Any = importlib.import_module("pratique.examples.support.agent")
@@ -34,8 +31,9 @@ class Answered:
         outcome = await self._session.call(tool, args, wait=0)
         if outcome.status is Status.PENDING:
             confirm = self._runtime.queue.asked(outcome.ticket).card.confirm if self._approve else ""
-            answered = {"approve": self._approve, "reason": "a test", "confirm": confirm}
-            await self._runtime.answer(outcome.ticket, local_login(), **answered)
+            await self._runtime.answer(
+                outcome.ticket, local_login(), approve=self._approve, reason="a test", confirm=confirm
+            )
             outcome = await self._session.redeem(outcome.ticket, wait=0)
         self.outcomes.append((tool, args, outcome))
         return outcome

@@ -101,10 +101,10 @@ async def head(request: Request) -> LogHead:
 )
 async def checkpoint(request: Request) -> PlainTextResponse:
     """Return the newest signed checkpoint (C2SP): keep it where the log's owner cannot change it."""
-    found = await door(request).ledger.query(queries.newest_checkpoint)
-    if found is None:
+    note = await door(request).ledger.query(pages.newest_checkpoint)
+    if note is None:
         raise Problem(404, "no checkpoint yet", "the first records make one, a moment after they are written")
-    return PlainTextResponse(str(found.note))
+    return PlainTextResponse(note)
 
 
 @audit.get("/records", responses=problems(401, 403))
