@@ -19,7 +19,7 @@ from pratique.identity.people import People
 from pratique.runtime import Runtime
 from pratique.settings import Settings
 
-AGENT, PERSON, BY = "support", "ana@acme.example", "local:demo"
+AGENT, PERSON, BY = "support", "li@acme.example", "local:demo"
 
 
 class Served(NamedTuple):

@@ -240,7 +240,7 @@ def test_a_person_answers_in_the_browser() -> None:
             confirm = person.get(f"/approvals/{next_one['ticket']}").json()["card"]["confirm"]
             yes = {"vote": "approve", "confirm": confirm}
             answer = person.post(f"/approvals/{next_one['ticket']}/votes", json=yes)
-            assert answer.json()["decided_by"] == ["ana@acme.example"]
+            assert answer.json()["decided_by"] == ["li@acme.example"]
         read_until(terminal, "Enter ends the demo")
         os.write(terminal, b"\n")
         assert "Yearly check: customers" in read_until(terminal, "up to the head given")
