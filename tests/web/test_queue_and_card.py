@@ -182,13 +182,13 @@ PAGES = [
     "/decided",
     "/standing",
     "/traces",
+    "/search?decision=ask",
     "/tools",
     "/policy",
+    "/replay",
     "/audit",
     "/figures",
     "/account",
-    "/search?decision=ask",
-    "/replay",
 ]
 
 
