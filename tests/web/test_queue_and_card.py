@@ -128,7 +128,7 @@ def test_its_time_is_over_while_somebody_looks_at_it(visit: Visit, site: Site) -
     ticket = site.ask("flash.note", text="soon over")
     page.goto(f"/queue/{ticket}")
     expect(page.locator("#yes")).to_be_enabled()
-    expect(page.locator("#expired")).to_be_visible(timeout=8_000)
+    expect(page.locator("#expired")).to_be_visible()
     expect(page.locator("#yes")).to_be_disabled()
     page.reload()
     expect(page.locator("#ended")).to_contain_text("Nobody answered in time")
@@ -182,13 +182,13 @@ PAGES = [
     "/decided",
     "/standing",
     "/traces",
+    "/search?decision=ask",
     "/tools",
     "/policy",
+    "/replay",
     "/audit",
     "/figures",
     "/account",
-    "/search?decision=ask",
-    "/replay",
 ]
 
 
