@@ -67,12 +67,16 @@ def _verified(screen: Screen, bundle: Path, key: Path, kept: Path) -> dict[str, 
     return verdict
 
 
+_OTHERS = ("ana@acme.example", "li@acme.example")
+
+
 def _somebody_else(records: Path) -> str:
     """Change who answered the last question; return what was changed."""
     lines = gzip.decompress(records.read_bytes()).splitlines()
     at = max(number for number, line in enumerate(lines) if b'"type":"approval.vote"' in line)
     record = orjson.loads(lines[at])
-    before, record["voter"] = record["voter"], "ana@acme.example"
+    before = record["voter"]
+    record["voter"] = after = next(name for name in _OTHERS if name != before)
     lines[at] = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
     records.write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines)))
-    return f"record {at + 1}: “{before}” is “ana@acme.example” now"
+    return f"record {at + 1}: “{before}” is “{after}” now"

@@ -216,7 +216,7 @@ async def test_code_waits_for_a_person_as_long_as_its_caller_does(start: Start, 
 
 
 async def test_nobody_s_answer_in_the_run_s_time_is_a_clear_end(start: Start, desk: Desk) -> None:
-    runtime = start(ALLOW_ALL + ASK_IRREVERSIBLE + RUN_CODE, timeout=1.5)
+    runtime = start(ALLOW_ALL + ASK_IRREVERSIBLE + RUN_CODE, timeout=3.0)
     outcome = await run(await opened(runtime), "call('desk.pay', to='li', amount=4)", wait=600)
     assert outcome.status is Status.FAILED
     assert "desk.pay: waiting for a person" in outcome.error
@@ -261,7 +261,8 @@ async def test_a_run_made_again_does_not_do_twice_what_it_did_once(start: Start,
     code, call_id = "call('desk.note', text='once')\ncall('desk.look')\n'done'", "c" * 128
 
     async def full_disk() -> None:
-        break_log(runtime.ledger)
+        if desk.reads:  # not before the note is on record
+            break_log(runtime.ledger)
 
     desk.meanwhile = full_disk
     with pytest.raises(LedgerUnavailableError):
@@ -269,7 +270,8 @@ async def test_a_run_made_again_does_not_do_twice_what_it_did_once(start: Start,
     desk.meanwhile = None
     mend_log(runtime.ledger)
     again = await run(await start().resume_session(session.id), code, call_id=call_id)
-    assert (again.status, again.value["value"]) == (Status.DONE, "done")
+    assert (again.status, again.error) == (Status.DONE, "")
+    assert again.value["value"] == "done"
     assert [effect.text for effect in desk.effects] == ["once"]
 
 

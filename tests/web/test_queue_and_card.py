@@ -177,7 +177,19 @@ def wide(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-PAGES = ["/queue", "/decided", "/standing", "/traces", "/tools", "/policy", "/audit", "/figures", "/account"]
+PAGES = [
+    "/queue",
+    "/decided",
+    "/standing",
+    "/traces",
+    "/tools",
+    "/policy",
+    "/audit",
+    "/figures",
+    "/account",
+    "/search?decision=ask",
+    "/replay",
+]
 
 
 @pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])
