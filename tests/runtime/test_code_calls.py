@@ -162,16 +162,20 @@ async def test_the_label_of_what_code_was_given_is_on_its_result_and_on_the_sess
 async def test_a_tool_that_vouches_for_its_result_does_not_vouch_for_what_its_code_was_given(
     start: Start,
 ) -> None:
-    @tool("own.code", tier="read", sources={"*": "meta"}, runs_in="jail", calls=["desk.mail"])
+    @tool("own.code", tier="read", sources={"*": "authority"}, runs_in="jail", calls=["desk.mail"])
     async def own(ctx: ToolContext, code: str) -> Any:
         """Run code."""
         return json.loads((await ctx.sandbox.run(Work(code=code))).value_json or b"null")
 
-    session = await opened(start(ALLOW_ALL + RUN_CODE.replace("python.run", "own.code"), own))
-    clean = await session.call("own.code", {"code": "'mine'"})
+    session = await opened(start(CLEAN_NOTES + RUN_CODE.replace("python.run", "own.code"), own))
+    clean = await session.call("own.code", {"code": "'li-of-ours'"})
     assert clean.label.integrity is Integrity.TRUSTED
-    given = await session.call("own.code", {"code": "call('desk.mail')['body'].upper()"})
+    given = await session.call("own.code", {"code": "call('desk.mail')['body'][:6] + '-of-theirs'"})
     assert given.label.integrity is Integrity.UNTRUSTED
+    paid = await session.call("desk.pay", {"to": clean.value, "amount": 1})
+    refused = await session.call("desk.pay", {"to": given.value, "amount": 1})
+    assert paid.status is Status.DONE
+    assert refused.status is Status.DENIED, "else the letter's word would count as the tool's own"
 
 
 async def test_a_call_that_needs_a_person_is_told_to_the_code_and_can_be_redeemed(
