@@ -35,9 +35,8 @@ async def run(runtime: pratique.Runtime) -> str:
         while isinstance(result.output, DeferredToolRequests):
             waiting = result.output
             for call in waiting.approvals:
-                await says_yes(
-                    runtime, waiting.metadata[call.tool_call_id]["ticket"]
-                )  # a person, at the queue
+                ticket = waiting.metadata[call.tool_call_id]["ticket"]
+                await says_yes(runtime, ticket)  # a person, at the queue
             go_on = DeferredToolResults(approvals={call.tool_call_id: True for call in waiting.approvals})
             result = await agent.run(message_history=result.all_messages(), deferred_tool_results=go_on)
         # end of quick start
