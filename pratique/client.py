@@ -32,7 +32,7 @@ from pratique.errors import (
     TooMuchError,
     UnknownTicketError,
 )
-from pratique.model import Outcome, Status, clip
+from pratique.model import Outcome, Status, ToolSpec, clip
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import CALL_ID
 
@@ -103,6 +103,20 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which the key's agent may call one under the policy in force."""
+        try:
+            answer = await self._http.get("/agent/tools", timeout=MARGIN_S)
+        except httpx2.TransportError as problem:
+            raise DoorError(f"no answer from {self._http.base_url}: {problem}") from problem
+        if not answer.is_success:
+            raise _error(answer, _problem(answer))
+        names = ToolSpec.model_fields
+        return tuple(
+            ToolSpec.model_validate_json(orjson.dumps({name: tool[name] for name in names}))
+            for tool in orjson.loads(answer.content)
+        )
 
     async def outcome(self, path: str, body: Mapping[str, Any], wait: float, *, again: bool) -> Outcome:
         """Ask for an outcome; a denial is one. `again`: the request names its call, and may be repeated."""
@@ -188,6 +202,14 @@ class RemoteSession:
         self._demand_open()
         path = f"/tickets/{_part(ticket)}/redeem"
         return await self._patiently(path, {}, self._wait if wait is None else wait)
+
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools that the session's agent is offered; see `Session.tools`.
+
+        Raises:
+            DoorError: the server does not answer, or does not let this in.
+        """
+        return await self._client.tools()
 
     def finish(self, output: str, final_action: str | None = None) -> None:
         """State the run's final answer, for its trace."""

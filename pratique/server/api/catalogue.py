@@ -75,9 +75,9 @@ async def tools(request: Request) -> list[ToolShown]:
 
 @router.get("/agent/tools", responses=problems(401))
 async def my_tools(request: Request, key: Agent) -> list[ToolShown]:
-    """Return every declared tool, for an agent. Which calls are permitted is decided for each."""
-    del key
-    return _tools(request)
+    """Return the tools of which the key's agent may call one. Each call is decided by itself."""
+    offered = {tool.name for tool in await door(request).runtime.tools(key.agent)}
+    return [tool for tool in _tools(request) if tool.name in offered]
 
 
 @router.get("/agents", dependencies=[Demand(Right.AGENTS_READ)], responses=problems(401, 403))
