@@ -142,12 +142,16 @@ class _Doors:
         call_id = state.get("call") or calling.id_for(tool, args, _key(context))
         rounds = int(state.get("rounds", 0))
         wait = self._patience if rounds and not _declined(params) else None
-        outcome = await calling.call(tool, args, call_id, wait, _reporter(context))
+        if state.get("session", calling.session.id) == calling.session.id:
+            outcome = await calling.call(tool, args, call_id, wait, _reporter(context))
+        else:  # the process that asked is gone, or its session is: the question is still the same one
+            outcome = await calling.redeem(state["ticket"], wait or 0.0, _reporter(context))
         url = self._link(outcome.ticket) if outcome.status is Status.PENDING else ""
         if not url or rounds >= MOST_ROUNDS or _declined(params) or not _opens_links(context):
             return result_of(outcome)
-        state = orjson.dumps({"call": call_id, "rounds": rounds + 1}).decode()
-        return question_of(outcome, url, state, again=rounds > 0)
+        session = state.get("session", calling.session.id)
+        kept = {"call": call_id, "session": session, "ticket": outcome.ticket, "rounds": rounds + 1}
+        return question_of(outcome, url, orjson.dumps(kept).decode(), again=rounds > 0)
 
 
 async def _redeem(calling: Calling, args: dict[str, Any], report: Report) -> Outcome:
