@@ -26,7 +26,7 @@ import docker
 from benchmarks.table import Row
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
-from pratique.sandbox import interpreter
+from pratique.sandbox import interpreter, mark
 from pratique.sandbox.backend import Grants, Limits, Provider, Spec, Work
 from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.engine import Engine
@@ -129,7 +129,7 @@ async def jail(rounds: int, calls: int) -> list[Row]:
 
 def is_worker(command: bytes) -> bool:
     """Whether a process is one of a jail's worker."""
-    return command.endswith(b"-worker")
+    return command.endswith(f"{mark.mine()}-worker".encode())
 
 
 def is_in_container(command: bytes) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, Self, Unpack
 
 import httpx2
 import orjson
+from pydantic import TypeAdapter
 
 from pratique.audit.canonical import canonical
 from pratique.errors import (
@@ -43,6 +44,7 @@ TRIES = 3
 LARGEST_ARGUMENTS = 16 * 1024 * 1024
 LONGEST_ASKED = 3600.0
 
+_SPECS = TypeAdapter(tuple[ToolSpec, ...])
 _ERRORS: dict[str, type[Exception]] = {
     "urn:pratique:session-closed": SessionClosedError,
     "urn:pratique:unknown-session": SessionClosedError,
@@ -92,6 +94,14 @@ class Client:
         found = await self._ask("POST", f"/sessions/{_part(session)}/resume", {})
         return RemoteSession(self, found, self._wait)
 
+    async def tools(self) -> tuple[ToolSpec, ...]:
+        """Return the tools of which the key's agent may call one.
+
+        Raises:
+            DoorError: the server does not answer, or does not let this in.
+        """
+        return _SPECS.validate_python(await self._ask("GET", "/agent/tools", {}))
+
     async def aclose(self) -> None:
         """Let go of the connections. Sessions stay open."""
         await self._http.aclose()
@@ -103,20 +113,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    async def tools(self) -> tuple[ToolSpec, ...]:
-        """Return the tools of which the key's agent may call one under the policy in force."""
-        try:
-            answer = await self._http.get("/agent/tools", timeout=MARGIN_S)
-        except httpx2.TransportError as problem:
-            raise DoorError(f"no answer from {self._http.base_url}: {problem}") from problem
-        if not answer.is_success:
-            raise _error(answer, _problem(answer))
-        names = ToolSpec.model_fields
-        return tuple(
-            ToolSpec.model_validate_json(orjson.dumps({name: tool[name] for name in names}))
-            for tool in orjson.loads(answer.content)
-        )
 
     async def outcome(self, path: str, body: Mapping[str, Any], wait: float, *, again: bool) -> Outcome:
         """Ask for an outcome; a denial is one. `again`: the request names its call, and may be repeated."""
@@ -135,13 +131,13 @@ class Client:
             return Outcome.model_validate(problem["outcome"])
         raise _error(answer, problem)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    async def _ask(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         try:
             answer = await self._http.request(method, path, content=_json(body), timeout=MARGIN_S)
         except httpx2.TransportError as problem:
             raise DoorError(f"no answer from {self._http.base_url}: {problem}") from problem
         if answer.is_success:
-            return dict(orjson.loads(answer.content)) if answer.content else {}
+            return orjson.loads(answer.content) if answer.content else {}
         raise _error(answer, _problem(answer))
 
 
@@ -204,7 +200,7 @@ class RemoteSession:
         return await self._patiently(path, {}, self._wait if wait is None else wait)
 
     async def tools(self) -> tuple[ToolSpec, ...]:
-        """Return the tools that the session's agent is offered; see `Session.tools`.
+        """Return the tools of which this agent may call one; see `Session.tools`.
 
         Raises:
             DoorError: the server does not answer, or does not let this in.

@@ -111,6 +111,7 @@ class Capability(Value):
         runs_in: the weakest isolation for the code that it is handed.
         calls: tools that this code may call; each call of one is a governed call of the same session.
         takes_idempotency_key: a second run with the same call id is harmless, by the tool's own word.
+        endorses: its result is one of a few values that the host declared, so it may say what was withheld.
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
         parameters: JSON Schema of the arguments.
@@ -136,6 +137,7 @@ class Capability(Value):
     digest: str
     private: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    endorses: bool = False
 
     @cached_property
     def changes_the_world(self) -> bool:

@@ -34,7 +34,7 @@ def queue_table(page: Page) -> Table:
     for column in ("ticket", "tool", "tier", "taint"):
         table.add_column(column, no_wrap=True)
     table.add_column("asked by", overflow="fold")
-    table.add_column("left", no_wrap=True)
+    table.add_column("state", no_wrap=True)
     for line in page.lines:
         tier = Text(line.tier, style="bold red" if line.tier == "irreversible" else "")
         taint = Text(

@@ -63,18 +63,22 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(help="Keep everything in this new folder.", metavar="DIR")
     ] = None,
+    at_terminal: Annotated[bool, typer.Option("--terminal", help="Answer here, not in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Watch an agent work through a support mailbox, and answer for its writes.
 
-    It runs twice: as it was meant, and after it believed what a mail told it. Each call is shown with its
-    decision. What stops shows exactly what would run, and where each part of it came from; you say yes or no.
+    It runs twice: as it was meant, and after it believed what a mail told it. Each call goes over HTTP to a
+    server that the demo starts, and is shown with its decision. What stops waits for you in the browser, at
+    the link that is printed: exactly what would run, and where each part of it came from.
 
     Example: `pratique demo --answer reject --tamper`
     """
     if answer is None and (as_json or not sys.stdin.isatty()):
         fail("there is nobody to ask: give --answer approve or --answer reject")
-    screen = Screen(None if answer is None else answer is Said.APPROVE, quiet=as_json)
+    screen = Screen(
+        None if answer is None else answer is Said.APPROVE, quiet=as_json, at_the_page=not at_terminal
+    )
     with reporting_errors(), _folder(keep) as folder:
         settings = set_the_stage(folder, preset)
         screen.opens(preset)

@@ -23,17 +23,20 @@ from pratique.approvals.card import Card
 from pratique.approvals.question import Question
 from pratique.audit.chain import Head
 from pratique.cli.approvals import answer
+from pratique.cli.demo_serve import serving
+from pratique.client import RemoteSession
 from pratique.errors import SandboxUnavailableError, SettingsError
 from pratique.ledger import queries
 from pratique.model import Level, Outcome, Status, Taint, Tier
 from pratique.runtime import Runtime
 from pratique.sandbox.ladder import Ladder
-from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
 from pratique.settings import OF_THE_MACHINE, PREFIX, Settings
 
 MODULE = "pratique.examples.support.agent"
 USER = "kim@acme.example"
+A_PERSON_S = 3600.0
+"""How long the demo waits for somebody to answer."""
 CODE = "pratique.tools.code"
 
 
@@ -56,8 +59,17 @@ class Audience(Protocol):
     def called(self, tool: str, args: Any, outcome: Outcome) -> None:
         """A call came back."""
 
-    def answer(self, card: Card, question: Question) -> Answer:
-        """Return a person's answer to a question."""
+    def answer(self, card: Card, question: Question) -> Answer | None:
+        """Return a person's answer to a question; None if they answer at the server's pages."""
+
+    def opens_door(self, address: str, link: str) -> None:
+        """The server runs: where, and the link that logs a person in."""
+
+    def waits(self, card: Card, address: str) -> None:
+        """A question waits at this page."""
+
+    async def lingers(self, address: str) -> None:
+        """Everything was done; return when the person has seen enough."""
 
     def ends(self, output: str) -> None:
         """A run ended with this final answer."""
@@ -75,12 +87,14 @@ class Watched:
 
     Args:
         session: the session.
-        runtime: what it belongs to.
+        runtime: what serves it.
         audience: who watches.
+        address: of the server.
     """
 
-    def __init__(self, session: Session, runtime: Runtime, audience: Audience) -> None:
+    def __init__(self, session: RemoteSession, runtime: Runtime, audience: Audience, address: str) -> None:
         self._session, self._runtime, self._audience = session, runtime, audience
+        self._address = address
         self._asked: dict[str, tuple[str, Any]] = {}
 
     async def call(self, tool: str, args: Any = None) -> Outcome:
@@ -88,14 +102,14 @@ class Watched:
         outcome = await self._session.call(tool, args, wait=0)
         if outcome.status is Status.PENDING:
             self._asked[outcome.ticket] = (tool, args)
-            self._ask(outcome.ticket)  # nothing else runs in this process: it may wait for a person
+            self._ask(outcome.ticket)  # nothing else has to run in this process: it may block
         else:
             self._audience.called(tool, args, outcome)
         return outcome
 
     async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
         """Go on with a call that waited for a person."""
-        outcome = await self._session.redeem(ticket, wait=wait)
+        outcome = await self._session.redeem(ticket, wait=max(wait or 0, A_PERSON_S))
         tool, args = self._asked[ticket]
         self._audience.called(tool, args, outcome)
         return outcome
@@ -104,6 +118,9 @@ class Watched:
         queue = self._runtime.queue
         card = queue.asked(ticket).card
         said = self._audience.answer(card, queue.look(ticket))
+        if said is None:
+            self._audience.waits(card, f"{self._address}/queue/{ticket}")
+            return
         # Whoever watches the demo is shown the destination, and does not have to type it.
         answer(self._runtime.ledger, ticket, approve=said.approve, reason=said.reason, confirm=card.confirm)
 
@@ -159,20 +176,22 @@ async def play(settings: Settings, audience: Audience, *, clean: bool, hijacked:
     acts += [("The agent as it was meant", as_meant)] if clean else []
     acts += [("The same agent, hijacked by a mail", agent.run_hijacked)] if hijacked else []
     traces = []
-    async with open_runtime(settings) as runtime:
+    async with open_runtime(settings) as runtime, serving(runtime, settings, USER) as door:
+        audience.opens_door(door.address, door.link)
         for title, run in acts:
             audience.begins(title, agent.REQUEST)
-            async with runtime.session(
+            async with door.agent.session(
                 agent="support",
                 user=USER,
                 request=agent.REQUEST,
                 model=agent.MODEL,
                 inputs={"mailbox": "support@acme.example", "example": title},
             ) as session:
-                output = await run(Watched(session, runtime, audience))
+                output = await run(Watched(session, runtime, audience, door.address))
                 session.finish(output)
             audience.ends(output)
             traces.append(_trace(runtime, session.id))
+        await audience.lingers(door.address)
         return Played(traces, runtime.ledger.read(queries.head))
 
 

@@ -22,6 +22,7 @@ from pratique.errors import DependencyError
 from pratique.ledger import queries
 from pratique.ledger.bundles import RECORDS, write_bundle
 from pratique.ledger.door import Ledger
+from pratique.ledger.sequencer import Entry
 from pratique.settings import Settings
 
 SECONDS = 60
@@ -32,6 +33,7 @@ def prove(screen: Screen, settings: Settings) -> dict[str, Any]:
     folder = settings.path(Path("evidence"))
     bundle, kept, key = folder / "bundle", folder / "checkpoint", folder / "log.pub"
     with Ledger(settings.path(settings.folder)) as ledger:
+        ledger.commit_now(Entry((), checkpoint=True))  # whatever the cadence made of a short run
         text = str(ledger.keys.first.verifier)
         written = ledger.read(lambda connection: write_bundle(connection, bundle, key=text))
         note = ledger.read(queries.newest_checkpoint)
@@ -67,12 +69,16 @@ def _verified(screen: Screen, bundle: Path, key: Path, kept: Path) -> dict[str, 
     return verdict
 
 
+_OTHERS = ("ana@acme.example", "li@acme.example")
+
+
 def _somebody_else(records: Path) -> str:
     """Change who answered the last question; return what was changed."""
     lines = gzip.decompress(records.read_bytes()).splitlines()
     at = max(number for number, line in enumerate(lines) if b'"type":"approval.vote"' in line)
     record = orjson.loads(lines[at])
-    before, record["voter"] = record["voter"], "ana@acme.example"
+    before = record["voter"]
+    record["voter"] = after = next(name for name in _OTHERS if name != before)
     lines[at] = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
     records.write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines)))
-    return f"record {at + 1}: “{before}” is “ana@acme.example” now"
+    return f"record {at + 1}: “{before}” is “{after}” now"

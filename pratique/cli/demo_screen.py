@@ -6,7 +6,9 @@ Rules:
 - At a terminal that is not one (a pipe), nothing is asked and nothing is coloured.
 """
 
+import asyncio
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby
@@ -63,11 +65,12 @@ class Screen:
 
     Args:
         fixed: the answer to every question; None asks the person.
+        at_the_page: ask at the server's pages, not here.
         quiet: show nothing, because standard output belongs to a program.
     """
 
-    def __init__(self, fixed: bool | None, *, quiet: bool) -> None:
-        self._fixed = fixed
+    def __init__(self, fixed: bool | None, *, quiet: bool, at_the_page: bool = False) -> None:
+        self._fixed, self._at_the_page = fixed, at_the_page and fixed is None
         self._out = Console(quiet=True) if quiet else console
         self._number = 0
 
@@ -101,8 +104,42 @@ class Screen:
         self._orders(str(outcome.value.get("body", "")))
         self._printed(str(outcome.value.get("stdout", "")))
 
-    def answer(self, card: Card, question: Question) -> Answer:
-        """Show the card and return the person's answer."""
+    def opens_door(self, address: str, link: str) -> None:
+        """Say where the pages are, and how to come in."""
+        if not self._at_the_page:
+            return
+        self._out.print()
+        self._out.print(
+            Padding(Text("The queue is at the address below. The link logs you in, once:"), (0, 2))
+        )
+        for line, style in ((address, "dim"), (link, "bold cyan")):
+            self._out.print(Text(f"  {line}", style=style), soft_wrap=True)
+
+    def waits(self, card: Card, address: str) -> None:
+        """Say where a question waits for an answer."""
+        self._out.print()
+        self._out.print(Text(f"  {card.tool} waits for your answer: {address}", style="cyan"), soft_wrap=True)
+
+    async def lingers(self, address: str) -> None:
+        """Leave the pages there until Enter is pressed."""
+        if not self._at_the_page:
+            return
+        loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+        self._out.print()
+        self._out.print(
+            Text(f"  Look around: {address}/traces, {address}/decided. Enter ends the demo.", style="cyan"),
+            soft_wrap=True,
+        )
+        loop.add_reader(sys.stdin, pressed.set)
+        try:
+            await pressed.wait()
+        finally:
+            loop.remove_reader(sys.stdin)
+
+    def answer(self, card: Card, question: Question) -> Answer | None:
+        """Show the card and return the person's answer, unless they give it at the page."""
+        if self._at_the_page:
+            return None
         self._out.print()
         self._out.print(Padding(card_panel(card, question), (0, 0, 0, 2)))
         if self._fixed is None:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, func, select
 
+from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.queries import Record
 
@@ -42,6 +43,6 @@ def last(connection: Connection) -> int:
 
 
 def newest_checkpoint(connection: Connection) -> str | None:
-    """Return the signed note of the largest checkpoint, or None when there is none yet."""
-    chosen = select(t.checkpoints.c.note).order_by(t.checkpoints.c.size.desc()).limit(1)
-    return connection.execute(chosen).scalar()
+    """Return the signed note of the largest checkpoint, as text; None when there is none yet."""
+    found = queries.newest_checkpoint(connection)
+    return None if found is None else str(found.note)

@@ -53,7 +53,6 @@ _OF_SESSIONS = {"session.close", "session.resume"}
 
 _HEAD = "SELECT seq, leaf, body, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
-_LEAF = 4
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
 _LEAF_OF = "SELECT leaf FROM records WHERE seq = ?"
 _ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
@@ -141,6 +140,8 @@ class _Chain:
     def __init__(self, log: str, seq: int, prev: bytes, ts_us: int, epoch: int, keeps: Keeps) -> None:
         self.log, self.seq, self.prev, self.ts_us, self.epoch = log, seq, prev, ts_us, epoch
         self.keeps = keeps
+        self.began = seq, prev
+        self.leaves: list[bytes] = []
         self.erased: list[Erasing] = []
         self.rows: list[tuple[Any, ...]] = []
         self.kept: list[tuple[Any, ...]] = []
@@ -152,6 +153,7 @@ class _Chain:
         self.rows.append((sealed.seq, *where, sealed.leaf, sealed.body))
         if values is not None and self.keeps(values) and not self._is_gone(values.subject):
             self.kept.append((sealed.seq, values.subject, values.sealed))
+        self.leaves.append(sealed.leaf)
         self.seq, self.prev = sealed.seq, sealed.leaf
         return sealed
 
@@ -172,6 +174,7 @@ class _Chain:
     def restore(self, mark: tuple[Any, ...]) -> None:
         """Take back what was appended since `mark`."""
         self.seq, self.prev, self.epoch, rows, kept, erased = mark
+        del self.leaves[self.seq - self.began[0] :]
         del self.rows[rows:], self.kept[kept:], self.erased[erased:]
 
 
@@ -284,6 +287,8 @@ class Sequencer:
                 self._cover()
             if self._closed and self._queue.empty():
                 break
+        if self._checkpoints.uncovered:
+            self._cover()
         self._disconnect()
 
     def _cover(self) -> None:
@@ -317,14 +322,12 @@ class Sequencer:
             connection = self._connected()
             with immediate(connection) as driver:
                 chain = self._head(driver)
-                before = chain.seq, chain.prev
                 for item in batch:
                     item.answer = self._apply(connection, driver, chain, item.entry)
                 chain.flush(driver)
                 asked = any([item.entry.checkpoint for item in batch]) or self._is_overdue()
-                leaves = [row[_LEAF] for row in chain.rows]
-                self._checkpoints.appended(driver, before, leaves, chain.ts_us, asked=asked)
-            self._checkpoints.committed(appended=bool(leaves))
+                self._checkpoints.appended(driver, chain.began, chain.leaves, chain.ts_us, asked=asked)
+            self._checkpoints.committed(appended=bool(chain.leaves))
             self.batches += 1
             self._own_head, self._seen = chain.prev, (chain.seq, chain.prev)
             self._acknowledged(chain.seq, chain.prev)

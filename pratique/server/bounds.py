@@ -66,9 +66,23 @@ class Slots:
         Raises:
             Problem: 429, all are taken.
         """
+        self.demand(caller)
+        with self.held(caller):
+            yield
+
+    def demand(self, caller: str) -> None:
+        """Raise unless a place is free.
+
+        Raises:
+            Problem: 429, all are taken.
+        """
         if self.taken[caller] >= self._most:
             detail = f"at most {self._most} of one caller; end one, or come back"
             raise Problem(429, f"too many {self._what}", detail, retry_after=1)
+
+    @contextmanager
+    def held(self, caller: str) -> Iterator[None]:
+        """Hold a place that was free a moment ago."""
         self.taken[caller] += 1
         try:
             yield

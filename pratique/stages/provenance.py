@@ -185,6 +185,8 @@ class Provenance:
         """
         done = outcome.status is Status.DONE
         echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        if call.capability.endorses:
+            echoes = ()  # one of a few declared values says no more than that
         kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
         if any(one.hears(outcome.error) for one in echoes):
             outcome = outcome.model_copy(update={"error": _REPEATS})

@@ -96,7 +96,7 @@ def _declare(name: str, what: str, parse: Callable[[str], Any]) -> Tool:
         return {"value": value}
 
     endorse.__doc__ = f"Say that a text is {what}, and which."  # what may come out is in the digest, too
-    return tool(f"endorse.{name}", tier="read", sources={"*": "authority"})(endorse)
+    return tool(f"endorse.{name}", tier="read", sources={"*": "authority"}, endorses=True)(endorse)
 
 
 def _boolean(text: str) -> bool | None:

@@ -93,6 +93,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     runs_in: Level | Literal["inline", "restricted", "jail", "container"] = Level.INLINE,
     calls: Iterable[str] = (),
     takes_idempotency_key: bool = False,
+    endorses: bool = False,
     timeout: float = 30.0,
     result_limit: int = 1024 * 1024,
     preview: Callable[..., Any] | None = None,
@@ -121,6 +122,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         calls: tools that this code may call with `call(name, **arguments)`. Each such call is one of the same
             session: decided, asked, recorded like any other. Only tools that run inline can be called.
         takes_idempotency_key: running it twice with one call id is harmless.
+        endorses: its result is one of a few values that you declare, whatever it is given: what was withheld
+            from the agent may come out of it as one of them (`pratique.tools.endorse`).
         timeout: seconds that a run may take.
         result_limit: bytes of JSON that a result may have.
         preview: says what a call will change, in a sentence or a diff: called before people are asked, with
@@ -154,8 +157,8 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
             "result_limit": result_limit,
             "parameters": arguments.model_json_schema(),
         }
-        says = {} if preview is None else {"preview": True}
-        capability = Capability(**facts, digest=_digest(facts | says))
+        says = {name: True for name, said in (("preview", preview), ("endorses", endorses)) if said}
+        capability = Capability(**facts, endorses=endorses, digest=_digest(facts | says))
         _check(capability)
         if preview is not None:
             _check_preview(name, function, preview)

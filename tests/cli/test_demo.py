@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import orjson
 import pytest
 from typer.testing import CliRunner, Result
@@ -66,11 +68,11 @@ def test_the_hijacked_run_shows_message_and_span_of_what_was_injected() -> None:
     card, trace = result.stdout.split("Trace 1 of 1")
     for shown in (card, trace):
         assert "M800P81.mail#body" in shown
-        assert "lt12 1000 0111 0100 1000" in shown
+        assert "LT12 1000 0111 0100 1000" in shown
     [found] = as_json("--answer", "reject", "--hijacked", "--preset", "provenance")["traces"]
     [origin] = [one for one in found["tool_calls"][17]["origins"] if one["argument"] == "account"]
     start, end = origin["span"]
-    assert origin["excerpt"][start:end] == "lt12 1000 0111 0100 1000"
+    assert origin["excerpt"][start:end] == "LT12 1000 0111 0100 1000"
 
 
 def test_rejecting_everything_changes_nothing() -> None:
@@ -114,7 +116,7 @@ def test_the_terminal_shows_calls_cards_trace_and_verification() -> None:
         "decision": "allow",
         "approved_by": [],
     }
-    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: lt12 1000 0111 0100 1000")
+    assert trace["tool_calls"][2]["from_outside"]["account"].endswith("#body: LT12 1000 0111 0100 1000")
     assert "pratique trace show ID --json" in " ".join(text.split())
 
 
@@ -205,7 +207,7 @@ def read_until(terminal: int, wanted: str) -> str:
 
 
 def test_a_person_answers_at_the_prompt() -> None:
-    with at_a_terminal("--hijacked") as (terminal, process):
+    with at_a_terminal("--hijacked", "--terminal") as (terminal, process):
         assert "LT12 1000 0111 0100 1000" in read_until(terminal, "approve? y/n")
         os.write(terminal, b"perhaps\n")
         read_until(terminal, "approve? y/n")
@@ -221,9 +223,33 @@ def test_a_person_answers_at_the_prompt() -> None:
         assert process.wait(timeout=30) == 0
 
 
+def test_a_person_answers_in_the_browser() -> None:
+    with at_a_terminal("--hijacked") as (terminal, process):
+        shown = read_until(terminal, "waits for your answer")
+        found = re.search(r"(http://127\.0\.0\.1:\d+)/login/link/(pratique_\w+)", shown)
+        assert found is not None, shown
+        with httpx2.Client(base_url=f"{found[1]}/api/v1", timeout=30) as person:
+            assert person.post("/login/link", json={"link": found[2]}).status_code == 204
+            person.headers["X-CSRF-Token"] = person.get("/me").json()["csrf"]
+            [first] = person.get("/approvals").json()["items"]
+            no = {"vote": "reject", "reason": "not the account in the CRM"}
+            assert person.post(f"/approvals/{first['ticket']}/votes", json=no).status_code == 201
+            second = read_until(terminal, "waits for your answer")
+            assert "not the account in the CRM" in second
+            [next_one] = person.get("/approvals").json()["items"]
+            confirm = person.get(f"/approvals/{next_one['ticket']}").json()["card"]["confirm"]
+            yes = {"vote": "approve", "confirm": confirm}
+            answer = person.post(f"/approvals/{next_one['ticket']}/votes", json=yes)
+            assert answer.json()["decided_by"] == ["li@acme.example"]
+        read_until(terminal, "Enter ends the demo")
+        os.write(terminal, b"\n")
+        assert "Yearly check: customers" in read_until(terminal, "up to the head given")
+        assert process.wait(timeout=30) == 0
+
+
 @pytest.mark.parametrize("key", ["ctrl-c", "ctrl-d"])
 def test_a_person_can_stop_at_the_prompt(key: str) -> None:
-    with at_a_terminal("--hijacked") as (terminal, process):
+    with at_a_terminal("--hijacked", "--terminal") as (terminal, process):
         read_until(terminal, "approve? y/n")
         if key == "ctrl-c":
             process.send_signal(signal.SIGINT)

@@ -4,17 +4,14 @@ import importlib
 import json
 import shutil
 from email import message_from_bytes, policy
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import pytest
 
 import pratique
 from pratique import Outcome, Runtime, Session, Status
 from pratique.app import local_login
-from pratique.ledger import policies
 
 # The examples are found at run time, in a checkout or in a wheel.
 agent: Any = importlib.import_module("pratique.examples.support.agent")
@@ -33,11 +30,10 @@ class Answered:
     async def call(self, tool: str, args: Any) -> Outcome:
         outcome = await self._session.call(tool, args, wait=0)
         if outcome.status is Status.PENDING:
-            members = policies.in_force(self._runtime.ledger).policy.members
-            answer = partial(
-                self._runtime.queue.answer, approve=self._approve, reason="a test", members=members
+            confirm = self._runtime.queue.asked(outcome.ticket).card.confirm if self._approve else ""
+            await self._runtime.answer(
+                outcome.ticket, local_login(), approve=self._approve, reason="a test", confirm=confirm
             )
-            await anyio.to_thread.run_sync(answer, outcome.ticket, local_login())
             outcome = await self._session.redeem(outcome.ticket, wait=0)
         self.outcomes.append((tool, args, outcome))
         return outcome

@@ -82,7 +82,7 @@ def test_opening_again_changes_nothing(empty_house: House) -> None:
     assert (after.log, records(after)) == (before.log, records(before))
 
 
-@pytest.mark.parametrize("version", ["9999", "", "0001; DROP TABLE records", "0002"])
+@pytest.mark.parametrize("version", ["9999", "", "0001; DROP TABLE records", "9998"])
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(empty_house: House, version: str) -> None:
     ledger = empty_house.ledger()
     ledger.commit_now(NOTE)

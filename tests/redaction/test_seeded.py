@@ -1,14 +1,19 @@
-"""Promise: what was seeded is in the vault and nowhere else: no log, no trace, no error, no record."""
+"""Promise: what was seeded is in the vault and nowhere else: no log, no trace, no error, no record, no
+notification, no export."""
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import orjson
 import pytest
 import structlog
 
+from pratique.approvals.notices import EVENTS, Outbox
 from pratique.errors import ToolError
+from pratique.ledger.segments import seal_segment
 from pratique.logs import configure_logs
 from pratique.redaction import Redaction
 from pratique.runtime import Runtime
@@ -120,6 +125,28 @@ async def test_no_trace_holds_a_seed_but_addresses_where_they_were_written_to(
     assert _leaks(shown) == ["iban", "phones", "emails"]
     assert "4111111111111111" not in shown
     assert _leaks(orjson.dumps([call["error"] for call in calls]).decode()) == []
+
+
+async def test_no_notification_holds_a_seed(runtime: Runtime) -> None:
+    async with await opened(runtime, request=f"Pay {ALL}") as session:
+        asked = await session.call("desk.pay", {"to": ALL, "amount": 1})
+    assert asked.ticket
+    due = Outbox(runtime.ledger, runtime.desk, "https://desk.acme.example").due("webhook", EVENTS)
+    assert {"asked"} <= {one.notice.event for one in due}
+    assert _leaks("".join(one.notice.model_dump_json() + one.notice.title for one in due)) == []
+
+
+async def test_no_export_holds_a_seed(runtime: Runtime, tmp_path: Path) -> None:
+    """What is exported is records and checkpoints; a value only where somebody names it to be disclosed."""
+    await _a_run(runtime)
+    sealed = await anyio.to_thread.run_sync(
+        seal_segment, runtime.ledger, tmp_path / "bundle", None, "li@acme.example", "full"
+    )
+    assert sealed.last > 1
+    files = {file.name: file.read_bytes() for file in (tmp_path / "bundle").iterdir()}
+    texts = [gzip.decompress(data) if name.endswith(".gz") else data for name, data in files.items()]
+    assert any(b"call.outcome" in text for text in texts)
+    assert _leaks(b"".join(texts).decode("latin-1")) == []
 
 
 async def test_what_the_trace_hides_is_said_by_the_settings(runtime: Runtime, house: House) -> None:

@@ -162,16 +162,20 @@ async def test_the_label_of_what_code_was_given_is_on_its_result_and_on_the_sess
 async def test_a_tool_that_vouches_for_its_result_does_not_vouch_for_what_its_code_was_given(
     start: Start,
 ) -> None:
-    @tool("own.code", tier="read", sources={"*": "meta"}, runs_in="jail", calls=["desk.mail"])
+    @tool("own.code", tier="read", sources={"*": "authority"}, runs_in="jail", calls=["desk.mail"])
     async def own(ctx: ToolContext, code: str) -> Any:
         """Run code."""
         return json.loads((await ctx.sandbox.run(Work(code=code))).value_json or b"null")
 
-    session = await opened(start(ALLOW_ALL + RUN_CODE.replace("python.run", "own.code"), own))
-    clean = await session.call("own.code", {"code": "'mine'"})
+    session = await opened(start(CLEAN_NOTES + RUN_CODE.replace("python.run", "own.code"), own))
+    clean = await session.call("own.code", {"code": "'li-of-ours'"})
     assert clean.label.integrity is Integrity.TRUSTED
-    given = await session.call("own.code", {"code": "call('desk.mail')['body'].upper()"})
+    given = await session.call("own.code", {"code": "call('desk.mail')['body'][:6] + '-of-theirs'"})
     assert given.label.integrity is Integrity.UNTRUSTED
+    paid = await session.call("desk.pay", {"to": clean.value, "amount": 1})
+    refused = await session.call("desk.pay", {"to": given.value, "amount": 1})
+    assert paid.status is Status.DONE
+    assert refused.status is Status.DENIED, "else the letter's word would count as the tool's own"
 
 
 async def test_a_call_that_needs_a_person_is_told_to_the_code_and_can_be_redeemed(
@@ -216,7 +220,7 @@ async def test_code_waits_for_a_person_as_long_as_its_caller_does(start: Start, 
 
 
 async def test_nobody_s_answer_in_the_run_s_time_is_a_clear_end(start: Start, desk: Desk) -> None:
-    runtime = start(ALLOW_ALL + ASK_IRREVERSIBLE + RUN_CODE, timeout=1.5)
+    runtime = start(ALLOW_ALL + ASK_IRREVERSIBLE + RUN_CODE, timeout=3.0)
     outcome = await run(await opened(runtime), "call('desk.pay', to='li', amount=4)", wait=600)
     assert outcome.status is Status.FAILED
     assert "desk.pay: waiting for a person" in outcome.error
@@ -261,7 +265,8 @@ async def test_a_run_made_again_does_not_do_twice_what_it_did_once(start: Start,
     code, call_id = "call('desk.note', text='once')\ncall('desk.look')\n'done'", "c" * 128
 
     async def full_disk() -> None:
-        break_log(runtime.ledger)
+        if desk.reads:  # not before the note is on record
+            break_log(runtime.ledger)
 
     desk.meanwhile = full_disk
     with pytest.raises(LedgerUnavailableError):
@@ -269,7 +274,8 @@ async def test_a_run_made_again_does_not_do_twice_what_it_did_once(start: Start,
     desk.meanwhile = None
     mend_log(runtime.ledger)
     again = await run(await start().resume_session(session.id), code, call_id=call_id)
-    assert (again.status, again.value["value"]) == (Status.DONE, "done")
+    assert (again.status, again.error) == (Status.DONE, "")
+    assert again.value["value"] == "done"
     assert [effect.text for effect in desk.effects] == ["once"]
 
 

@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pratique.audit.chain import Verdict
 from pratique.ledger.search import Wanted, search
 from pratique.ledger.vault import Vault
+from pratique.ledger.verification import verify_file
 from pratique.model import Confidentiality, Integrity, Outcome, Status
 from pratique.quarantine.marked import GUARANTEED, cut
 from pratique.runtime import Runtime
@@ -261,6 +264,13 @@ async def test_the_table_is_what_the_log_makes_of_it(runtime: Runtime) -> None:
     live = runtime.ledger.read(state_of)
     assert live["written"]
     assert live == rebuilt_state(runtime.ledger)
+
+
+async def test_the_log_verifies_with_it(runtime: Runtime, empty_house: House) -> None:
+    await written(runtime)
+    await read_again(runtime)
+    await anyio.to_thread.run_sync(empty_house.close)
+    assert verify_file(empty_house.folder / "ledger.db").verdict is Verdict.UNANCHORED
 
 
 async def test_no_value_stands_in_the_records_or_the_table(runtime: Runtime) -> None:

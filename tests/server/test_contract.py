@@ -163,3 +163,12 @@ async def test_a_call_id_is_visible_ascii(app: App) -> None:
     async with app.session(agent="support", user=KIM) as session:
         with pytest.raises(ValueError, match="call_id"):
             await session.call("desk.look", {"text": "x"}, call_id="a b")
+
+
+async def test_an_agent_is_offered_what_it_may_call(app: App, house: House) -> None:
+    house.apply(POLICY + DENY_ALL.replace('["*"]', '["desk.pay"]'))
+    async with app.session(agent="support", user=KIM) as session:
+        offered = {tool.name: tool for tool in await session.tools()}
+    assert "desk.pay" not in offered
+    assert offered["desk.look"].tier == "read"
+    assert set(offered["desk.look"].parameters["properties"]) == {"text"}

@@ -124,8 +124,11 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield made
 
 
+FEWEST = 3
+
+
 def kill_and_kill_again(scene: Scene, rounds: int, seconds: float) -> Counter[str]:
-    """Kill the server so many times, or for so long; check everything; return where it was killed."""
+    """Kill the server so many times, or for so long (a few times in any case); return where it was killed."""
     seed = int.from_bytes(os.urandom(3))
     chance, killed = random.Random(seed), Counter[str]()  # noqa: S311  # chance, not secrecy
     begun = time.monotonic()
@@ -135,7 +138,7 @@ def kill_and_kill_again(scene: Scene, rounds: int, seconds: float) -> Counter[st
     whole = time.monotonic() - whole
     outcomes: dict[str, str] = {"c0": "done", "c1": "done"}
     for number in range(2, rounds + 2):
-        if time.monotonic() - begun > seconds:
+        if time.monotonic() - begun > seconds and killed.total() >= FEWEST:
             break
         where, outcome = scene.round(number, chance.uniform(0, whole * 1.5))
         killed[where] += 1
@@ -159,12 +162,12 @@ def kill_and_kill_again(scene: Scene, rounds: int, seconds: float) -> Counter[st
 
 def test_killed_at_random_moments_nothing_is_lost_doubled_or_unapproved(scene: Scene) -> None:
     killed = kill_and_kill_again(scene, rounds=200, seconds=4)
-    assert killed.total() >= 3
+    assert killed.total() >= FEWEST
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_killed_a_thousand_times_nothing_is_lost_doubled_or_unapproved(scene: Scene) -> None:
-    killed = kill_and_kill_again(scene, rounds=1000, seconds=900)
+    killed = kill_and_kill_again(scene, rounds=1000, seconds=300)
     sys.stdout.write(f"killed at: {dict(killed)}\n")
     assert len(killed) >= 4, "the kills did not reach every part of an approval"

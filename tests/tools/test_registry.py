@@ -74,6 +74,7 @@ CHANGES: list[dict[str, Any]] = [
     {"paths": {"room": "read"}},
     {"secrets": ["key"]},
     {"takes_idempotency_key": True},
+    {"endorses": True},
     {"timeout": 31},
     {"result_limit": 7},
     {"runs_in": "jail"},

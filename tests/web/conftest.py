@@ -21,7 +21,7 @@ from urllib.error import URLError
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from pratique.identity.people import People
 from pratique.ledger.door import Ledger
@@ -41,6 +41,11 @@ CHROMIUM = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 30_000
+"""How long a page may take: these tests run beside others, on a busy machine."""
+
+expect.set_options(timeout=PATIENCE_MS)
+
 REQUEST = "Write a note, and pay what the letter asks for."
 
 
@@ -142,7 +147,7 @@ def visit(browser: Browser, site: Site) -> Iterator[Visit]:
 
     def logged_in(name: str = "li@acme.example", *roles: str, **options: Any) -> Page:
         context = browser.new_context(base_url=site.address, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         opened.append(context)
         page = context.new_page()
         page.on("console", lambda message: _complaint(message.type, message.text, complaints))

@@ -61,7 +61,7 @@ to = "*"
 tools = ["flash.*"]
 tier = "write"
 approvers = "leads"
-wait = "4s"
+wait = "10s"
 """
 
 

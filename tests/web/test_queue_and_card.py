@@ -128,7 +128,7 @@ def test_its_time_is_over_while_somebody_looks_at_it(visit: Visit, site: Site) -
     ticket = site.ask("flash.note", text="soon over")
     page.goto(f"/queue/{ticket}")
     expect(page.locator("#yes")).to_be_enabled()
-    expect(page.locator("#expired")).to_be_visible(timeout=8_000)
+    expect(page.locator("#expired")).to_be_visible()
     expect(page.locator("#yes")).to_be_disabled()
     page.reload()
     expect(page.locator("#ended")).to_contain_text("Nobody answered in time")
@@ -177,7 +177,19 @@ def wide(page: Page) -> int:
     return int(page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
 
 
-PAGES = ["/queue", "/decided", "/standing", "/traces", "/tools", "/policy", "/audit", "/figures", "/account"]
+PAGES = [
+    "/queue",
+    "/decided",
+    "/standing",
+    "/traces",
+    "/search?decision=ask",
+    "/tools",
+    "/policy",
+    "/replay",
+    "/audit",
+    "/figures",
+    "/account",
+]
 
 
 @pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.slow)])

@@ -9,7 +9,7 @@ from pydantic import Field
 from pratique.capabilities.rights import Right
 from pratique.errors import IdentityError
 from pratique.identity.keys import LONGEST_DAYS, Issued, Key
-from pratique.model import Value
+from pratique.model import ToolSpec, Value
 from pratique.server.api.shapes import Body, Name, Text, problems
 from pratique.server.auth.agents import Agent
 from pratique.server.auth.people import Demand, Person
@@ -74,10 +74,9 @@ async def tools(request: Request) -> list[ToolShown]:
 
 
 @router.get("/agent/tools", responses=problems(401))
-async def my_tools(request: Request, key: Agent) -> list[ToolShown]:
-    """Return the tools of which the key's agent may call one. Each call is decided by itself."""
-    offered = {tool.name for tool in await door(request).runtime.tools(key.agent)}
-    return [tool for tool in _tools(request) if tool.name in offered]
+async def my_tools(request: Request, key: Agent) -> tuple[ToolSpec, ...]:
+    """Return the tools of which this agent may call one. Which calls are permitted is decided for each."""
+    return await door(request).runtime.tools(key.agent)
 
 
 @router.get("/agents", dependencies=[Demand(Right.AGENTS_READ)], responses=problems(401, 403))

@@ -1,6 +1,7 @@
 """Server-sent events (WHATWG HTML, 9.2): a listener's stream, from the last event they saw."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import Header, Request
@@ -42,21 +43,19 @@ async def stream(
     """
     here = door(request)
     after = await here.feed.last() if last_event_id is None else _number(last_event_id)
-    slot = here.streams.one(caller)
-    slot.__enter__()
+    here.streams.demand(caller)
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         looked_us = here.ledger.clock()
-        try:
+        with here.streams.held(caller):  # from the first byte on: a stream that never begins holds nothing
             yield ServerSentEvent(comment="here", retry=1000)
-            async for event in here.feed.listen(after, wanted):
-                if here.ledger.clock() - looked_us >= LOOK_US:
-                    looked_us = here.ledger.clock()
-                    if not await still():
-                        return
-                yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.seq))
-        finally:
-            slot.__exit__(None, None, None)
+            async with aclosing(here.feed.listen(after, wanted)) as heard:
+                async for event in heard:
+                    if here.ledger.clock() - looked_us >= LOOK_US:
+                        looked_us = here.ledger.clock()
+                        if not await still():
+                            return
+                    yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.seq))
 
     return EventSourceResponse(events(), ping=PING_SECONDS, headers={"X-Accel-Buffering": "no"})
 

@@ -15,10 +15,12 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 
 from pratique.audit.chain import Head, Report, Verdict
-from pratique.ledger import queries
+from pratique.audit.checkpoint import SignedCheckpoint
+from pratique.errors import NoteError
+from pratique.ledger import pages, queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
-from pratique.ledger.verification import verify_file
+from pratique.ledger.verification import Asked, Claim, verify_file
 from pratique.server.auth.people import Person
 from pratique.server.door import door
 from pratique.server.problems import Problem
@@ -50,17 +52,17 @@ async def audit(request: Request, person: AuditReader) -> Response:
 async def verify(
     request: Request,
     person: AuditReader,
-    anchor: Annotated[str, Form(max_length=200)] = "",
+    anchor: Annotated[str, Form(max_length=8192)] = "",
 ) -> Response:
-    """Verify the log, against a head that somebody kept if one is given."""
+    """Verify the log, against a head or a checkpoint that somebody kept if one is given."""
     here = door(request)
     try:
-        head = Head.parse(anchor.strip()) if anchor.strip() else None
-    except ValueError as problem:
+        asked = _kept(anchor)
+    except (ValueError, NoteError) as problem:
         return await _page(request, person, anchor=anchor, problem=str(problem), status=422)
     started = time.perf_counter_ns()
     report = await anyio.to_thread.run_sync(
-        lambda: verify_file(here.ledger.path, head), limiter=_one(request)
+        lambda: verify_file(here.ledger.path, asked=asked), limiter=_one(request)
     )
     took_us = (time.perf_counter_ns() - started) // 1000
     request.app.state.verified = Verified(report, here.ledger.clock(), person.name, took_us)
@@ -108,6 +110,7 @@ async def _page(
     ledger = door(request).ledger
     head = await ledger.query(queries.head)
     newest = await ledger.query(lambda connection: queries.last_records(connection, NEWEST))
+    checkpoint = await ledger.query(pages.newest_checkpoint)
     last: Verified | None = getattr(request.app.state, "verified", None)
     return await page(
         request,
@@ -118,6 +121,7 @@ async def _page(
         status=status,
         head=head,
         records=newest[::-1],
+        checkpoint=checkpoint or "",
         report=last.report if last else None,
         report_us=last.at_us if last else 0,
         report_by=last.by if last else "",
@@ -126,6 +130,21 @@ async def _page(
         anchor=anchor,
         problem=problem,
     )
+
+
+def _kept(text: str) -> Asked:
+    """Return what somebody kept: a head in one line, or a signed checkpoint.
+
+    Raises:
+        ValueError, NoteError: it is neither.
+    """
+    text = text.replace("\r\n", "\n").strip()
+    if not text:
+        return Asked()
+    if "\n" not in text:
+        return Asked(anchor=Head.parse(text))
+    claim = Claim(SignedCheckpoint.parse(text + "\n").checkpoint, "you", outside=True)
+    return Asked(claims=(claim,))
 
 
 def _one(request: Request) -> anyio.CapacityLimiter:
@@ -157,7 +176,7 @@ def _sentence(report: Report) -> str:
         return (
             f"{report.records:,} records fit together. Without a head kept elsewhere, a cut tail is not seen."
         )
-    given = report.anchor.seq if report.anchor else 0
-    after = report.records - given
-    fit = f"; the {after:,} after it fit together, and may have been cut" if after else ""
-    return f"{given:,} records, unchanged and in order, up to the head given{fit}."
+    given = min(report.covered, report.head.seq)
+    after = report.head.seq - given
+    fit = f"; the {after:,} after it fit together, and may have been cut" if after > 0 else ""
+    return f"{given:,} records, unchanged and in order, up to what you kept{fit}."

@@ -5,14 +5,16 @@ Everything is counted from the tables that are views of the log, so a restart fo
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from statistics import median
 from typing import Any, NamedTuple
 
+import orjson
 from fastapi import APIRouter, Request, Response
 from sqlalchemy import Connection, func, select
 
 from pratique.ledger import tables as t
+from pratique.ledger.search import decision_of, first_at
 from pratique.server.door import Door, door
 from pratique.server.web.pages import page
 from pratique.server.web.plots import Bar, Plot, plot
@@ -29,6 +31,7 @@ NONE = "none yet"
 
 _DAY_US = 24 * 3600 * 1_000_000
 _ENDS = (("approved", "good"), ("rejected", "bad"), ("expired or void", "calm"), ("still open", ""))
+_DECISIONS = (("allow", "good"), ("ask", ""), ("deny", "bad"))
 _END_OF = {"proposed": 3, "rejected": 1, "expired": 2, "void": 2}
 _LATENCIES = ((10, "10 s"), (30, "30 s"), (60, "1 min"), (300, "5 min"), (1800, "30 min"), (7200, "2 h"))
 
@@ -46,6 +49,7 @@ async def figures(request: Request, person: MetricsReader) -> Response:
     here = door(request)
     now_us = here.ledger.clock()
     rows = await here.ledger.query(lambda connection: _questions(connection, now_us - DAYS * _DAY_US))
+    calls = await here.ledger.query(lambda connection: _calls(connection, now_us - DAYS * _DAY_US))
     return await page(
         request,
         person,
@@ -54,7 +58,13 @@ async def figures(request: Request, person: MetricsReader) -> Response:
         here="/figures",
         days=DAYS,
         figures=_figures(rows, here),
-        plots=[_by_day(rows, now_us), _by_latency(rows), _by_tool(rows), _by_session(rows)],
+        plots=[
+            _calls_by_day(calls, now_us),
+            _by_day(rows, now_us),
+            _by_latency(rows),
+            _by_tool(rows),
+            _by_session(rows),
+        ],
     )
 
 
@@ -72,6 +82,34 @@ def _questions(connection: Connection, since_us: int) -> Sequence[Any]:
         .limit(MOST)
     )
     return list(connection.execute(chosen))
+
+
+def _calls(connection: Connection, since_us: int) -> Counter[tuple[date, str]]:
+    """Return how many calls of each day were decided how: out of their last records, the newest."""
+    r = t.records.c
+    chosen = (
+        select(r.body)
+        .where(r.type == "call.outcome", r.seq >= first_at(connection, since_us))
+        .order_by(r.seq.desc())
+        .limit(MOST)
+    )
+    records = (orjson.loads(body) for body in connection.execute(chosen).scalars())
+    return Counter((_day(record["ts_us"]), decision_of(record)) for record in records)
+
+
+def _calls_by_day(calls: Counter[tuple[date, str]], now_us: int) -> Plot:
+    bars = [Bar(f"{day:%d %b}", tuple(calls[day, word] for word, _ in _DECISIONS)) for day in _days(now_us)]
+    subtitle = f"How they were decided; of {MOST:,} calls at most, the newest."
+    return plot("Calls by day", subtitle, "day", _DECISIONS, bars)
+
+
+def _days(now_us: int) -> list[date]:
+    today = _day(now_us)
+    return [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
+
+
+def _day(moment_us: int) -> date:
+    return datetime.fromtimestamp(moment_us / 1e6, tz=UTC).date()
 
 
 def _figures(rows: Sequence[Any], here: Door) -> list[Figure]:
@@ -92,12 +130,10 @@ def _figures(rows: Sequence[Any], here: Door) -> list[Figure]:
 
 
 def _by_day(rows: Sequence[Any], now_us: int) -> Plot:
-    today = datetime.fromtimestamp(now_us / 1e6, tz=UTC).date()
-    days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
-    counted = Counter(
-        (datetime.fromtimestamp(row.proposed_us / 1e6, tz=UTC).date(), _end(row)) for row in rows
-    )
-    bars = [Bar(f"{day:%d %b}", tuple(counted[day, end] for end in range(len(_ENDS)))) for day in days]
+    counted = Counter((_day(row.proposed_us), _end(row)) for row in rows)
+    bars = [
+        Bar(f"{day:%d %b}", tuple(counted[day, end] for end in range(len(_ENDS)))) for day in _days(now_us)
+    ]
     return plot("Questions by day", "How those asked on a day have ended so far.", "day", _ENDS, bars)
 
 

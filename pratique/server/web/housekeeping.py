@@ -11,6 +11,7 @@ from sqlalchemy import select
 from pratique.capabilities.explain import Reach, hints, who_can
 from pratique.capabilities.manifest import AskRule, DenyRule, ExceptionRule
 from pratique.capabilities.policy import Policy
+from pratique.capabilities.rights import Right
 from pratique.capabilities.selftest import run_tests
 from pratique.ledger import tables as t
 from pratique.server.door import Door, door
@@ -94,6 +95,7 @@ async def policy(request: Request, person: PolicyReader) -> Response:
         rules=list(map(_rule, snapshot.policy.file.rules)),
         hints=said,
         text=snapshot.policy.text,
+        may_replay=person.may(Right.AUDIT_READ),
     )
 
 
