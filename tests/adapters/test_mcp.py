@@ -10,11 +10,12 @@ import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
+from pratique import ToolContext, tool
 from pratique.adapters.mcp.calling import Calling
 from pratique.adapters.mcp.server import KEY_META, one_session, tool_server
 from pratique.adapters.mcp.shown import TICKET_TOOL
 from pratique.runtime import Runtime
-from tests.house import DENY_ALL, POLICY, Clock, Desk, House, answer, opened, records, reject, until
+from tests.house import DENY_ALL, POLICY, SECRET, Clock, Desk, House, answer, opened, records, reject, until
 
 MODERN, LEGACY = "2026-07-28", "legacy"
 PAY = {"to": "DE02", "amount": 5}
@@ -312,3 +313,38 @@ async def test_a_session_that_has_ended_is_told(runtime: Runtime, era: str, desk
     assert result.is_error
     assert "has ended" in text_of(result)
     assert desk.effects == []
+
+
+async def test_a_tool_that_breaks_is_told_in_one_line(runtime: Runtime, era: str) -> None:
+    async with client_of(await opened(runtime), era) as client:
+        result = await client.call_tool("desk_note", {"text": "x", "then": "raise"})
+    assert result.is_error
+    assert "raised RuntimeError" in text_of(result)
+    assert SECRET not in text_of(result)
+    assert "a person has to look" in text_of(result)
+
+
+async def test_a_result_over_the_limit_is_told_as_what_it_is(house: House, era: str) -> None:
+    @tool("desk.flood", tier="read", sources={"*": "meta"}, result_limit=1000)
+    async def flood(ctx: ToolContext) -> str:
+        """Give far too much."""
+        return ctx.agent * 10_000
+
+    async with client_of(await opened(house.runtime(tools=[flood])), era) as client:
+        result = await client.call_tool("desk_flood", {})
+    assert result.is_error
+    assert len(text_of(result)) < 1000
+    assert "at most 1,000 are taken" in text_of(result)
+
+
+async def test_two_tools_that_would_be_called_the_same_are_not_offered(house: House, era: str) -> None:
+    @tool("pratique.ticket", tier="read", sources={"*": "meta"})
+    async def ticket(ctx: ToolContext) -> str:
+        """Take the name that is taken."""
+        return ctx.agent
+
+    house.apply(POLICY.replace('"desk.*"', '"desk.*", "pratique.*"'))
+    async with client_of(await opened(house.runtime(tools=[ticket])), era) as client:
+        with pytest.raises(MCPError):
+            await client.list_tools()
+        assert (await client.call_tool("desk_look", {"text": "x"})).is_error
