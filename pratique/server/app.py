@@ -113,7 +113,7 @@ def create_app(
     app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
-    if importlib.util.find_spec("mcp") is not None:  # an extra
+    if importlib.util.find_spec("mcp_types") is not None:  # the extra; SDKs before 2 have no such package
         beside.append(import_module("pratique.server.mcp").mount(app, here))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)
