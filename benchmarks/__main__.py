@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import calls, decision, http, ledger, provenance, queue_page, replay, sandbox, verify
+from benchmarks import calls, decision, http, ledger, mcp, provenance, queue_page, replay, sandbox, verify
 from benchmarks.table import as_json, machine, show
 
 TABLES = {
@@ -10,6 +10,7 @@ TABLES = {
     "calls": calls,
     "provenance": provenance,
     "http": http,
+    "mcp": mcp,
     "ledger": ledger,
     "queue_page": queue_page,
     "verify": verify,

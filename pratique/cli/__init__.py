@@ -21,6 +21,7 @@ from pratique.cli import (
     export,
     incident,
     keys,
+    mcp,
     people,
     policy,
     recover,
@@ -52,6 +53,7 @@ app.add_typer(policy.app, name="policy")
 app.add_typer(approvals.app, name="approvals")
 app.add_typer(people.app, name="people")
 app.add_typer(keys.app, name="keys")
+app.add_typer(mcp.app, name="mcp")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
 app.add_typer(sandbox.app, name="sandbox")

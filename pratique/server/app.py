@@ -7,8 +7,8 @@ Rules:
 
 import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from importlib import import_module
 from typing import NamedTuple
 
@@ -80,9 +80,13 @@ def create_app(
     company = Company(settings.oidc, secrets.oidc) if settings.oidc else None
     here = Door(runtime, settings, company=company, metrics_token=secrets.metrics)
 
+    beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with background(notifier):
+        async with background(notifier), AsyncExitStack() as meanwhile:
+            for run in beside:
+                await meanwhile.enter_async_context(run())
             yield
         here.closing.set()
         await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
@@ -109,6 +113,8 @@ def create_app(
     app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
+    if importlib.util.find_spec("mcp_types") is not None:  # the extra; SDKs before 2 have no such package
+        beside.append(import_module("pratique.server.mcp").mount(app, here))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)
     app.add_middleware(GuardedHeaders, hosts=hosts_of(settings), tls=settings.speaks_tls)

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = ROOT / "examples" / "frameworks"
-FILES = ["langchain_agent", "pydantic_ai_agent", "openai_agents_agent"]
+FILES = ["langchain_agent", "pydantic_ai_agent", "openai_agents_agent", "mcp_agent"]
 
 
 @pytest.mark.parametrize("name", FILES)
