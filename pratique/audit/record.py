@@ -72,19 +72,21 @@ def commitment(salt: bytes, field: str, value: bytes) -> str:
 
 def check_subset(value: Any) -> None:
     """Raise CanonicalError unless `value` is in the record's subset of JSON."""
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -LARGEST_INTEGER <= value <= LARGEST_INTEGER:
-            raise CanonicalError(f"record: {value} is beyond 2^53 - 1")
-    elif kind is dict:
-        for key, item in value.items():
-            if type(key) is not str or not key.isascii():
-                raise CanonicalError(f"record: the key {key!r} is not ASCII text")
-            check_subset(item)
-    elif kind is list or kind is tuple:
-        for item in value:
-            check_subset(item)
-    else:
-        raise CanonicalError(f"record: {kind.__name__} has no place in a record")
+    todo = [value]
+    for item in todo:  # it grows meanwhile: what is inside comes after what holds it
+        kind = type(item)
+        if kind is dict:
+            for key in item:
+                if type(key) is not str or not key.isascii():
+                    raise CanonicalError(f"record: the key {key!r} is not ASCII text")
+            todo.extend(inner for inner in item.values() if type(inner) is not str)
+        elif kind is list or kind is tuple:
+            todo.extend(inner for inner in item if type(inner) is not str)
+        elif kind is int:
+            if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
+                raise CanonicalError(f"record: {item} is beyond 2^53 - 1")
+        elif kind not in _ALWAYS:
+            raise CanonicalError(f"record: {kind.__name__} has no place in a record")
+
+
+_ALWAYS = {str, bool, type(None)}
