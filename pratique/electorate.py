@@ -66,7 +66,8 @@ class Electorate(NamedTuple):
         if who == same_person(self.user) or any(same_person(one.by) == who for one in self.handed):
             return False
         return self._belongs(need, person) or any(
-            same_person(one.to) == who and self._had(need, one.by) for one in self.handed
+            same_person(one.to) == who and self._had(need, one.by) and self._may_have(need, person)
+            for one in self.handed
         )
 
     def suffice(self, yes: Sequence[str]) -> bool:
@@ -97,6 +98,10 @@ class Electorate(NamedTuple):
         return same_person(person) != same_person(self.user) and any(
             is_member(self.members(group), person) for group in groups
         )
+
+    def _may_have(self, need: Need, person: str) -> bool:
+        """Return whether this rule lets its question be handed to this person."""
+        return self._belongs(need, person) or is_member(self.members(need.delegates), person)
 
     def _belongs(self, need: Need, person: str) -> bool:
         return is_member(self.members(need.approvers), person) or any(

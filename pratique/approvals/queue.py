@@ -125,7 +125,11 @@ class Queue:
         """
         standing = await self._standing(call, ask, members)
         if standing is not None:
-            return standing
+            card = await self.card(call, ask)
+            if isinstance(card, Rejection):
+                return card
+            if not card.refuses:  # what cannot be shown, nobody has agreed to beforehand either
+                return standing
         patience = anyio.current_time() + call.request.wait
         while True:
             asked = await self._ask(call, ask, patience)

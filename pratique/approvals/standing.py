@@ -21,12 +21,13 @@ import orjson
 from sqlalchemy import Connection
 
 from pratique.audit import deciding
+from pratique.audit.canonical import canonical
 from pratique.capabilities.manifest import AskRule
 from pratique.capabilities.patterns import read_pattern, too_wide
 from pratique.capabilities.policy import Access
 from pratique.capabilities.snapshot import Snapshot
 from pratique.electorate import Members
-from pratique.errors import LedgerCorruptError, StandingError, TicketClosedError
+from pratique.errors import CanonicalError, LedgerCorruptError, StandingError, TicketClosedError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
@@ -304,7 +305,7 @@ def _pattern_body(pattern: Mapping[str, Any], capability: Capability) -> bytes:
     try:
         read_pattern(pattern)
         wide = too_wide(pattern, capability.sinks)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise StandingError(f"pattern: {problem}") from None
     if wide:
         raise StandingError(
@@ -313,7 +314,13 @@ def _pattern_body(pattern: Mapping[str, Any], capability: Capability) -> bytes:
     unknown = pattern.keys() - capability.parameters.get("properties", {}).keys()
     if unknown:
         raise StandingError(f"pattern: {capability.name} has no argument {', '.join(sorted(unknown))}")
-    return orjson.dumps(dict(pattern))
+    try:
+        return canonical(dict(pattern), most_bytes=LARGEST_PATTERN)
+    except CanonicalError as problem:
+        raise StandingError(f"pattern: {problem}") from None
+
+
+LARGEST_PATTERN = 64 * 1024
 
 
 def _asking_groups(snapshot: Snapshot, agent: str, tenant: str, tool: str) -> list[str]:

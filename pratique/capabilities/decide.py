@@ -174,7 +174,11 @@ def _asked_again(decision: Decision, edited: Edited) -> Decision:
     if isinstance(decision, Deny):
         return decision
     if isinstance(decision, Ask):
-        return _amended(decision, reasons=(*decision.reasons, why), standing=False)
+        asking = {need.rule for need in decision.needs}
+        before = tuple(need for need in edited.needs if need.rule not in asking)  # an edit excuses nobody
+        return _amended(
+            decision, reasons=(*decision.reasons, why), needs=(*decision.needs, *before), standing=False
+        )
     return Ask(
         epoch=decision.epoch,
         policy=decision.policy,

@@ -128,7 +128,8 @@ def too_wide(stated: Mapping[str, Any], sinks: Mapping[str, str]) -> list[str]:
     return [
         name
         for name, form in read_pattern(stated).items()
-        if isinstance(form, AnyValue) and _NEVER_ANY & set(_classes(name, sinks))
+        if (isinstance(form, AnyValue) or (isinstance(form, Glob) and not form.glob.strip("*")))
+        and _NEVER_ANY & set(_classes(name, sinks))
     ]
 
 

@@ -81,7 +81,7 @@ class Logins:
         fits = passwords.fits(password, kept)
         if found is None:
             raise LoginRefusedError(NO)
-        if not (fits and found.is_enabled):
+        if not (fits and found.is_enabled) or found.issuer:
             self._ledger.commit_now(Entry(drafts=(drafts.login_refuse(name, "password", NO),)))
             raise LoginRefusedError(NO)
         return self._open(name, "password", PasswordIs(name, found.password_seq), problem=NO)

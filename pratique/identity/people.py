@@ -120,9 +120,15 @@ class People:
 
         Raises:
             PasswordError: this one may not be chosen.
-            IdentityError: there is no such account, or it is disabled.
+            IdentityError: there is no such account, it is disabled, or it is a company's: what that company
+                said of it would outlive its leaving.
         """
         name = folded(name)
+        found = self.find(name)
+        if found is not None and found.issuer:
+            raise IdentityError(
+                f"{name} logs in with the account of {found.issuer}, and has no password here"
+            )
         passwords.check(password, name)
         draft = drafts.person_password(name, by)
         owner = self._ledger.vault.subject_id(name)

@@ -37,7 +37,7 @@ def of_approver(origins: tuple[Origin, ...], edited: Edited | None) -> tuple[Ori
             kept.append(origin)
             continue
         typed.setdefault(origin.argument, _theirs(origin))
-        if _stood_there(origin, before.get(origin.argument)):
+        if any(_stood_there(origin, value) for value in before.values()):  # wherever: an edit may move it
             kept.append(origin)
     left_in = {origin.argument for origin in kept if origin.part is Part.WHOLE}
     return (*kept, *(origin for path, origin in typed.items() if path not in left_in))

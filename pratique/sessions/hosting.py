@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, Required, TypedDict, Unpack
 
 from sqlalchemy import Connection
 
+from pratique.appearance import LEFT_TO_RIGHT, visible
 from pratique.audit import drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
@@ -397,6 +398,8 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
     for name in (facts["agent"], facts["user"]):
         if printable(name) != name:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
+        if visible(name).replace(LEFT_TO_RIGHT, "") != name:
+            raise CanonicalError(f"{visible(name)}: a name with characters that nobody sees")
     trace_id = facts.get("trace_id") or secrets.token_hex(16)
     if not _TRACE_ID.fullmatch(trace_id) or trace_id == _NO_TRACE:
         raise CanonicalError("trace_id: 32 lower-case hex digits, not all of them 0 (W3C Trace Context)")

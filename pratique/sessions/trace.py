@@ -204,7 +204,7 @@ def _values(
 
 
 _DESTINATIONS: tuple[Kind, ...] = ("emails", "phones", "iban")
-_TEXTS = {"request", "output"}
+_TEXTS = {"request", "output", "why"}
 
 
 def _readable(field: str, value: bytes, redaction: Redaction) -> Any:

@@ -71,11 +71,10 @@ async def test_a_long_argument_is_shown_whole(asking: Asking) -> None:
 
 async def test_hidden_characters_are_written_out_however_deep_they_are(asking: Asking) -> None:
     deep = {"a": ["\u202e"], "k\u200b": 1}
-    card = await asking.card(await asking.session("kim\u202e@acme.example"), {"to": deep, "text": "\u2066"})
+    card = await asking.card(await asking.session(), {"to": deep, "text": "\u2066"})
     assert "⟨U+202E⟩" in texts(card)["to"]
     assert "⟨U+200B⟩" in texts(card)["to"]
     assert texts(card)["text"] == "⟨U+2066⟩"
-    assert card.user == "kim⟨U+202E⟩@acme.example"
     assert card.description == "Send a letter.⟨U+202E⟩ It is safe."
     assert not {"\u202e", "\u200b", "\u2066"} & set(card.model_dump_json())
 

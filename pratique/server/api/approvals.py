@@ -13,7 +13,7 @@ from sse_starlette import EventSourceResponse
 from pratique.approvals.card import Card
 from pratique.approvals.desk import Remark
 from pratique.approvals.question import Question
-from pratique.capabilities.rights import Right
+from pratique.capabilities.rights import Right, may
 from pratique.ledger import pages
 from pratique.model import Value
 from pratique.people import same_person
@@ -140,7 +140,7 @@ async def events(request: Request, person: Reader, last_event_id: LastEventId = 
 
     async def still() -> bool:
         known = here.logins.known(person.login.id)
-        return known is not None
+        return known is not None and may(known.roles, Right.QUEUE_READ)
 
     return await stream(
         request, f"person:{person.name}", lambda event: bool(event.ticket), still, last_event_id

@@ -73,7 +73,7 @@ def card_view(here: Door, person: Person, question: Question) -> CardView:
         rules=card.rules if card else (),
         request=here.ledger.read(lambda c: _request(c, here, question.session)),
         preview=card.preview if card else "",
-        stated=found.why if found else "",
+        stated=plain(found.why) if found else "",
         changes=_changes(found),
         edited_by=question.edited_by,
         edited_from=question.edited_from,
@@ -94,7 +94,7 @@ def card_view(here: Door, person: Person, question: Question) -> CardView:
         can_ask=answers and card is not None,
         can_reply=mine and is_open and talk != (),
         can_stand=answers and question.tier != Tier.IRREVERSIBLE and question.taint in _STANDS,
-        talk=tuple(Line(line.speaker, line.text, line.ts_us) for line in talk),
+        talk=tuple(Line(line.speaker, plain(line.text), line.ts_us) for line in talk),
         decides=DECIDES,
         from_words=FROM_WORDS,
     )
