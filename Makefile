@@ -14,7 +14,7 @@ help:
 	@echo "make check   what CI runs, and the slow tests: style, types, layers, all tests"
 	@echo "make bench   print the table of costs"
 	@echo "make bench-agentdojo  replay AgentDojo's attacks without a model (ARGS=\"--transforms\"); installs it"
-	@echo "make serve   start the server on loopback"
+	@echo "make serve   start the server on loopback (ARGS=\"-c FILE\" names its settings)"
 	@echo "make clean   remove what the above made"
 
 demo: $(VENV)/.installed

@@ -206,7 +206,12 @@ def read_policy_file(settings: Settings) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+        hint = (
+            "; write one, or name other settings with --config"
+            if isinstance(problem, FileNotFoundError)
+            else ""
+        )
+        raise SettingsError(f"policy: {path}: {told(problem)}{hint}") from None
     return Policy(text, path.name)
 
 
