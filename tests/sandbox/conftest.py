@@ -42,11 +42,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what needs the engine in one process, so that there is one engine."""
+    """Keep what needs the engine in one process, so that there is one engine; `make check` runs it."""
     here = Path(__file__).parent
     for item in (item for item in items if here in item.path.parents):
         if item.path.name in {"test_container.py", "test_gvisor.py"} or "container" in item.name:
             item.add_marker(pytest.mark.xdist_group("engine"))
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
