@@ -19,18 +19,30 @@ import mcp_types as types
 import structlog
 from mcp.client.client import Client
 from mcp.shared.exceptions import MCPError
-from mcp_types import CONNECTION_CLOSED, HEADER_MISMATCH, INVALID_PARAMS, METHOD_NOT_FOUND, REQUEST_TIMEOUT
+from mcp_types import (
+    CONNECTION_CLOSED,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    REQUEST_TIMEOUT,
+)
 from pydantic import TypeAdapter, ValidationError
 
 from pratique.appearance import visible
 from pratique.errors import OutcomeUnknownError, ProxiedServerError
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.intake import NOT_SENT
 from pratique.proxy.link import Link, Opener
 
 log = structlog.get_logger("pratique")
 
 NOT_TAKEN = frozenset({METHOD_NOT_FOUND, INVALID_PARAMS, HEADER_MISMATCH})
 """Errors with which a server says that it did not begin a call."""
+
+SESSION_GONE = frozenset({CONNECTION_CLOSED, REQUEST_TIMEOUT, INVALID_REQUEST, PARSE_ERROR})
+"""Errors (the SDK's own among them) after which the connection is not used again."""
 
 _ANSWER: TypeAdapter[Any] = TypeAdapter(types.CallToolResult | types.InputRequiredResult)
 _LONGEST_WORDS = 500
@@ -214,27 +226,27 @@ class ServerConnection:
     def _refused(self, link: Link, problem: MCPError) -> ProxiedServerError | OutcomeUnknownError:
         """Return what an error answer, or the end of the connection, says about the call."""
         code = problem.error.code
+        if code == NOT_SENT:
+            return self._error("could not be reached: the call was not sent")
         if code in NOT_TAKEN:
             self._log("refused a call", problem.error.message)
             return self._error(f"refused the call (error {code}): it did not run")
-        if code == CONNECTION_CLOSED:
+        if code in SESSION_GONE:
             link.retire()
+        if code == CONNECTION_CLOSED or link.fate.over.is_set():
             return self._unknown(f"was lost during the call: {self._why(link, problem)}")
-        if code == REQUEST_TIMEOUT:
-            link.retire()
-            return self._unknown("did not answer in time")
         self._log("answered a call with an error", problem.error.message)
         return self._unknown(f"answered with error {code}")
 
     def _why(self, link: Link, problem: Exception) -> str:
         """Say in our words why a link failed; the server's own go to the log."""
-        if isinstance(problem, MCPError) and problem.error.code != CONNECTION_CLOSED:
+        if link.fate.over.is_set():
+            return link.fate.why
+        if isinstance(problem, MCPError) and problem.error.code in {CONNECTION_CLOSED, NOT_SENT}:
+            return link.fate.problem or "the connection ended"
+        if isinstance(problem, MCPError):
             self._log("answered with an error", problem.error.message)
             return f"error {problem.error.code}"
-        if link.fate.why:
-            return link.fate.why
-        if isinstance(problem, MCPError):
-            return "the connection ended"
         self._log("answered what cannot be read", str(problem))
         return "it is not what the protocol says"
 

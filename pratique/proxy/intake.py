@@ -29,17 +29,26 @@ log = structlog.get_logger("pratique")
 Transport = AbstractAsyncContextManager[TransportStreams]
 Clock = Callable[[], float]
 
+NOT_SENT = -32098
+"""The error of a request that never left (from the range that JSON-RPC leaves to implementations)."""
+
 _PASSED_ON = frozenset({"notifications/cancelled"})
 _LONGEST_WORD = 80
 _TOLD_REFUSALS = 16
 
 
 class Fate:
-    """How a connection ended: set once, by whoever sees it first."""
+    """How a connection ended: set once, by whoever sees it first.
+
+    Attributes:
+        why: what ended it.
+        problem: what went wrong last without ending it, for whoever cannot make the connection.
+    """
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
         self.why = ""
+        self.problem = ""
 
     def end(self, why: str) -> None:
         """Say that it is over, and why. Only the first word counts."""
@@ -66,6 +75,7 @@ class Intake:
         self._budget, self._since = float(bounds.burst), clock()
         self._junk = 0
         self._awaited = 0
+        self._done = False
         self.refused: list[str] = []
 
     @asynccontextmanager
@@ -77,7 +87,7 @@ class Intake:
             with send, receive:
                 pumping = asyncio.create_task(self._pump(theirs, send), name=f"mcp {self._name}")
                 try:
-                    yield receive, _Counted(write, self._sent)
+                    yield receive, _Told(write, self._sent, self._closed)
                 finally:
                     pumping.cancel()
                     await asyncio.wait([pumping])
@@ -92,10 +102,10 @@ class Intake:
                         await asyncio.sleep(0)  # a flood shall not have the event loop for itself
                     if self._fate.over.is_set():
                         return
+            if not self._done:
+                self._fate.end("it ended the connection")
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the client has gone: nobody listens any more
-        finally:
-            self._fate.end("it ended the connection")
 
     def _admits(self, item: SessionMessage | Exception) -> bool:
         """Whether the client shall see it."""
@@ -119,6 +129,9 @@ class Intake:
 
     def _sent(self, item: SessionMessage) -> None:
         self._awaited += isinstance(item.message, JSONRPCRequest)
+
+    def _closed(self) -> None:
+        self._done = True
 
     def _answers(self) -> bool:
         """Whether an answer is one of those that are awaited, by their number."""
@@ -144,17 +157,23 @@ class Intake:
         return True
 
 
-class _Counted:
-    """The way out, with each message told of."""
+class _Told:
+    """The way out, with each message and the end told of."""
 
-    def __init__(self, inner: WriteStream[SessionMessage], sent: Callable[[SessionMessage], None]) -> None:
-        self._inner, self._sent = inner, sent
+    def __init__(
+        self,
+        inner: WriteStream[SessionMessage],
+        sent: Callable[[SessionMessage], None],
+        closed: Callable[[], None],
+    ) -> None:
+        self._inner, self._sent, self._closed = inner, sent, closed
 
     async def send(self, item: SessionMessage, /) -> None:
         self._sent(item)
         await self._inner.send(item)
 
     async def aclose(self) -> None:
+        self._closed()
         await self._inner.aclose()
 
     async def __aenter__(self) -> Self:
@@ -164,4 +183,5 @@ class _Counted:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        self._closed()
         return await self._inner.__aexit__(kind, error, trace)

@@ -28,7 +28,10 @@ from pratique.proxy.intake import Fate, Intake, Transport
 log = structlog.get_logger("pratique")
 
 Opener = Callable[[Fate], Transport]
-"""Starts or reaches the server; the streams are ours until the block ends. Told how it ended."""
+"""Starts or reaches the server; the streams are ours until the block ends. It tells the fate what it sees.
+
+`partial(child, server, ladder, name, bounds)` and `partial(remote, server, network, name, bounds)` are such.
+"""
 
 _US = types.Implementation(name="pratique", version="1")
 _CLOSING = 15.0
@@ -146,8 +149,8 @@ class Link:
         if isinstance(problem, TimeoutError) and not self._ready.done():
             self.fate.end(f"it did not answer within {self._bounds.start:g} s of its start")
         words = visible("; ".join(str(cause) for cause in _causes(problem))[:_LONGEST_WORDS])
-        log.warning("an MCP server failed", server=self._name, why=self.fate.why, words=words)
-        self.fate.end(_in_our_words(problem))
+        log.warning("an MCP server failed", server=self._name, problem=self.fate.problem, words=words)
+        self.fate.end(self.fate.problem or _in_our_words(problem))
         self._refuse(ProxiedServerError(f"the MCP server {self._name} cannot be had: {self.fate.why}"))
 
     def _refuse(self, problem: ToolError) -> None:
