@@ -49,6 +49,7 @@ could not decide or could not record, so the call did not run.
         ├── UndeclaredError         it asked for something that its declaration does not name
         ├── HostRefusedError        a URL or an address that no tool may use
         ├── SandboxStoppedError     the code that it was handed was stopped in its sandbox
+        ├── ProxiedServerError      an MCP server behind it cannot be had, or breaks the protocol: nothing ran
         └── OutcomeUnknownError     it may or may not have taken effect: the call ends as `unknown`
 """
 
@@ -261,6 +262,13 @@ class HostRefusedError(ToolError):
 
 class SandboxStoppedError(ToolError):
     """Code in a sandbox was stopped by a limit, or ended from outside. The message names the limit."""
+
+
+class ProxiedServerError(ToolError):
+    """An MCP server cannot be started or reached, or does not keep to the protocol: the call did not run.
+
+    Look at the log, which has the server's own words; none of them is in the message: an agent reads that.
+    """
 
 
 class OutcomeUnknownError(ToolError):
