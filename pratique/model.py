@@ -273,11 +273,15 @@ class Call(Value):
 
 
 class Unresolved(Value):
-    """A request that names no tool we have, or whose arguments are not valid: it will be denied."""
+    """A request that names no tool we have, or whose arguments are not valid: it will be denied.
+
+    `pins` is the other program's server that the name speaks of, and the last record about it that was known.
+    """
 
     request: Request
     problem: str
     digest: str
+    pins: tuple[str, int] | None = None
 
 
 class Decision(Value):

@@ -1,8 +1,6 @@
-"""A tool as another program's MCP server defines it: read strictly, digested whole. Pure.
+"""A tool as another program's MCP server defines it, digested whole. Pure.
 
 Rules:
-- Nothing that a server lists is believed. What is too large, too deep, not JSON or of another form is
-  `Unusable`, with the reason; it never becomes a tool.
 - The digest is SHA-256 over the RFC 8785 form of name, title, description, both schemas and annotations,
   together with the digest of the server's configuration. Change any of them, and it is another tool.
 - What of a listing is not in the digest (icons, `_meta`) is dropped: nobody is ever shown it.
@@ -10,27 +8,21 @@ Rules:
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from pratique.audit.canonical import canonical
-from pratique.errors import CanonicalError
-from pratique.model import Tier, Value, clip
-from pratique.proxy.naming import MOST_NAME, local_name
+from pratique.model import Tier, Value
+from pratique.proxy.naming import MOST_NAME
 
 LARGEST: Final = 64 * 1024
 """Bytes of a definition's canonical form."""
 
 DEEPEST: Final = 24
 """Containers inside each other in a definition."""
-
-MOST_TOOLS: Final = 256
-"""Tools of one server that are looked at; a server that lists more has none that can be used."""
 
 LONGEST_DESCRIPTION: Final = 16 * 1024
 
@@ -91,84 +83,19 @@ class Unusable(Value):
 
 
 class Listing(Value):
-    """What a server lists now, tool by tool, by the server's own names; `nameless` have no name to go by."""
+    """What a server lists now.
+
+    Attributes:
+        config: digest of the configuration under which it was looked at.
+        tools: what it lists, by its own names.
+        nameless: how many entries have no name to go by.
+        least: the lowest tier of any of them: what is handed to a server elsewhere leaves the house.
+    """
 
     config: str
     tools: dict[str, Definition | Unusable]
     nameless: int = 0
-
-
-class _Hints(BaseModel):
-    """The form of annotations. What the protocol does not have is kept, and means nothing to us."""
-
-    model_config = ConfigDict(strict=True, extra="allow")
-
-    title: str | None = None
-    readOnlyHint: bool | None = None  # noqa: N815  # the protocol's spelling
-    destructiveHint: bool | None = None  # noqa: N815
-    idempotentHint: bool | None = None  # noqa: N815
-    openWorldHint: bool | None = None  # noqa: N815
-
-
-class _Listed(BaseModel):
-    """The form of a tool in a listing. What it has beside that is dropped."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    name: Annotated[str, Field(min_length=1, max_length=MOST_NAME)]
-    title: str | None = None
-    description: Annotated[str, Field(max_length=LONGEST_DESCRIPTION)] | None = None
-    inputSchema: dict[str, Any]  # noqa: N815  # the protocol's spelling
-    outputSchema: dict[str, Any] | None = None  # noqa: N815
-    annotations: _Hints | None = None
-
-
-def read_listing(config: str, server: str, listed: Iterable[Any]) -> Listing:
-    """Return what a server lists, each tool as a definition or as unusable.
-
-    Args:
-        config: digest of the server's configuration.
-        server: its name here.
-        listed: the tools as the protocol has them, each as JSON values.
-    """
-    found: dict[str, Definition | Unusable] = {}
-    nameless = 0
-    entries = list(listed)
-    for entry in entries:
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME or not _is_text(name):
-            nameless += 1
-            continue
-        twice = name in found
-        found[name] = _twice(name) if twice else read_definition(config, entry)
-    if len(entries) > MOST_TOOLS:
-        problem = f"{server} lists {len(entries)} tools; at most {MOST_TOOLS} are taken"
-        found = {name: Unusable(name=name, problem=problem) for name in list(found)[:MOST_TOOLS]}
-    return Listing(config=config, tools=_apart(server, found), nameless=nameless)
-
-
-def read_definition(config: str, entry: Mapping[str, Any]) -> Definition | Unusable:
-    """Return one listed tool, which has a name, as a definition; or why it is none."""
-    name = str(entry["name"])
-    try:
-        listed = _Listed.model_validate(dict(entry))
-        found = Definition(
-            config=config,
-            name=listed.name,
-            title=listed.title,
-            description=listed.description,
-            input_schema=listed.inputSchema,
-            output_schema=listed.outputSchema,
-            annotations=None if listed.annotations is None else dict(entry["annotations"]),
-        )
-        _ = found.text
-    except ValidationError as problem:
-        first = problem.errors(include_input=False, include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        return Unusable(name=name, problem=clip(f"{where}: {first['msg']}"))
-    except (CanonicalError, RecursionError) as problem:
-        return Unusable(name=name, problem=clip(str(problem)))
-    return found
+    least: Tier = Tier.READ
 
 
 def kept_definition(text: bytes) -> Definition:
@@ -194,26 +121,3 @@ _KEYS: Final = {
 
 def _body(of: Definition) -> dict[str, Any]:
     return {key: getattr(of, field) for key, field in _KEYS.items()}
-
-
-def _twice(name: str) -> Unusable:
-    return Unusable(name=name, problem="it is listed twice")
-
-
-def _apart(server: str, found: dict[str, Definition | Unusable]) -> dict[str, Definition | Unusable]:
-    """Refuse tools whose names would be the same here: which one runs must not be a matter of order."""
-    times = Counter(local_name(server, name) for name in found)
-    return {
-        name: Unusable(name=name, problem=f"two tools would be called {local_name(server, name)}")
-        if times[local_name(server, name)] > 1
-        else tool
-        for name, tool in found.items()
-    }
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

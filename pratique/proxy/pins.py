@@ -185,7 +185,7 @@ class Pins:
             if not news:
                 break
             for name, found in news:
-                if self._record(server, listing.config, known.get(name), name, found, by):
+                if self._record(server, listing, known.get(name), name, found, by):
                     changed.add(name)
         return [pin for pin in self.tools(server) if pin.name in changed]
 
@@ -239,7 +239,7 @@ class Pins:
     def _record(
         self,
         server: str,
-        config: str,
+        listing: Listing,
         known: Pin | None,
         name: str,
         found: "Definition | Unusable | None",
@@ -252,15 +252,18 @@ class Pins:
             server,
             name,
             tool=local_name(server, name),
-            config=config,
+            config=listing.config,
             before=known.seen if known is not None else "",
             digest=definition.digest if definition is not None else "",
-            least=definition.at_least if definition is not None else None,
+            least=Tier.highest(definition.at_least, listing.least) if definition is not None else None,
             problem=problem,
             by=by,
         )
         blobs = ((definition.digest, definition.text),) if definition is not None else ()
-        guards = (ServerIs(server, config), ToolAt(server, name, known.seq if known is not None else 0))
+        guards = (
+            ServerIs(server, listing.config),
+            ToolAt(server, name, known.seq if known is not None else 0),
+        )
         done = self._commit(draft, *guards, blobs=blobs)
         if isinstance(done, Refused) and isinstance(done.guard, ServerIs):
             raise PinError(f"{done.why} meanwhile; look again")

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pratique.proxy.definition import Listing, read_listing
+from pratique.proxy.definition import Listing
+from pratique.proxy.listing import read_listing
 
 CONFIG = "c" * 64
 

@@ -10,15 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pratique.model import Tier
-from pratique.proxy.definition import (
-    LARGEST,
-    MOST_TOOLS,
-    Definition,
-    Unusable,
-    kept_definition,
-    read_definition,
-    read_listing,
-)
+from pratique.proxy.definition import LARGEST, Definition, Unusable, kept_definition
+from pratique.proxy.listing import MOST_TOOLS, read_definition, read_listing
 from pratique.proxy.naming import local_name
 from pratique.tools.registry import NAME
 
@@ -74,13 +67,11 @@ def test_any_change_of_any_part_changes_the_digest(data: st.DataObject) -> None:
     for step in place[:-1]:
         where = where[step]
     was, key = where[place[-1]], place[-1]
-    ways = [
+    ways: list[tuple[str, Any]] = [
         ("other", value)
         for value in ("x", 7, True, None, [], {})
         if value != was or type(value) is not type(was)
     ]
-    how: str
-    value: Any
     how, value = data.draw(st.sampled_from([*ways, ("drop", None), ("add", None)]))
     if how == "drop":
         del where[key]

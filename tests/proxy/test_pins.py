@@ -10,7 +10,7 @@ from pratique.audit.chain import Verdict
 from pratique.errors import LedgerCorruptError, PinError
 from pratique.ledger.door import Ledger
 from pratique.model import Tier
-from pratique.proxy.definition import MOST_TOOLS
+from pratique.proxy.listing import MOST_TOOLS
 from pratique.proxy.pins import MOST_KNOWN, Pin, Pins
 from tests.house import House, rebuilt_state, records, sql, state_of, verify
 from tests.proxy.listed import CONFIG, entry, listing
