@@ -27,6 +27,7 @@ from pratique.sandbox.backend import Grants, Limits
 from pratique.sandbox.egress import Egress
 from pratique.sandbox.ending import text_of
 from pratique.sandbox.guest import frames
+from pratique.sandbox.interpreter import open_to_all
 from pratique.sandbox.launch import Way, begin
 from pratique.sandbox.parts import Parts
 
@@ -129,6 +130,7 @@ async def start(kind: plan.Plan, way: Way, program: Program) -> Service:
     Raises:
         SandboxUnavailableError: the machine refuses, or the program cannot be seen from inside.
     """
+    _demand_lendable(program, kind)
     argv = (_seen_inside(program, kind), *program.argv[1:])
     parts, root = await begin(kind.model_copy(update={"lent": program.lent}), way)
     root.close()  # nothing that it leaves is handed out
@@ -178,6 +180,17 @@ def _job(argv: tuple[str, ...], program: Program) -> bytes:
         "artifacts": False,
     }
     return json.dumps(job).encode()
+
+
+def _demand_lendable(program: Program, kind: plan.Plan) -> None:
+    for path in program.lent:
+        if not Path(path).exists():
+            raise SandboxUnavailableError(f"there is no {path} to lend")
+        if kind.uid is not None and not open_to_all(path):
+            raise SandboxUnavailableError(
+                f"{path} cannot be lent: started by root, a jail runs as nobody, and others may not read it, "
+                "or not enter a folder on the way"
+            )
 
 
 def _seen_inside(program: Program, kind: plan.Plan) -> str:
