@@ -22,8 +22,8 @@ from pratique.quarantine.arguments import ANY
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import Tool
 
-Body = Callable[[str, dict[str, Any]], Awaitable[Any]]
-"""Takes what the tool is called here and its arguments; calls the server."""
+Body = Callable[[dict[str, Any]], Awaitable[Any]]
+"""Takes the arguments; calls the server."""
 
 _LARGEST: Final = 512 * 1024
 
@@ -40,12 +40,11 @@ def foreign_tool(server: Configured, pin: Pin, definition: Definition, body: Bod
     Raises:
         SchemaRefusedError: its arguments cannot be checked.
     """
-    name = pin.tool
 
     async def call(_: ToolContext, arguments: dict[str, Any]) -> Any:
-        return await body(name, arguments)
+        return await body(arguments)
 
-    return Tool(capability_of(server, pin, definition), arguments_of(name, definition.input_schema), call)
+    return Tool(capability_of(server, pin, definition), arguments_of(pin.tool, definition.input_schema), call)
 
 
 def capability_of(server: Configured, pin: Pin, definition: Definition) -> Capability:

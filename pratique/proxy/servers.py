@@ -11,8 +11,9 @@ Rules:
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio.to_thread
 import structlog
@@ -40,11 +41,11 @@ RECORD_EVERY = 60.0
 _LEAST_SECONDS = 0.05
 
 
-class Ready:
-    """One approved tool: what runs, of which server, by which of its names, and how results are checked."""
+class Ready(NamedTuple):
+    """A tool that can be called, and what a person said of it."""
 
-    def __init__(self, tool: Tool, server: Configured, pin: Pin, check: Check | None) -> None:
-        self.tool, self.server, self.pin, self.check = tool, server, pin, check
+    tool: Tool
+    pin: Pin
 
 
 class Servers:
@@ -133,12 +134,14 @@ class Servers:
         connections, self._connections = list(self._connections.values()), {}
         await asyncio.gather(*(one.aclose() for one in connections))
 
-    async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
-        """Call a tool, if its server still lists what was approved."""
-        ready = self._ready.get(name)
-        if ready is None:
-            raise ToolError(f"{name} is in quarantine: nothing ran")
-        server, until = ready.server, time.monotonic() + ready.server.timeout
+    async def _call(
+        self, server: Configured, pin: Pin, check: Check | None, arguments: dict[str, Any]
+    ) -> Any:
+        """Call a tool, if its pin is still the one that the call was permitted by, and its server lists it."""
+        name, until = pin.tool, time.monotonic() + server.timeout
+        now = self._ready.get(name)
+        if now is None or now.pin != pin:
+            raise ToolError(f"{name} is not what was approved any more: it did not run")
         try:
             async with asyncio.timeout(server.timeout):
                 listing = await self._listing(server)
@@ -146,14 +149,14 @@ class Servers:
             raise ProxiedServerError(
                 f"the MCP server {server.name} took longer than {server.timeout:g} s to list its tools"
             ) from None
-        found = listing.tools.get(ready.pin.name)
-        if not isinstance(found, Definition) or found.digest != ready.pin.pin:
+        found = listing.tools.get(pin.name)
+        if not isinstance(found, Definition) or found.digest != pin.pin:
             await self._record(server.name, listing)
             raise ToolError(f"{name} is not what was approved any more: it did not run, and is in quarantine")
         await self._follow(server.name, listing)
         left = max(until - time.monotonic(), _LEAST_SECONDS)
-        answer = await self._connection(server).call(ready.pin.name, arguments, timeout=left)
-        return value_of(name, answer, ready.check)
+        answer = await self._connection(server).call(pin.name, arguments, timeout=left)
+        return value_of(name, answer, check)
 
     async def _follow(self, server: str, listing: Listing) -> None:
         """Record news about a server's other tools, now and then: they do not concern this call."""
@@ -207,8 +210,8 @@ class Servers:
         """Return an approved tool, ready to be called; None, and a line in the log, if it cannot be."""
         try:
             definition = stored_definition(database, pin.pin)
-            tool = foreign_tool(server, pin, definition, self._call)
+            body = partial(self._call, server, pin, output_check(definition))
+            return Ready(foreign_tool(server, pin, definition, body), pin)
         except (PratiqueError, ValueError) as problem:
             log.warning("an approved tool cannot be used", tool=pin.tool, problem=str(problem)[:500])
             return None
-        return Ready(tool, server, pin, output_check(definition))
