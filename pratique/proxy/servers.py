@@ -82,6 +82,11 @@ class Servers:
         self.refresh()
 
     @property
+    def names(self) -> frozenset[str]:
+        """The servers that the settings name."""
+        return frozenset(self.by_name)
+
+    @property
     def tools(self) -> Mapping[str, Tool]:
         """The tools that can be called, by name."""
         return {name: ready.tool for name, ready in self._ready.items()}
