@@ -83,7 +83,7 @@ def test_only_owners_and_administrators_answer(visit: Visit, site: Site) -> None
     expect(card).to_contain_text("The tool closed.")
     expect(page.get_by_role("button", name="Approve this definition")).to_have_count(0)
     pin = pins.find("files.closed")
-    form = {"tool": pin.tool, "digest": pin.seen, "tier": "read"}
+    form: dict[str, str | float | bool] = {"tool": pin.tool, "digest": pin.seen, "tier": "read"}
     assert page.request.post("/servers/approve", form=form).status == 403
     assert not pins.find("files.closed").is_approved
 
@@ -91,7 +91,12 @@ def test_only_owners_and_administrators_answer(visit: Visit, site: Site) -> None
 def test_a_form_from_elsewhere_approves_nothing(visit: Visit, site: Site) -> None:
     pins = pinned(site, entry("forged"))
     page, pin = owner(visit), pins.find("files.forged")
-    form = {"tool": pin.tool, "digest": pin.seen, "tier": "read", "csrf": "none"}
+    form: dict[str, str | float | bool] = {
+        "tool": pin.tool,
+        "digest": pin.seen,
+        "tier": "read",
+        "csrf": "none",
+    }
     assert page.request.post("/servers/approve", form=form).status == 403
     assert not pins.find("files.forged").is_approved
 
