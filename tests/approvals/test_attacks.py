@@ -1,12 +1,17 @@
 """Ways round an approval that somebody found once, each held shut."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from pratique.approvals.desk import Desk
 from pratique.capabilities.patterns import too_wide
-from pratique.electorate import Electorate, Handed
-from pratique.errors import CanonicalError, ToolError
+from pratique.capabilities.policy import Policy
+from pratique.electorate import Electorate, Handed, Members
+from pratique.errors import CanonicalError, TicketClosedError, ToolError
+from pratique.identity.people import People, members
 from pratique.model import Need, Status
 from pratique.sessions.trace import trace
 from pratique.tools.context import ToolContext
@@ -118,6 +123,53 @@ async def test_an_edited_call_whose_outcome_cannot_be_recorded_still_says_that_i
     assert "could not be recorded" in last["error"]
     assert (last["edited_from"], last["edited_by"]) == (pending.ticket, LI)
     assert (last["tell"], last["ticket"]) == ("unknown", question.ticket)
+    lawful(runtime.ledger)
+
+
+@pytest.mark.parametrize("act", ["answer", "edit", "hand on", "ask", "give beforehand"])
+async def test_whoever_is_disabled_while_they_act_is_too_late(empty_house: House, act: str) -> None:
+    asking = '[[ask]]\nid = "w"\nto = "*"\ntools = ["*"]\ntier = "write"\napprovers = "leads"\n'
+    empty_house.apply(PEOPLE + ALLOW_ALL + asking + 'standing = "reversible"\n')
+    runtime = empty_house.runtime()
+    people = People(runtime.ledger)
+    people.add(LI, "local:test")
+    session = await opened(runtime)
+    pending = await session.call("desk.note", {"text": "x"})
+
+    before: dict[str, Sequence[str]] = {}
+
+    def known(connection: Connection, policy: Policy) -> Members:
+        if not before:  # they are looked at once, and disabled right after
+            before.update({group: members(connection, policy)(group) for group in ("leads", "")})
+            people.disable(LI, "local:test", "left")
+        return before.__getitem__
+
+    desk = runtime.desk = Desk(runtime.ledger, known)
+    expires_us = empty_house.clock() + 3_600_000_000
+    acts: dict[str, Callable[[], Any]] = {
+        "answer": lambda: desk.answer(pending.ticket, LI, approve=True),
+        "hand on": lambda: desk.hand_on(pending.ticket, LI, "bo@acme.example"),
+        "ask": lambda: desk.ask_person(pending.ticket, LI, "why?"),
+        "give beforehand": lambda: desk.make_standing(
+            LI,
+            runtime.registry.demand("desk.note").capability,
+            agent="support",
+            pattern={"text": {"equals": "x"}},
+            expires_us=expires_us,
+            max_uses=1,
+            reason="every day",
+        ),
+    }
+    too_late = pytest.raises(
+        TicketClosedError, match=f"the account of {LI} was disabled; nothing was changed"
+    )
+    if act == "edit":
+        with too_late:
+            await runtime.edit(pending.ticket, LI, {"text": "y"}, reason="better", approve=True)
+    else:
+        with too_late:
+            acts[act]()
+    assert records(runtime.ledger)[-1]["type"] == "person.disable"
     lawful(runtime.ledger)
 
 
