@@ -60,6 +60,7 @@ _BODY = "SELECT body FROM records WHERE seq = ?"
 _APPEND = "INSERT INTO records (seq, type, session, call, leaf, body) VALUES (?, ?, ?, ?, ?, ?)"
 _KEEP = "INSERT INTO vault (seq, subject, sealed) VALUES (?, ?, ?)"
 _LEAF_OF = "SELECT leaf FROM records WHERE seq = ?"
+_CARRIED = "SELECT 1 FROM written LIMIT 1"
 _ERASED = "SELECT body FROM records WHERE seq > ? AND type = 'erase' ORDER BY seq"
 
 
@@ -204,6 +205,7 @@ class Sequencer:
         keeps: says whether the vault still keeps what was sealed.
         erased: told of every erasure.
         acknowledged: told the head of every transaction before anybody is answered.
+        carried: told that a write carries something from elsewhere, before it is committed.
     """
 
     def __init__(  # noqa: PLR0913  # what it works with; only the door makes one
@@ -218,11 +220,12 @@ class Sequencer:
         keeps: Keeps = lambda _: True,
         erased: Erased = lambda _: None,
         acknowledged: Acknowledged = lambda _, __: None,
+        carried: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine, self._path, self._log, self._clock = engine, path, log, clock
         self._checkpoints = checkpoints
         self._keeps, self._erased = keeps, erased
-        self._acknowledged = acknowledged
+        self._acknowledged, self._carried = acknowledged, carried
         self._seen = _last(engine, path)  # what was erased before now, this process has never known
         self._behind = False
         self._most_waiting = most_waiting
@@ -363,10 +366,7 @@ class Sequencer:
             if why is not None:
                 return Refused(guard, why)
         for draft in entry.drafts:
-            if draft["type"] in _OF_SESSIONS:
-                self._held.discard(draft["session"])
-            elif draft["type"] == "key.revoke":
-                self._held.clear()  # it ends sessions, whichever they are
+            self._expect(draft)
         if entry.erase:
             chain.flush(driver)  # what waits in this batch is erased with the rest
         mark = chain.mark()
@@ -382,6 +382,15 @@ class Sequencer:
             chain.restore(mark)
             return LedgerCorruptError(f"the state does not take this entry: {problem.orig}")
 
+    def _expect(self, draft: Draft) -> None:
+        """Let go of what this record may put an end to, before it is written."""
+        if draft["type"] in _OF_SESSIONS:
+            self._held.discard(draft["session"])
+        elif draft["type"] == "key.revoke":
+            self._held.clear()  # it ends sessions, whichever they are
+        elif "carried" in draft:
+            self._carried()  # no longer is nothing carried
+
     def _head(self, driver: sqlite3.Connection) -> _Chain:
         row = driver.execute(_HEAD).fetchone()
         now = self._clock()
@@ -395,6 +404,8 @@ class Sequencer:
             self._demand_same_history(driver, seq)
             for (erased,) in driver.execute(_ERASED, (self._seen[0],)).fetchall():
                 self._erased(Erasing.of(orjson.loads(erased)))
+            if driver.execute(_CARRIED).fetchone() is not None:
+                self._carried()
             before = orjson.loads(driver.execute(_BODY, (seq,)).fetchone()[0])["ts_us"]
         chain = _Chain(self._log, seq, leaf, max(now, before), epoch or 0, self._keeps, before)
         self._note_clock(chain, before - now)
