@@ -43,7 +43,7 @@ class Container:
     def is_healthy(self) -> bool:
         health = self.state()["Health"]
         assert isinstance(health, dict)
-        return health["Status"] == "healthy"
+        return bool(health["Status"] == "healthy")
 
     def log(self) -> str:
         done = self._engine.docker("logs", self.name)
@@ -105,7 +105,7 @@ def test_it_is_unhealthy_where_nothing_can_be_recorded(image: str, image_engine:
         def is_unhealthy() -> bool:
             health = one.state()["Health"]
             assert isinstance(health, dict)
-            return health["Status"] == "unhealthy"
+            return bool(health["Status"] == "unhealthy")
 
         until(is_unhealthy, "a health check that cannot reach its server", 60)
 
