@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
-from pratique.sandbox import cgroup, interpreter, orphans, plan, staging, trial
+from pratique.sandbox import cgroup, interpreter, orphans, plan, service, staging, trial
 from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Probe, Result, Spec, Work
 from pratique.sandbox.ending import Place, judge
 from pratique.sandbox.guest import landlock
@@ -206,6 +206,18 @@ class JailProvider:
         sandbox.closing = stack
         return sandbox
 
+    async def serve(self, program: service.Program) -> service.Service:
+        """Start a program that stays; see `service`.
+
+        Raises:
+            SandboxUnavailableError: with the reason, when this machine cannot give what is asked.
+        """
+        network = bool(program.grants.hosts)
+        fixed = Limits(disk=program.limits.disk)
+        spec = Spec(level=self.own_level, minimum=self.own_level, network=network, limits=fixed)
+        way, kind = self._way(namespaces=True), self._plan(spec)
+        return await service.start(kind, way, program)
+
     def promises(self, *, namespaces: bool) -> frozenset[Guarantee]:
         """What a worker promises on this machine."""
         promised = set(_NAMESPACED if namespaces else _ALWAYS)
@@ -220,17 +232,20 @@ class JailProvider:
     def _pool(self, spec: Spec, *, namespaces: bool) -> Pool[Worker]:
         key = (namespaces, spec.network, spec.limits)
         if key not in self._pools:
-            way = Way(self._find_bubblewrap() if namespaces else None, cgroup.granted())
-            least = _LANDLOCK_LEAST if namespaces else _LANDLOCK_ALONE_TCP
-            if landlock.abi() < least:
-                raise SandboxUnavailableError(
-                    f"Landlock ABI {least} is needed, the kernel has {landlock.abi() or 'none'}: "
-                    "a newer kernel, or `landlock` in its `lsm=` parameter"
-                )
-            kind = self._plan(spec)
+            way, kind = self._way(namespaces=namespaces), self._plan(spec)
             warm = 0 if spec.network else self._warm
             self._pools[key] = Pool(lambda: start(kind, way), warm=warm, most=self._most)
         return self._pools[key]
+
+    def _way(self, *, namespaces: bool) -> Way:
+        least = _LANDLOCK_LEAST if namespaces else _LANDLOCK_ALONE_TCP
+        way = Way(self._find_bubblewrap() if namespaces else None, cgroup.granted())
+        if landlock.abi() < least:
+            raise SandboxUnavailableError(
+                f"Landlock ABI {least} is needed, the kernel has {landlock.abi() or 'none'}: "
+                "a newer kernel, or `landlock` in its `lsm=` parameter"
+            )
+        return way
 
     def _plan(self, spec: Spec) -> plan.Plan:
         python = interpreter.find(self._python)

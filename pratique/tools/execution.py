@@ -7,8 +7,8 @@ Rules:
   anything, secrets included.
 - After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
-- An inline tool does not run where the policy demands a level. Code that a tool was handed runs at the higher
-  of the tool's level and the policy's, or the call fails.
+- An inline tool does not run where the policy demands a level, nor another program's above its server's.
+  Code that a tool was handed runs at the higher of the tool's level and the policy's, or the call fails.
 - Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
   redacted (`pratique.redaction`).
 """
@@ -109,7 +109,7 @@ class Executor:
                 value_json=value,
                 error=error,
                 duration_us=(time.perf_counter_ns() - started) // 1000,
-                level=Level.INLINE if sandbox is None else sandbox.level,
+                level=tool.capability.runs_in if sandbox is None else sandbox.level,
                 sandbox={} if sandbox is None else sandbox.record,
                 given=CLEAN if sandbox is None else sandbox.given,
             )
@@ -119,7 +119,7 @@ class Executor:
                 await asyncio.sleep(0)  # a cancellation that came while the intent was committed comes first
         except asyncio.CancelledError as cancellation:
             raise Interrupted(result(Status.FAILED, error="cancelled before it ran"), cancellation) from None
-        if sandbox is None and at_least is not Level.INLINE:
+        if sandbox is None and at_least.rank > tool.capability.runs_in.rank:
             return result(Status.FAILED, error=_too_weak(tool.capability, at_least))
         try:
             value = await self._body(tool, call, sandbox)
@@ -154,8 +154,11 @@ class Executor:
     def _sandbox(
         self, capability: Capability, at_least: Level, code_calls: CodeCalls | None
     ) -> Sandboxed | None:
-        """Return the call's way into the ladder: at the higher of the two levels; None for an inline tool."""
-        if capability.runs_in is Level.INLINE:
+        """Return the call's way into the ladder, at the higher of the two levels.
+
+        None for an inline tool, and for another program's: its server was started in its level.
+        """
+        if capability.runs_in is Level.INLINE or capability.pin:
             return None
         level = Level.highest(capability.runs_in, at_least)
         return Sandboxed(self._ladder, capability, level, code_calls)
@@ -170,8 +173,10 @@ class Executor:
                     tool.function,
                     (context, *values),
                     is_async=tool.is_async,
-                    # A sandbox keeps the time itself and says which limit it was; this is for when it cannot.
-                    seconds=tool.capability.timeout + (0 if sandbox is None else SANDBOX_GRACE),
+                    # A sandbox, or a connection, keeps the time itself and says which limit it was; this is
+                    # for when it cannot.
+                    seconds=tool.capability.timeout
+                    + (SANDBOX_GRACE if sandbox or tool.capability.pin else 0),
                 )
         finally:
             with contextlib.suppress(ValueError):  # thrown away elsewhere: that context is not this one
@@ -276,6 +281,9 @@ def _after_interruption(call: Call) -> Status:
 
 
 def _too_weak(capability: Capability, at_least: Level) -> str:
+    if capability.pin:
+        where = f"{capability.name} is another program's, which runs in: {capability.runs_in}"
+        return f"the policy demands a {at_least} for this call, and {where}. It did not run"
     return (
         f"the policy demands a {at_least} for this call, and {capability.name} runs inline, "
         "in Pratique's own process: it did not run"
