@@ -463,7 +463,7 @@ class Outcome(Value):
 def _edited_in_words(edited: Edit) -> str:
     told = {path: value for path, value in edited.changed.items() if value is not None}
     hidden = sorted(edited.changed.keys() - told.keys())
-    text = f"[{edited.by} edited this call before it was agreed to: {orjson.dumps(told).decode()}"
+    text = f"[{edited.by} edited this call, in place of what you asked: {orjson.dumps(told).decode()}"
     text += f"; also changed: {', '.join(hidden)}" if hidden else ""
     return text + (f". Why: {edited.reason}]" if edited.reason else "]")
 

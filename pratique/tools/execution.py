@@ -14,6 +14,7 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import inspect
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 import orjson
 from pydantic_core import SchemaSerializer, core_schema, to_jsonable_python
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from pratique.audit.canonical import canonical
 from pratique.errors import (
@@ -164,7 +165,8 @@ class Executor:
 
     async def _body(self, tool: Tool, call: Call, sandbox: Sandboxed | None) -> Any:
         about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
-        with bound_contextvars(**about):
+        bound = bind_contextvars(**about)
+        try:
             async with ToolContext(call, self._world, sandbox) as context:
                 values = tuple(getattr(call.args, name) for name in tool.names)
                 return await self._host.run(
@@ -176,6 +178,9 @@ class Executor:
                     seconds=tool.capability.timeout
                     + (SANDBOX_GRACE if sandbox or tool.capability.pin else 0),
                 )
+        finally:
+            with contextlib.suppress(ValueError):  # thrown away elsewhere: that context is not this one
+                reset_contextvars(**bound)
 
     def _failure(self, call: Call, problem: Exception) -> tuple[Status, bytes, str]:
         """Return status, value and error of a call whose body raised."""
