@@ -1,11 +1,9 @@
 """A real OpenID provider on loopback: the npm package oidc-provider, installed once, into its own folder."""
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,8 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from tests.servers.machine import end, free_port, greets, lacking, until
+from tests.servers.machine import end, free_port, greets, until
+from tests.servers.npm import installed
 
 VERSION = "8.8.1"
 HERE = Path(__file__).parent
@@ -48,7 +47,7 @@ class OidcProvider(NamedTuple):
 @contextmanager
 def oidc_provider(redirect: str) -> Iterator[OidcProvider]:
     """Give a provider that sends people back to this address."""
-    folder, port = _installed(), free_port()
+    folder, port = installed("oidc-provider", VERSION), free_port()
     script = folder / f"provider-{os.getpid()}.mjs"
     shutil.copy(HERE / "oidc_provider.mjs", script)
     words = [shutil.which("node") or "node", str(script), str(port), redirect]
@@ -59,26 +58,3 @@ def oidc_provider(redirect: str) -> Iterator[OidcProvider]:
     finally:
         end(process)
         script.unlink()
-
-
-def _installed() -> Path:
-    """Return a folder with the package, which is fetched once."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        lacking("node and npm are missing (Debian: apt-get install nodejs npm)")
-    folder = Path(tempfile.gettempdir()) / f"pratique-tests-oidc-{VERSION}-{os.getuid()}"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "node_modules" / "oidc-provider").exists():
-            words = [
-                "npm",
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                f"oidc-provider@{VERSION}",
-            ]
-            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
-            if done.returncode != 0:
-                lacking(f"oidc-provider cannot be installed: {done.stderr[-300:]}")
-    return folder
