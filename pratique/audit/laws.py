@@ -111,6 +111,7 @@ def _approval_vote(now: Standing, record: Record) -> Iterator[str]:
         yield f"{voter} voted on {record['ticket']} before"
     if record["vote"] not in {"approve", "reject"}:
         yield f"{record['vote']!r} is no vote"
+    yield from deciding.has_their_account(now, voter)
     yield from _may_vote(now, question, voter)
     question.votes[voter] = record["vote"]
 
