@@ -22,10 +22,10 @@ from pratique.approvals.queue import Queue
 from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.identity import people
-from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.guards_approvals import StandingUsable
+from pratique.ledger.guards_pinning import PinIs, PinsAre
 from pratique.ledger.sequencer import Refused
 from pratique.model import (
     Allow,
@@ -83,7 +83,7 @@ class Runtime:
         self.ledger = ledger
         self.registry = registry
         self.queue = Queue(ledger, Previews(registry, executor).of)
-        self.enforcement = Enforcement(ledger, shadow_every)
+        self.enforcement = Enforcement(ledger, shadow_every, registry)
         self._executor = executor
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
         self._lineage = Lineage(ledger, self._hosting.provenance)
@@ -144,7 +144,7 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            if isinstance(done.guard, EpochIs | StandingUsable):
+            if isinstance(done.guard, EpochIs | StandingUsable | PinIs | PinsAre):
                 call, decision = await self._decide_anew(call)
             else:
                 decision = self.enforcement.no(done.why)
@@ -203,7 +203,7 @@ class Runtime:
 
     async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
         """Return the tools of which this agent may call one, under the policy in force."""
-        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+        if await self.ledger.query(self.enforcement.is_stale):
             await self.enforcement.refresh()
         return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
@@ -250,6 +250,7 @@ class Runtime:
     async def aclose(self) -> None:
         """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
         try:
+            await self.registry.aclose()
             await self._executor.aclose()
         finally:
             await anyio.to_thread.run_sync(self.ledger.close)

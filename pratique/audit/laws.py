@@ -13,6 +13,7 @@ from pratique.answers import Need
 from pratique.audit import laws_deciding as deciding
 from pratique.audit.identity import is_key
 from pratique.audit.laws_identity import IDENTITY, key_is_good
+from pratique.audit.laws_pinning import PINNING, is_pinned
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -159,6 +160,7 @@ def _call_intent(now: Standing, record: Record) -> Iterator[str]:
     if session is not None and session.writer != record["writer"]:
         yield "it was written by a process that does not serve the session"
     yield from _runs_once(session, record)
+    yield from is_pinned(now, record)
     if record["ticket"]:
         yield from _uses_yes(now, record)
     elif "standing" in record:
@@ -219,6 +221,8 @@ def _read(now: Standing, record: Record) -> Iterator[str]:
         yield f"a read ends as {record['outcome']!r}"
     if record["tier"] != READ:
         yield f"a call of tier {record['tier'] or 'unknown'} ran without an intent on record"
+    if record.get("pin") or record["tool"].partition(".")[0] in now.servers:
+        yield f"{record['tool']} is another program's, and ran without an intent on record"
     if record["ticket"]:
         yield f"it used the yes to {record['ticket']} without an intent on record"
 
@@ -385,6 +389,7 @@ LAWS: Mapping[str, Law] = {
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
     **IDENTITY,
+    **PINNING,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
     "recovery": _recovery,

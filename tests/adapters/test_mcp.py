@@ -1,9 +1,7 @@
 """The MCP server before the small house, seen by the official client in both eras of the protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import mcp_types as types
 import pytest
@@ -11,50 +9,17 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from pratique import ToolContext, tool
-from pratique.adapters.mcp.calling import Calling
-from pratique.adapters.mcp.server import KEY_META, one_session, tool_server
 from pratique.adapters.mcp.shown import TICKET_TOOL
 from pratique.runtime import Runtime
+from tests.adapters.clients import LEGACY, MODERN, client_of, meta_of, text_of, ticket_of
 from tests.house import DENY_ALL, POLICY, SECRET, Clock, Desk, House, answer, opened, records, reject, until
 
-MODERN, LEGACY = "2026-07-28", "legacy"
 PAY = {"to": "DE02", "amount": 5}
-KEY = b"k" * 32
 
 
 @pytest.fixture(params=[MODERN, LEGACY])
 def era(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@asynccontextmanager
-async def client_of(
-    session: Any, era: str, *, server_of: Any = None, every: float = 5.0, **options: Any
-) -> AsyncIterator[Client]:
-    """Give a client before a session; with an `elicitation_callback`, one that opens links."""
-    server = server_of or tool_server(
-        one_session(Calling(session, every=every)),
-        state_key=KEY,
-        audience=session.id,
-        link=lambda ticket: f"https://desk.acme.example/queue/{ticket}",
-        patience=0.0,
-    )
-    async with Client(server, mode=era, **options) as client:
-        yield client
-
-
-def meta_of(key: Any) -> types.RequestParamsMeta:
-    meta: Any = {KEY_META: key}
-    return cast(types.RequestParamsMeta, meta)
-
-
-def text_of(result: types.CallToolResult) -> str:
-    return "".join(part.text for part in result.content if isinstance(part, types.TextContent))
-
-
-def ticket_of(result: types.CallToolResult) -> str:
-    assert result.meta is not None
-    return str(result.meta["pratique/ticket"])
 
 
 async def test_every_tool_that_the_agent_may_call_is_listed_with_its_tier(runtime: Runtime, era: str) -> None:

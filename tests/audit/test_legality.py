@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pratique.audit.laws import LAWS
 from pratique.audit.laws_identity import IDENTITY
+from pratique.audit.laws_pinning import PINNING
 from pratique.audit.legality import Illegal, Legality, illegal
 from pratique.audit.standing import Record, Stated
 
@@ -231,6 +232,7 @@ ELSEWHERE = {
     "recovery",
     *DECIDING,
     *IDENTITY,
+    *PINNING,
 }
 """Records that say something of the log itself, tried where they are made, and those about deciding."""
 

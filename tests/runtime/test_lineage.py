@@ -249,6 +249,23 @@ async def test_another_process_and_a_restart_know_it_too(
     assert (paid["taint"], paid["lineage"]) == ("sink", [SOURCE])
 
 
+@pytest.mark.parametrize("flag", ["stays", "is taken away"])
+async def test_a_session_that_was_open_before_the_first_such_write_knows_it(
+    runtime: Runtime, empty_house: House, tools: list[Tool], flag: str
+) -> None:
+    """The other process's write is known at once; and if the flag was lost, once this one has written."""
+    other = empty_house.runtime(tools=tools)
+    session = await opened(other, request=WORK)
+    if flag == "is taken away":
+        (empty_house.folder / "carried").rename(empty_house.folder / "gone")
+        runtime = empty_house.runtime(tools=tools)
+    await written(runtime)
+    if flag == "is taken away":
+        await session.call("book.write", {"page": "own", "text": "ours"})
+    outcome = await session.call("book.read", {"page": "bolt"})
+    assert SOURCE in outcome.label.sources
+
+
 PROCESS = """
 import asyncio, sys
 from pathlib import Path
