@@ -22,7 +22,7 @@ from pratique.errors import SettingsError
 from pratique.ledger.verification import verify_file
 from pratique.server.auth.tokens import Tokens, is_token
 from pratique.settings import OAuthSettings, ServerSettings
-from tests.adapters.test_mcp import MODERN, text_of, ticket_of
+from tests.adapters.clients import MODERN, text_of, ticket_of
 from tests.house import SECOND, Clock, Desk, House, answer, records
 from tests.server.front import BASE, Front, front_of
 from tests.servers.oidc import OidcProvider, oidc_provider

@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.servers.machine import lacking
 
 
-def installed(package: str, version: str) -> Path:
-    """Return the folder in whose `node_modules` the package is.
+def installed(package: str, version: str, *others: str) -> Path:
+    """Return the folder in whose `node_modules` the package is, with others (`NAME@VERSION`) beside it.
 
     Nobody but us writes there; everybody may read it, so that it can be lent to a jail.
     """
@@ -25,7 +25,7 @@ def installed(package: str, version: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             options = ("--no-audit", "--no-fund", "--ignore-scripts")
-            words = ["npm", "install", *options, f"{package}@{version}"]
+            words = ["npm", "install", *options, f"{package}@{version}", *others]
             done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=110, check=False)
             if done.returncode != 0:
                 lacking(f"{package} cannot be installed: {done.stderr[-300:]}")
