@@ -16,20 +16,25 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY pratique pratique
 COPY examples examples
+COPY verifier verifier
 RUN python3 -m venv /opt/pratique \
     && /opt/pratique/bin/python -m pip install --no-cache-dir --disable-pip-version-check ".${EXTRAS:+[$EXTRAS]}"
 
 FROM ${BASE}
 COPY --from=build /opt/pratique /opt/pratique
-RUN groupadd --system --gid 10001 pratique \
-    && useradd --system --uid 10001 --gid 10001 --create-home --home-dir /var/lib/pratique pratique
+RUN groupadd --gid 10001 pratique \
+    && useradd --uid 10001 --gid 10001 --no-log-init --create-home --home-dir /var/lib/pratique pratique \
+    && echo '# Nothing is allowed until rules stand here; see docs/reference/policy.md.' > /var/lib/pratique/policy.toml
 USER 10001:10001
 WORKDIR /var/lib/pratique
 ENV PATH=/opt/pratique/bin:$PATH PYTHONUNBUFFERED=1
 # What must outlive the container: the ledger, its key, pratique.toml and policy.toml.
 VOLUME /var/lib/pratique
 EXPOSE 8440
+# Where the server answers inside: say another with `-e HEALTHZ=…` if the settings say another port, or TLS. It asks
+# itself, so nobody's certificate is looked at.
+ENV HEALTHZ=http://127.0.0.1:8440/healthz
 HEALTHCHECK --interval=30s --timeout=5s --start-period=15s \
-    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8440/healthz', timeout=4)"]
+    CMD ["python", "-c", "import os, ssl, urllib.request as u; u.urlopen(os.environ['HEALTHZ'], timeout=4, context=ssl._create_unverified_context())"]
 ENTRYPOINT ["pratique"]
 CMD ["serve"]

@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as ForeignSettingsError
@@ -215,6 +216,55 @@ WitnessSettings = Annotated[
 ]
 
 
+class McpServerSettings(_Part):
+    """Another program's MCP server, whose tools come under our capabilities: by `command` or by `url`.
+
+    Attributes:
+        command: the program and its arguments, which is started here and speaks on standard input and output.
+        url: the address of a server elsewhere (Streamable HTTP).
+        runs_in: how the program is isolated: `jail`, or `inline`, which isolates nothing.
+        environment: variables of the program, beside `PATH`, `LANG`, `HOME` and `TMPDIR`.
+        headers: sent with every request to the address.
+        secrets: variable, or header, → name of a secret under `[secrets]`.
+        paths: files and folders that a jailed program may read.
+        hosts: `host:port` that a jailed program may reach.
+        private_hosts: those of them that may be in the own network.
+        private: whether the address may be in the own network, or on this machine.
+        confidentiality: the class of what its tools return.
+        timeout: seconds that a call may take.
+        result_limit: bytes of JSON that a result may have.
+    """
+
+    command: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")], ...] = ()
+    url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    runs_in: Literal["inline", "jail"] = "jail"
+    environment: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    paths: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    private: bool = False
+    confidentiality: Literal["public", "internal", "confidential", "restricted"] = "internal"
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    result_limit: int = Field(default=1024 * 1024, gt=0, le=64 * 1024 * 1024)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("say either command, or url")
+        of_a_command = self.environment or self.paths or self.hosts or self.private_hosts
+        if self.url and (of_a_command or "runs_in" in self.model_fields_set):
+            raise ValueError("environment, paths, hosts and runs_in are for a command, not for a url")
+        if self.command and (self.headers or self.private):
+            raise ValueError("headers and private are for a url, not for a command")
+        return self
+
+
+ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+"""What another program's server is called: its tools are `NAME.tool`."""
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -235,6 +285,7 @@ class Settings(BaseSettings):
         sandbox_most: workers of a kind that may be at work.
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         server: how `pratique serve` listens.
+        servers: other programs' MCP servers: name → how each is started or reached.
         notify: who is told of questions to people, and how.
         keys: where the log's signing keys are, if not in `keys` beside the ledger.
         checkpoint_records: a checkpoint is signed every so many records,
@@ -268,6 +319,7 @@ class Settings(BaseSettings):
     sandbox_most: int = Field(default=4, ge=1, le=256)
     sandbox_image: str = ""
     server: ServerSettings = ServerSettings()
+    servers: dict[ServerName, McpServerSettings] = {}
     keys: Path | None = None
     checkpoint_records: int = Field(default=1024, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0, le=86_400)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pratique.answers import Need
 from pratique.audit import laws_deciding as deciding
 from pratique.audit.laws_identity import IDENTITY, key_is_good
+from pratique.audit.laws_pinning import PINNING, is_pinned
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -111,6 +112,7 @@ def _approval_vote(now: Standing, record: Record) -> Iterator[str]:
         yield f"{voter} voted on {record['ticket']} before"
     if record["vote"] not in {"approve", "reject"}:
         yield f"{record['vote']!r} is no vote"
+    yield from deciding.has_their_account(now, voter)
     yield from _may_vote(now, question, voter)
     question.votes[voter] = record["vote"]
 
@@ -157,6 +159,7 @@ def _call_intent(now: Standing, record: Record) -> Iterator[str]:
     if session is not None and session.writer != record["writer"]:
         yield "it was written by a process that does not serve the session"
     yield from _runs_once(session, record)
+    yield from is_pinned(now, record)
     if record["ticket"]:
         yield from _uses_yes(now, record)
     elif "standing" in record:
@@ -217,6 +220,8 @@ def _read(now: Standing, record: Record) -> Iterator[str]:
         yield f"a read ends as {record['outcome']!r}"
     if record["tier"] != READ:
         yield f"a call of tier {record['tier'] or 'unknown'} ran without an intent on record"
+    if record.get("pin") or record["tool"].partition(".")[0] in now.servers:
+        yield f"{record['tool']} is another program's, and ran without an intent on record"
     if record["ticket"]:
         yield f"it used the yes to {record['ticket']} without an intent on record"
 
@@ -383,6 +388,7 @@ LAWS: Mapping[str, Law] = {
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
     **IDENTITY,
+    **PINNING,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
     "recovery": _recovery,

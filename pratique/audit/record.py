@@ -76,17 +76,25 @@ def check_subset(value: Any) -> None:
     for item in todo:  # it grows meanwhile: what is inside comes after what holds it
         kind = type(item)
         if kind is dict:
-            for key in item:
-                if type(key) is not str or not key.isascii():
-                    raise CanonicalError(f"record: the key {key!r} is not ASCII text")
-            todo.extend(inner for inner in item.values() if type(inner) is not str)
+            _check_keys(item)
+            todo += [inner for inner in item.values() if type(inner) is not str]
         elif kind is list or kind is tuple:
-            todo.extend(inner for inner in item if type(inner) is not str)
+            todo += [inner for inner in item if type(inner) is not str]
         elif kind is int:
             if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
                 raise CanonicalError(f"record: {item} is beyond 2^53 - 1")
         elif kind not in _ALWAYS:
             raise CanonicalError(f"record: {kind.__name__} has no place in a record")
+
+
+def _check_keys(item: Mapping[Any, Any]) -> None:
+    try:
+        plain = "".join(item).isascii()
+    except TypeError:
+        plain = False
+    if not plain:
+        odd = next(key for key in item if not (isinstance(key, str) and key.isascii()))
+        raise CanonicalError(f"record: the key {odd!r} is not ASCII text")
 
 
 _ALWAYS = {str, bool, type(None)}

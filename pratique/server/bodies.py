@@ -1,5 +1,6 @@
 """How large a request may be: counted while it comes in, whatever its headers say."""
 
+from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,9 +24,8 @@ class BoundedBody:
             await self._app(scope, receive, send)
             return
         stated = Headers(scope=scope).get("content-length", "0")
-        refusal = Problem(413, "the request is too large", f"at most {self._most} bytes").response()
         if not (stated.isascii() and stated.isdigit() and int(stated[:20]) <= self._most):
-            await refusal(scope, receive, send)
+            await self._refusal()(scope, receive, send)
             return
         came = 0
 
@@ -39,6 +39,9 @@ class BoundedBody:
             if came <= self._most:
                 await send(message)
             elif message["type"] == "http.response.start":  # whatever it made of the half body
-                await refusal(scope, receive, send)
+                await self._refusal()(scope, receive, send)
 
         await self._app(scope, receiving, sending)
+
+    def _refusal(self) -> JSONResponse:
+        return Problem(413, "the request is too large", f"at most {self._most} bytes").response()

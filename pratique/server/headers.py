@@ -6,9 +6,10 @@ Rules:
 """
 
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pratique.server.problems import Problem
@@ -43,7 +44,8 @@ class GuardedHeaders:
 
     def __init__(self, app: ASGIApp, *, hosts: Collection[str], tls: bool) -> None:
         self._app, self._hosts = app, frozenset(hosts)
-        self._headers = ALWAYS | (OVER_TLS if tls else {})
+        headers = ALWAYS | (OVER_TLS if tls else {})
+        self._headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Wrap one request."""
@@ -53,9 +55,9 @@ class GuardedHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
+                headers = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                message["headers"] = headers + [own for own in self._headers if own[0] not in there]
             await send(message)
 
         if scope["path"] != "/healthz" and _host(scope) not in self._hosts:
@@ -72,7 +74,12 @@ def hosts_of(settings: ServerSettings) -> frozenset[str]:
 
 
 def _host(scope: Scope) -> str:
+    return _named(Headers(scope=scope).get("host", ""))
+
+
+@lru_cache(maxsize=64)  # whoever calls says the same name every time
+def _named(host: str) -> str:
     try:
-        return urlsplit("//" + Headers(scope=scope).get("host", "")).hostname or ""
+        return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""

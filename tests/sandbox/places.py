@@ -24,9 +24,10 @@ from pratique.sandbox.restricted import RestrictedProvider
 from tests.servers.machine import demand
 
 PLACES = ("restricted", "landlock", "jail", "container")
-_BASE = Path("/var/tmp/pratique-test-base.tar")  # noqa: S108  # kept between runs: making it takes a minute
+_BASE = Path("/var/tmp/pratique-test-venv-base.tar")  # noqa: S108  # kept between runs: making it takes a minute
 _LOCK = Path("/tmp/pratique-test-base.lock")  # noqa: S108  # several test processes make it one after the other
 _IMPORTED = "pratique-test-base:bookworm"
+_PACKAGES = "python3,python3-venv,ca-certificates"  # what the Dockerfile wants of its base
 
 
 @dataclass
@@ -158,7 +159,7 @@ def _make_base() -> str:
     root = tempfile.mkdtemp(prefix="pratique-rootfs-")
     try:
         debootstrap = demand("debootstrap", "debootstrap")
-        command = [debootstrap, "--variant=minbase", "--include=python3", "bookworm", root]
+        command = [debootstrap, "--variant=minbase", f"--include={_PACKAGES}", "bookworm", root]
         done = subprocess.run(command, capture_output=True, check=False)
         if done.returncode:
             return f"debootstrap: {done.stdout.decode(errors='replace').strip()[-200:]}"

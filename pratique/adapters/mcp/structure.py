@@ -13,10 +13,7 @@ Rules:
 
 from typing import Any
 
-import jsonschema
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
-from referencing import Registry
+import jsonschema_rs
 
 from pratique import Outcome, Status, ToolSpec
 
@@ -54,8 +51,7 @@ class Promise:
         self.schema: dict[str, Any] = {"type": "object", "anyOf": [own, _INSTEAD]}
         if "$defs" in returns:
             self.schema["$defs"] = returns["$defs"]  # references count from the root
-        kind = validator_for(returns, default=jsonschema.Draft202012Validator)
-        self._own: Validator = kind(returns, registry=Registry())  # which fetches nothing
+        self._own = jsonschema_rs.Draft202012Validator(returns)
 
     def kept_by(self, value: Any) -> bool:
         """Return whether a value fits the tool's own schema, and is not like what stands in its place."""

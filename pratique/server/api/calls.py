@@ -14,14 +14,15 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request, Response
 from opentelemetry import context, propagate
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from sse_starlette import EventSourceResponse
 
 from pratique.identity.keys import Key
 from pratique.model import Outcome, Status, Value
+from pratique.server.api.direct import Plain, shorter
 from pratique.server.api.shapes import Body, SessionId, Text, Ticket, Wait, json, problems
 from pratique.server.api.streams import LastEventId, stream
-from pratique.server.auth.agents import Agent
+from pratique.server.auth.agents import Agent, agent
 from pratique.server.door import Door, door
 from pratique.server.problems import Problem, urn
 
@@ -78,7 +79,6 @@ class Asked(Value):
     use_until_us: int
 
 
-@router.post("/calls", responses=OUTCOMES, response_class=Response)
 async def call(
     request: Request,
     session: SessionId,
@@ -96,6 +96,20 @@ async def call(
             key, session, body.tool, body.args, call_id=call_id, wait=body.wait, why=body.why
         )
     return _answered(outcome)
+
+
+async def _called(request: Request, plain: Plain) -> Response:
+    return await call(request, plain.session, plain.body, await agent(request), plain.header)
+
+
+router.add_api_route(
+    "/calls",
+    call,
+    methods=["POST"],
+    responses=OUTCOMES,
+    response_class=Response,
+    route_class_override=shorter(TypeAdapter(SessionId), NewCall, TypeAdapter(IdempotencyKey), _called),
+)
 
 
 @router.post("/tickets/{ticket}/redeem", responses=OUTCOMES, response_class=Response)
