@@ -239,7 +239,7 @@ PAGE = ROOT / "docs" / "reference" / "frameworks.md"
 
 
 def test_the_lowest_versions_of_the_frameworks_are_those_of_the_extras() -> None:
-    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.M)
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert [extra for extra, _ in rows] == ["langchain", "pydantic-ai", "openai-agents", "mcp"]
     for extra, lowest in rows:
