@@ -89,6 +89,37 @@ class OidcSettings(_Part):
     scopes: tuple[str, ...] = ("email", "profile")
 
 
+class OAuthClientSettings(_Part):
+    """What a client of the authorization server is here.
+
+    Attributes:
+        agent: as the policy names it.
+        acts_for: for whom it may act with a token of its own (client credentials): names, `*@DOMAIN`, or `*`.
+            With a person's token it acts for that person, and for nobody else.
+    """
+
+    agent: str = Field(min_length=1)
+    acts_for: tuple[Annotated[str, Field(pattern=r"^(\*|\*@[A-Za-z0-9.-]{1,253}|[^\s*]{1,254})$")], ...] = ()
+
+
+class OAuthSettings(_Part):
+    """How MCP clients come in with an access token (OAuth 2.1), at `/mcp`.
+
+    Attributes:
+        issuer: the authorization server; its metadata says where its keys are.
+        resource: what tokens must be issued for; left out, `public_url` and `/mcp`.
+        clients: client id → which agent that is.
+        user_claim: the claim that names the person. `email` is taken only if it is verified.
+        scopes: what a token must have been granted.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$")
+    resource: str = Field(default="", pattern=r"^(https?://[^\s#?]+)?$")
+    clients: dict[str, OAuthClientSettings] = {}
+    user_claim: str = Field(default="sub", min_length=1)
+    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")], ...] = ()
+
+
 class ServerSettings(_Part):
     """How `pratique serve` listens, and what it bears.
 
@@ -111,6 +142,7 @@ class ServerSettings(_Part):
         shutdown_seconds: how long running calls may take to finish when the server is told to stop.
         metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
         oidc: logins by the company.
+        oauth: MCP clients with access tokens.
     """
 
     host: str = "127.0.0.1"
@@ -132,6 +164,7 @@ class ServerSettings(_Part):
     shutdown_seconds: float = Field(default=20.0, ge=0)
     metrics_token: str = ""
     oidc: OidcSettings | None = None
+    oauth: OAuthSettings | None = None
 
     @property
     def speaks_tls(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pratique import client
+from pratique.adapters.mcp import is_installed
 from pratique.app import open_runtime
 from pratique.cli import mcp_servers
 from pratique.cli.console import ConfigOption, complain, fail, reporting_errors
@@ -57,10 +58,8 @@ def serve(
 
     Example: `pratique mcp serve --agent support --user kim@acme.example`
     """
-    try:
-        import mcp  # noqa: F401, PLC0415  # an extra
-    except ImportError:
-        raise DependencyError(MISSING) from None
+    if not is_installed():
+        raise DependencyError(MISSING)
     if not session and not (agent and user):
         fail("say who calls and for whom: --agent and --user; or go on with a --session")
     facts = {"agent": agent, "user": user, "request": request}

@@ -86,18 +86,18 @@ class Link:
         finally:
             self._users -= 1
             if self._retired and self._users == 0:
-                self.fate.end("it was retired")
+                self._end("it was retired")
 
     def retire(self) -> None:
         """Begin nothing more on it; close it when nobody uses it any more."""
         self._retired = True
         if self._users == 0:
-            self.fate.end("it was retired")
+            self._end("it was retired")
 
     async def aclose(self) -> None:
         """End it now, and wait until nothing of it is left."""
         self._retired = True
-        self.fate.end("the connection was closed here")
+        self._end("the connection was closed here")
         done, _ = await asyncio.wait([self._keeper], timeout=_CLOSING)
         if not done:
             self._keeper.cancel()
@@ -107,6 +107,12 @@ class Link:
         """Let those who use it finish, then wait until nothing of it is left."""
         self.retire()
         await asyncio.wait([self._keeper])
+
+    def _end(self, why: str) -> None:
+        if not self.fate.over.is_set():
+            self.fate.end(why)
+            if not self._ready.done():
+                self._keeper.cancel()  # it waits for the server, which nobody wants any more
 
     def _changed(self) -> None:
         self.changes += 1
