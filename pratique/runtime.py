@@ -249,11 +249,12 @@ class Runtime:
 
     async def aclose(self) -> None:
         """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
-        try:
-            await self.registry.aclose()
-            await self._executor.aclose()
-        finally:
-            await anyio.to_thread.run_sync(self.ledger.close)
+        async with (
+            contextlib.AsyncExitStack() as closing
+        ):  # whatever one of them raises, the others are closed
+            closing.push_async_callback(anyio.to_thread.run_sync, self.ledger.close)
+            closing.push_async_callback(self._executor.aclose)
+            closing.push_async_callback(self.registry.aclose)
 
     async def __aenter__(self) -> Self:
         return self
