@@ -228,7 +228,9 @@ async def test_a_pattern_that_takes_for_ever_does_not_hold_the_runtime(attacked:
 
 async def test_what_hangs_takes_no_other_call_with_it(attacked: Attacked) -> None:
     async with attacked("hang-call", seconds=2) as runtime:
-        session = await runtime.open_session(agent="support", user="kim@acme.example", request="write to bo@acme.example")
+        session = await runtime.open_session(
+            agent="support", user="kim@acme.example", request="write to bo@acme.example"
+        )
         hanging = asyncio.create_task(call(runtime))
         started = time.monotonic()
         sent = await session.call("desk.send", {"to": "bo@acme.example", "body": "hello"})
