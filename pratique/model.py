@@ -403,6 +403,11 @@ class ToolSpec(Value):
         parameters: the JSON Schema of its arguments, an object.
         tier: what it can do to the world.
         digest: of the whole declaration: it changes when anything about the tool does.
+        returns: the JSON Schema of its result, if its body says what that is. A result of which a part is
+            withheld may lack what the schema requires.
+        from_outside: whether something of its result may come from outside, by the policy in force.
+        open_world: whether it reaches beyond what the host declared: it has hosts, or its argument leaves
+            the house, or decides where something goes, or its result comes from outside.
     """
 
     name: str
@@ -410,6 +415,9 @@ class ToolSpec(Value):
     parameters: dict[str, Any]
     tier: Tier
     digest: str
+    returns: dict[str, Any] | None = None
+    from_outside: bool = True
+    open_world: bool = True
 
 
 class Outcome(Value):

@@ -9,7 +9,7 @@ Rules:
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -298,6 +298,10 @@ ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")
 """What another program's server is called: its tools are `NAME.tool`."""
 
 
+class _Servers(_Part):
+    servers: dict[ServerName, McpServerSettings]
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -412,6 +416,18 @@ class Settings(BaseSettings):
         except ValidationError as problem:
             raise SettingsError("; ".join(f"server.{_words(error)}" for error in problem.errors())) from None
         return self.model_copy(update={"server": server})
+
+    def with_servers(self, **servers: Mapping[str, Any]) -> Self:
+        """Return these settings with one more MCP server, or several.
+
+        Raises:
+            SettingsError: one cannot be.
+        """
+        try:
+            added = _Servers(servers={**self.servers, **servers})
+        except ValidationError as problem:
+            raise SettingsError("; ".join(map(_words, problem.errors()))) from None
+        return self.model_copy(update={"servers": added.servers})
 
     @property
     def base(self) -> Path:

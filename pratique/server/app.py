@@ -15,6 +15,7 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from pratique import __version__
+from pratique.adapters.mcp import is_installed as mcp_is_installed
 from pratique.approvals.notifier import Notifier
 from pratique.runtime import Runtime
 from pratique.server import api, health, metrics
@@ -117,7 +118,7 @@ def create_app(
     app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
-    if importlib.util.find_spec("mcp_types") is not None:  # the extra; SDKs before 2 have no such package
+    if mcp_is_installed():
         beside.append(import_module("pratique.server.mcp").mount(app, here))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)

@@ -13,7 +13,6 @@ from pratique.identity.keys import Keys
 from pratique.identity.logins import Logins
 from pratique.identity.people import People
 from pratique.identity.throttle import Throttle
-from pratique.ledger import queries
 from pratique.ledger.glance import Glance
 from pratique.runtime import Runtime
 from pratique.server.auth.cookies import Cookies
@@ -74,8 +73,10 @@ class Door:
         """
         enforcement = self.runtime.enforcement
         if epoch is None:
-            epoch = self.ledger.read(queries.epoch)
-        if epoch != enforcement.snapshot.epoch:
+            stale = self.ledger.read(enforcement.is_stale)
+        else:
+            stale = epoch != enforcement.snapshot.epoch
+        if stale:
             await enforcement.refresh()
         return enforcement.snapshot.policy
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pratique.capabilities.explain import reach
 from pratique.capabilities.meaning import Word
 from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Taint, ToolSpec
+from pratique.model import ArgumentClass, Taint, Tier, ToolSpec
+from pratique.stages.declared import declared
 from pratique.tools.registry import Tool
 
 _NEVER = (str(Word.DENY),)
@@ -27,13 +28,26 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     if agent not in snapshot.policy.file.agents:
         return ()
     return tuple(
-        ToolSpec(
-            name=tool.capability.name,
-            description=tool.capability.description,
-            parameters=tool.capability.parameters,
-            tier=tool.capability.tier,
-            digest=tool.capability.digest,
-        )
+        _spec(tool, snapshot)
         for tool in sorted(tools, key=lambda tool: tool.capability.name)
         if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
+    )
+
+
+def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:
+    capability, of = tool.capability, declared(tool, snapshot.policy)
+    return ToolSpec(
+        name=capability.name,
+        description=capability.description,
+        parameters=capability.parameters,
+        tier=capability.tier,
+        digest=capability.digest,
+        returns=None if tool.returns is None else dict(tool.returns),
+        from_outside=of.shape.foreign,
+        open_world=bool(
+            capability.hosts
+            or of.shape.foreign
+            or capability.tier in {Tier.EGRESS, Tier.IRREVERSIBLE}
+            or ArgumentClass.DEST in {word.partition(":")[0] for word in of.sinks.values()}
+        ),
     )

@@ -19,7 +19,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    create_model,
+)
 from sqlalchemy import Connection
 
 from pratique.audit.canonical import canonical
@@ -50,6 +57,8 @@ class Tool:
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
         preview: says what a call will change; called like the body, with handles that only read.
+        returns: JSON Schema of its result, by the body's type hint; None where that says nothing. It is
+            told to clients, and not part of the digest: it says nothing of what runs.
 
     `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
@@ -60,8 +69,9 @@ class Tool:
         arguments: type[BaseModel],
         function: Callable[..., Any],
         preview: Callable[..., Any] | None = None,
+        returns: Mapping[str, Any] | None = None,
     ) -> None:
-        self.preview = preview
+        self.preview, self.returns = preview, returns
         self.capability = capability
         self.arguments = arguments
         self.function = function
@@ -163,7 +173,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         _check(capability)
         if preview is not None:
             _check_preview(name, function, preview)
-        return Tool(capability, arguments, function, preview)
+        return Tool(capability, arguments, function, preview, _returned(function))
 
     def declare(function: Callable[..., Any]) -> Tool:
         try:
@@ -176,6 +186,15 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 
 class Elsewhere(Protocol):
     """Other programs' tools: they come and go while a runtime runs (`pratique.proxy.servers`)."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The servers that the settings name."""
+        ...
+
+    async def check(self, name: str) -> object:
+        """Ask a server what it lists now, and record what changed."""
+        ...
 
     def begin(self) -> None:
         """Record what is configured, where that is news, and take what can be called."""
@@ -375,6 +394,15 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
             return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
+
+
+def _returned(function: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return the JSON Schema of what the body says that it returns; None if it says nothing that has one."""
+    said = typing.get_type_hints(function, include_extras=True).get("return", Any)
+    try:
+        return TypeAdapter(said).json_schema(mode="serialization") or None
+    except PydanticUserError:
+        return None
 
 
 def _check_preview(name: str, function: Callable[..., Any], preview: Callable[..., Any]) -> None:

@@ -112,8 +112,9 @@ class StreamableHTTP(Door):
         from mcp.client.streamable_http import streamable_http_client  # noqa: PLC0415  # as above
 
         http = self._front.agent(self._key)
-        async with Client(streamable_http_client(f"{BASE}/mcp", http_client=http), mode=era, **options) as one:
-            yield one
+        there = streamable_http_client(f"{BASE}/mcp", http_client=http)
+        async with Client(there, mode=era, **options) as made:
+            yield made
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What is tested of each adapter: case × framework × door. `test_contract.py` holds every cell of it."""
+"""What is tested of each adapter: every case, in every framework, through every door it has."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,6 +1,7 @@
-"""What holds in every framework and for every MCP client, through every door, seen by what the model hears."""
+"""What holds in every framework and for every MCP client, through every door, by what the model hears."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,11 @@ DENY_NOTES = """
 id = "no-notes"
 to = "*"
 tools = ["desk.note"]
-reason = "no notes today"
+when = "is-a-lamp"
+reason = "no notes on lamps"
+
+[constraints]
+is-a-lamp = "text == 'lamp'"
 """
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "frameworks.md"
 
@@ -120,9 +125,7 @@ async def test_what_a_person_made_of_a_call_runs_instead_and_the_model_is_told(
 
 
 @holds("ask → edit, restart, approve")
-async def test_an_edited_call_runs_once_after_a_restart(
-    framework: type[Rig], door: Door, desk: Desk
-) -> None:
+async def test_an_edited_call_runs_once_after_a_restart(framework: type[Rig], door: Door, desk: Desk) -> None:
     rig = framework([[PAY]])
     [ticket] = (await rig.start(await door.enter())).waiting
     new = await edited(door.runtime, ticket, {"to": "DE02", "amount": 2})
@@ -154,15 +157,13 @@ async def test_a_no_to_an_edited_call_is_a_no_to_the_call(
 async def test_a_call_that_the_policy_denies_is_told_as_final_and_recorded(
     framework: type[Rig], door: Door, desk: Desk
 ) -> None:
-    session = await door.enter()
-    rig = framework([[LOOK], [NOTE]])
-    desk.meanwhile = lambda: asyncio.to_thread(door.house.apply, POLICY + DENY_NOTES)
-    turn = await rig.start(session)
+    door.house.apply(POLICY + DENY_NOTES)
+    rig = framework([[NOTE._replace(args={"text": "lamp"})]])
+    turn = await rig.start(await door.enter())
     assert turn.output == "done"
-    assert "no notes today" in rig.heard["call-note"]
+    assert "no notes on lamps" in rig.heard["call-note"]
     assert final(rig.heard["call-note"])
-    outcomes = [record["outcome"] for record in records(door.runtime.ledger, "call.outcome")]
-    assert outcomes == ["done", "denied"]
+    assert [record["outcome"] for record in records(door.runtime.ledger, "call.outcome")] == ["denied"]
     assert desk.effects == []
 
 
@@ -180,27 +181,23 @@ async def test_arguments_that_do_not_fit_are_told_and_recorded(
 
 
 @holds("a tool that is not offered")
-async def test_a_name_that_nobody_offered_runs_nothing(
-    framework: type[Rig], door: Door, desk: Desk
-) -> None:
-    """LangChain and MCP hand over every name, and the denial is on record; the others refuse by themselves."""
+async def test_a_name_that_nobody_offered_runs_nothing(framework: type[Rig], door: Door, desk: Desk) -> None:
+    """LangChain and MCP hand over every name, and the denial is on record; the others refuse it."""
     rig = framework([[ToolCall("call-rm", "rm_rf", {"path": "/"})]])
     session = await door.enter()
-    try:
+    if framework.answers_for_unknown_tools:
+        with contextlib.suppress(Exception):  # whatever the framework does about it, nothing comes here
+            await rig.start(session)
+        assert records(door.runtime.ledger, "call.outcome") == []
+    else:
         await rig.start(session)
-    except Exception as problem:  # noqa: BLE001  # the framework's own: it ends the run
-        assert framework.answers_for_unknown_tools
-        assert "rm_rf" in str(problem)
-    if not framework.answers_for_unknown_tools:
         assert "there is no tool" in rig.heard["call-rm"]
         assert records(door.runtime.ledger)[-1]["outcome"] == "denied"
     assert (desk.effects, desk.reads) == ([], [])
 
 
 @holds("forged resume")
-async def test_a_resume_without_an_answer_waits_again(
-    framework: type[Rig], door: Door, desk: Desk
-) -> None:
+async def test_a_resume_without_an_answer_waits_again(framework: type[Rig], door: Door, desk: Desk) -> None:
     """The framework says yes to everything: that is no person's answer."""
     session = await door.enter()
     rig = framework([[PAY]])
@@ -258,7 +255,7 @@ async def test_arguments_altered_in_the_saved_state_are_another_call(
         answer(door.runtime, ticket)
     altered = {"to": "LT12", "amount": 1_000_000}
     if framework.notices_altered_state:
-        with pytest.raises(Exception, match="(?i)approv|argument|invocation"):
+        with pytest.raises(Exception, match=r"(?i)approv|argument|invocation"):
             await rig.altered(session, altered)
     else:
         turn = await rig.altered(session, altered)
@@ -413,6 +410,10 @@ def table() -> str:
         ]
         lines.append(f"| {case} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def test_the_documentation_shows_what_is_tested() -> None:
+    assert table() in PAGE.read_text(encoding="utf-8")
 
 
 def test_every_case_is_held_by_a_test() -> None:

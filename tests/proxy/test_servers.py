@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import pratique
 from pratique.audit.chain import Verdict
 from pratique.errors import PinError, ToolDeclarationError
 from pratique.ledger.verification import verify_file
@@ -131,7 +132,7 @@ async def test_a_tool_that_is_not_listed_any_more_is_not_called(
 async def test_a_pin_that_is_withdrawn_between_decision_and_commit_denies(
     told: Told, runtime: Runtime
 ) -> None:
-    """The question waits; meanwhile somebody refuses the tool. The yes to the question is then worth nothing."""
+    """The question waits, and somebody refuses the tool: the yes to the question is then worth nothing."""
     await looked(runtime, Tier.WRITE)
     here = await session(runtime)
     pending = await here.call("files.read", PATH)
@@ -247,8 +248,6 @@ async def test_every_argument_decides_where_things_go(runtime: Runtime) -> None:
 
 
 async def test_our_own_tools_cannot_be_called_like_a_server_s(told: Told) -> None:
-    import pratique
-
     @pratique.tool("files.read", tier="read")
     async def read(ctx: pratique.ToolContext) -> str:
         """Read."""

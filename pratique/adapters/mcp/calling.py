@@ -20,6 +20,7 @@ import orjson
 from pratique import Outcome, Status, ToolDeclarationError
 from pratique.adapters.executor import Caller, Offer
 from pratique.adapters.mcp.shown import TICKET_TOOL
+from pratique.adapters.mcp.structure import Promise, promise_of
 
 MOST_WAITING = 1000
 """Calls that are remembered because they wait, or because nothing was heard of them."""
@@ -45,6 +46,7 @@ class Calling:
         self._waiting: OrderedDict[bytes, str] = OrderedDict()
         self._running: set[asyncio.Task[Outcome]] = set()
         self._names: dict[str, str] = {}  # what the client was told → the tool's own name
+        self._promises: dict[str, Promise] = {}  # tool → what the client was promised of its results
 
     @property
     def waits(self) -> bool:
@@ -63,7 +65,14 @@ class Calling:
                 f"{offer.real(TICKET_TOOL)} would be offered as {TICKET_TOOL}, which is taken: rename it"
             )
         self._names.update((name, spec.name) for name, spec in offer.tools.items())
+        for spec in offer.tools.values():
+            if promise := promise_of(spec):
+                self._promises[spec.name] = promise
         return offer
+
+    def promise(self, tool: str) -> Promise | None:
+        """Return what the client was promised of a tool's structured results, if it was ever told of it."""
+        return self._promises.get(tool)
 
     async def real(self, name: str) -> str:
         """Return the tool's own name; a name that was never told is passed on, and denied on record."""

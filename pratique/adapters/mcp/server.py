@@ -117,8 +117,9 @@ class _Doors:
         self, context: Context, _: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return what the caller's agent may call."""
-        offer = await (await self._find(context)).offer()
-        tools = [tool_of(name, spec) for name, spec in offer.tools.items()]
+        calling = await self._find(context)
+        offer = await calling.offer()
+        tools = [tool_of(name, spec, calling.promise(spec.name)) for name, spec in offer.tools.items()]
         return types.ListToolsResult(tools=[*tools, ticket_tool()])
 
     async def call_tool(
@@ -148,7 +149,7 @@ class _Doors:
             outcome = await calling.redeem(state["ticket"], wait or 0.0, _reporter(context))
         url = self._link(outcome.ticket) if outcome.status is Status.PENDING else ""
         if not url or rounds >= MOST_ROUNDS or _declined(params) or not _opens_links(context):
-            return result_of(outcome)
+            return result_of(outcome, calling.promise(tool))
         session = state.get("session", calling.session.id)
         kept = {"call": call_id, "session": session, "ticket": outcome.ticket, "rounds": rounds + 1}
         return question_of(outcome, url, orjson.dumps(kept).decode(), again=rounds > 0)

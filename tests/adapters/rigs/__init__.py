@@ -24,7 +24,8 @@ def rig_of(name: str) -> type[Rig]:
     """Return the rig of that name."""
     module, _, found = RIGS[name].partition(":")
     rig = getattr(import_module(f"tests.adapters.rigs.{module}"), found)
-    assert issubclass(rig, Rig)
+    if not (isinstance(rig, type) and issubclass(rig, Rig)):
+        raise TypeError(f"{found} is no rig")
     return rig
 
 

@@ -25,7 +25,7 @@ class _Model(agents.Model):
     def __init__(self, script: Sequence[Step], heard: dict[str, str]) -> None:
         self._script, self._heard = script, heard
 
-    async def get_response(  # type: ignore[override]  # what else it is given does not count
+    async def get_response(
         self,
         system_instructions: str | None,
         input: Any,  # noqa: A002  # the SDK's word
@@ -35,7 +35,7 @@ class _Model(agents.Model):
         del system_instructions
         return agents.ModelResponse(output=self._say(input), usage=agents.Usage(), response_id=None)
 
-    async def stream_response(  # type: ignore[override]  # as above
+    async def stream_response(
         self,
         system_instructions: str | None,
         input: Any,  # noqa: A002  # the SDK's word
