@@ -73,10 +73,10 @@ def server_for(app: FastAPI, settings: Settings) -> Server:
 
 
 def listening(settings: ServerSettings) -> socket.socket:
-    """Return a socket that listens where the settings say. What is accepted on it sends each part at once.
+    """Return a socket that listens where the settings say. What it accepts sends each part at once.
 
     asyncio sees to that only for sockets that name TCP as their protocol, which this one does not. A streamed
-    answer would wait for an acknowledgement between its parts: 40 ms for each call over MCP (RFC 1122, 4.2.3.2).
+    answer would wait for an acknowledgement between its parts (RFC 1122, 4.2.3.2): 40 ms for a call over MCP.
 
     Raises:
         SettingsError: the address cannot be had.
