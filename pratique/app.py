@@ -118,6 +118,7 @@ def open_runtime(
             limits=(settings.arguments_bytes, settings.arguments_depth),
             shadow_every=settings.shadow_every,
         )
+        runtime.queue.most_open = settings.open_questions
         _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from pratique.appearance import visible
 from pratique.errors import ProxiedServerError, ToolError
 from pratique.proxy.bounds import Bounds
-from pratique.proxy.intake import Fate, Intake, Transport
+from pratique.proxy.intake import Fate, Intake
+from pratique.proxy.streams import Streams, Transport
 
 log = structlog.get_logger("pratique")
 
@@ -168,10 +169,10 @@ class Link:
 class _Given:
     """Streams that are open already, as the transport that a client wants; closing them is not its affair."""
 
-    def __init__(self, streams: Any) -> None:
+    def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Streams:
         return self._streams
 
     async def __aexit__(self, *_: object) -> None:

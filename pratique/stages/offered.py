@@ -34,6 +34,23 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     )
 
 
+class Offers:
+    """What agents are offered, worked out once a second: frameworks ask before each step."""
+
+    def __init__(self) -> None:
+        self._about: tuple[Snapshot, tuple[Tool, ...], int] | None = None
+        self._kept: dict[str, tuple[ToolSpec, ...]] = {}
+
+    def of(self, tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
+        """Return what `offered` does; rules begin and end by the second."""
+        about = snapshot, tuple(tools), now_us // 1_000_000
+        if about != self._about:
+            self._about, self._kept = about, {}
+        if agent not in self._kept and agent in snapshot.policy.file.agents:
+            self._kept[agent] = offered(about[1], snapshot, agent, now_us)
+        return self._kept.get(agent, ())
+
+
 def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:
     capability, of = tool.capability, declared(tool, snapshot.policy)
     return ToolSpec(
