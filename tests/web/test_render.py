@@ -169,6 +169,7 @@ def test_a_length_of_time_is_said_in_two_units() -> None:
 @pytest.mark.parametrize("defs", [[], {"loop": {"$ref": "#/$defs/loop"}}, {"loop": True}])
 def test_a_form_can_be_made_of_any_schema_of_another_program(stated: Any, defs: Any) -> None:
     schema = {"properties": {"a": stated}, "$defs": defs}
-    for arguments in ({}, {"a": "x"}, {"a": None}, {"a": 1}, {"a": ["x"]}, {"a": {"b": []}}):
+    calls: list[dict[str, Any]] = [{}, {"a": "x"}, {"a": None}, {"a": 1}, {"a": ["x"]}, {"a": {"b": []}}]
+    for arguments in calls:
         shown = forms.fields(schema, arguments)
         assert forms.read(shown, {}, arguments) == (arguments, {})
