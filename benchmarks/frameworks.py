@@ -1,7 +1,7 @@
 """What a framework's tool call costs with Pratique and without it.
 
-One agent of each framework, with a scripted model that costs nothing, makes the same calls one after the other:
-once with a function of the framework's own, once with the tool behind a session. Both bodies return the same.
+One agent of each framework, with a scripted model that costs nothing, makes the same calls one after the
+other: with a function of the framework's own, and with the tool behind a session. Both return the same.
 With Pratique each call is decided, and on disk in the chain before the model hears of it. The two take turns.
 """
 
@@ -35,6 +35,7 @@ from pratique.adapters.pydantic_ai import PratiqueToolset
 
 CALLS, RUNS, QUICK = 10, 20, 3
 ARGUMENTS = {"customer": "8821"}
+AS_JSON = json.dumps(ARGUMENTS)
 TOOL = "crm_lookup"
 
 Session = pratique.Session | None
@@ -133,7 +134,7 @@ class _Model(agents.Model):
             id=f"i{said}",
             call_id=f"c{said}",
             name=TOOL,
-            arguments=json.dumps(ARGUMENTS),
+            arguments=AS_JSON,
             type="function_call",
         )
         text = ResponseOutputText(annotations=[], text="done", type="output_text")
@@ -144,9 +145,8 @@ class _Model(agents.Model):
             output=[call if said < CALLS else end], usage=agents.Usage(), response_id=None
         )
 
-    async def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
-        raise NotImplementedError
-        yield
+    def stream_response(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
+        raise NotImplementedError("no run of this benchmark streams")
 
 
 async def _openai(session: Session) -> Callable[[], Awaitable[object]]:

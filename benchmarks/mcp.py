@@ -1,7 +1,7 @@
 """What a call costs an MCP client through Pratique, against a bare server of the official SDK.
 
-Both servers are processes of their own, on standard input and output or over Streamable HTTP; the client is the
-same. The bare one answers as many bytes and decides nothing. The governed one is `pratique mcp serve`, or
+Both servers are processes of their own, on standard input and output or over Streamable HTTP; the client is
+the same. The bare one answers as many bytes and decides nothing. The governed one is `pratique mcp serve`, or
 `/mcp` of a server, where every request shows its key: each call is decided, run, and on disk in the chain
 before it is answered. The two take turns.
 """
@@ -28,13 +28,14 @@ from mcp.server import Server as BareServer
 from mcp.server.stdio import stdio_server
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from benchmarks.calls import POLICY
 from benchmarks.http import Server, server
 from benchmarks.table import Row
 
-CALLS, QUICK, ROUNDS = 300, 60, 3
+CALLS, QUICK, ROUNDS = 150, 40, 3
 ERAS = {"2026-07-28": "2026-07-28", "2025-11-25": "legacy"}
 ARGUMENTS = {"customer": "8821"}
 
@@ -135,6 +136,16 @@ async def _speak() -> None:
         await bare.run(read, write, bare.create_initialization_options())
 
 
+class _Transport:
+    """The protocol's transport as an application: a function would be taken for an endpoint."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)
+
+
 def _serve() -> None:
     manager = StreamableHTTPSessionManager(_bare(), stateless=True)
 
@@ -143,8 +154,9 @@ def _serve() -> None:
         async with manager.run():
             yield
 
-    app = Starlette(routes=[Mount("/mcp", manager.handle_request)], lifespan=running)
+    app = Starlette(routes=[Route("/mcp", _Transport(manager), methods=["POST"])], lifespan=running)
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as ours does
         print(listening.getsockname()[1], flush=True)
         uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 

@@ -315,6 +315,8 @@ class Settings(BaseSettings):
         arguments_bytes: the most canonical JSON that a call's arguments may have.
         arguments_depth: how deeply they may be nested.
         most_waiting: entries that may wait for the log before calls are denied.
+        open_questions: questions of one key, or of one agent in this process, that may wait for people at a
+            time; 0 for any number. A call that would ask one more is denied.
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
         redact: what is taken out of logs, errors and traces (`pratique.redaction`).
         phone_region: the country (two letters) whose telephone numbers are known without their prefix.
@@ -349,6 +351,7 @@ class Settings(BaseSettings):
     arguments_bytes: int = Field(default=256 * 1024, gt=0)
     arguments_depth: int = Field(default=32, gt=0, le=200)
     most_waiting: int = Field(default=10_000, gt=0)
+    open_questions: int = Field(default=1000, ge=0)
     shadow_every: int = Field(default=10_000, ge=0)
     redact: tuple[Kind, ...] = KINDS
     phone_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")

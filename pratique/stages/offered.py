@@ -5,6 +5,8 @@ come to something keeps a model from trying the rest.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 from pratique.capabilities.explain import reach
 from pratique.capabilities.meaning import Word
@@ -27,6 +29,28 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     """
     if agent not in snapshot.policy.file.agents:
         return ()
+    found, second = (
+        tuple(tools),
+        now_us // 1_000_000,
+    )  # frameworks ask before each step; rules end by the second
+    kept = _KEPT.setdefault(snapshot, {}).get(agent)
+    if kept is None or (kept.tools, kept.second) != (found, second):
+        kept = _KEPT[snapshot][agent] = _Kept(found, second, _offered(found, snapshot, agent, now_us))
+    return kept.offer
+
+
+class _Kept(NamedTuple):
+    """What was offered last: of which tools, and in which second."""
+
+    tools: tuple[Tool, ...]
+    second: int
+    offer: tuple[ToolSpec, ...]
+
+
+_KEPT: WeakKeyDictionary[Snapshot, dict[str, _Kept]] = WeakKeyDictionary()
+
+
+def _offered(tools: tuple[Tool, ...], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
     return tuple(
         _spec(tool, snapshot)
         for tool in sorted(tools, key=lambda tool: tool.capability.name)

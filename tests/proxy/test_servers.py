@@ -14,6 +14,7 @@ from pratique.ledger.verification import verify_file
 from pratique.model import Integrity, Outcome, Status, Tier
 from pratique.proxy.pins import Pins
 from pratique.proxy.servers import Servers
+from pratique.quarantine.arguments import leaves
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from tests.house import rebuilt_state, records, sql, state_of
@@ -277,3 +278,12 @@ async def test_a_call_by_a_pin_that_nobody_gave_is_found(told: Told) -> None:
     report = verify_file(path)
     assert report.verdict is Verdict.BROKEN
     assert any("nobody had approved that definition" in one.problem for one in report.illegal)
+
+
+def test_an_argument_that_the_schema_only_permits_decides_where_things_go_as_well() -> None:
+    found = {leaf.path: leaf.wanted for leaf in leaves({"path": "a", "more": {"deep": "b"}}, {"*": "dest"})}
+    assert found == {"path": "dest", "more.deep": "dest"}
+    found = {
+        leaf.path: leaf.wanted for leaf in leaves({"path": "a", "n": "b"}, {"path": "content", "*": "dest"})
+    }
+    assert found == {"path": "content", "n": "dest"}
