@@ -5,8 +5,6 @@ come to something keeps a model from trying the rest.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from pratique.capabilities.explain import reach
 from pratique.capabilities.meaning import Word
@@ -29,33 +27,28 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     """
     if agent not in snapshot.policy.file.agents:
         return ()
-    found, second = (
-        tuple(tools),
-        now_us // 1_000_000,
-    )  # frameworks ask before each step; rules end by the second
-    kept = _KEPT.setdefault(snapshot, {}).get(agent)
-    if kept is None or (kept.tools, kept.second) != (found, second):
-        kept = _KEPT[snapshot][agent] = _Kept(found, second, _offered(found, snapshot, agent, now_us))
-    return kept.offer
-
-
-class _Kept(NamedTuple):
-    """What was offered last: of which tools, and in which second."""
-
-    tools: tuple[Tool, ...]
-    second: int
-    offer: tuple[ToolSpec, ...]
-
-
-_KEPT: WeakKeyDictionary[Snapshot, dict[str, _Kept]] = WeakKeyDictionary()
-
-
-def _offered(tools: tuple[Tool, ...], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
     return tuple(
         _spec(tool, snapshot)
         for tool in sorted(tools, key=lambda tool: tool.capability.name)
         if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
     )
+
+
+class Offers:
+    """What agents are offered, worked out once a second: frameworks ask before each step."""
+
+    def __init__(self) -> None:
+        self._about: tuple[Snapshot, tuple[Tool, ...], int] | None = None
+        self._kept: dict[str, tuple[ToolSpec, ...]] = {}
+
+    def of(self, tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
+        """Return what `offered` does; rules begin and end by the second."""
+        about = snapshot, tuple(tools), now_us // 1_000_000
+        if about != self._about:
+            self._about, self._kept = about, {}
+        if agent not in self._kept and agent in snapshot.policy.file.agents:
+            self._kept[agent] = offered(about[1], snapshot, agent, now_us)
+        return self._kept.get(agent, ())
 
 
 def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:
