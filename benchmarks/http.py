@@ -255,6 +255,10 @@ def _serve(kind: str, folder: Path) -> None:
         async def checked(body: Annotated[Echo, Body()], key: Agent) -> dict[str, Any]:
             return {"tool": body.tool, "value": body.args, "text": "x" * 420, "agent": key.agent}
 
+        app.router.routes.insert(
+            0, app.router.routes.pop()
+        )  # found at once, as the echo's and the calls' are
+
     socket = listening(settings.server)
     os.write(1, f"{socket.getsockname()[1]} {key} {link}\n".encode())
     server_for(app, settings).run(sockets=[socket])

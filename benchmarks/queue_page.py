@@ -56,7 +56,9 @@ async def write_note(ctx: ToolContext, text: str) -> dict[str, str]:
 def _runtime(folder: Path) -> Runtime:
     ledger = Ledger(folder)
     policies.apply(ledger, Policy(POLICY), "ana@acme.example", 0)
-    return Runtime(ledger, Registry([write_note]), Executor(World({}, {})))
+    runtime = Runtime(ledger, Registry([write_note]), Executor(World({}, {})))
+    runtime.queue.most_open = 0  # one agent asks them all
+    return runtime
 
 
 async def _fill(runtime: Runtime, many: int) -> None:

@@ -118,6 +118,7 @@ def open_runtime(
             limits=(settings.arguments_bytes, settings.arguments_depth),
             shadow_every=settings.shadow_every,
         )
+        runtime.queue.most_open = settings.open_questions
         _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
@@ -139,6 +140,23 @@ def servers_of(settings: Settings) -> "dict[str, Configured]":
     except ImportError:
         raise DependencyError("[servers] needs the extra: pip install 'pratique[mcp]'") from None
     return configured(settings)
+
+
+def known_tools(settings: Settings) -> Registry:
+    """Return our own tools, and other programs' as far as people approved them. Nothing is started.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: the ledger cannot be read.
+    """
+    own = Registry.from_modules(settings.tools, settings.base)
+    by_name = servers_of(settings)
+    if not by_name or not _ledger_file(settings).exists():
+        return own
+    with open_ledger(settings) as ledger:
+        registry = _with_servers(own, ledger, by_name, ladder_of(settings, warm=0), World())
+        registry.refresh()
+    return registry
 
 
 def _with_servers(

@@ -9,7 +9,7 @@ Rules:
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -89,6 +89,37 @@ class OidcSettings(_Part):
     scopes: tuple[str, ...] = ("email", "profile")
 
 
+class OAuthClientSettings(_Part):
+    """What a client of the authorization server is here.
+
+    Attributes:
+        agent: as the policy names it.
+        acts_for: for whom it may act with a token of its own (client credentials): names, `*@DOMAIN`, or `*`.
+            With a person's token it acts for that person, and for nobody else.
+    """
+
+    agent: str = Field(min_length=1)
+    acts_for: tuple[Annotated[str, Field(pattern=r"^(\*|\*@[A-Za-z0-9.-]{1,253}|[^\s*]{1,254})$")], ...] = ()
+
+
+class OAuthSettings(_Part):
+    """How MCP clients come in with an access token (OAuth 2.1), at `/mcp`.
+
+    Attributes:
+        issuer: the authorization server; its metadata says where its keys are.
+        resource: what tokens must be issued for; left out, `public_url` and `/mcp`.
+        clients: client id → which agent that is.
+        user_claim: the claim that names the person. `email` is taken only if it is verified.
+        scopes: what a token must have been granted.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$")
+    resource: str = Field(default="", pattern=r"^(https?://[^\s#?]+)?$")
+    clients: dict[str, OAuthClientSettings] = {}
+    user_claim: str = Field(default="sub", min_length=1)
+    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")], ...] = ()
+
+
 class ServerSettings(_Part):
     """How `pratique serve` listens, and what it bears.
 
@@ -111,6 +142,7 @@ class ServerSettings(_Part):
         shutdown_seconds: how long running calls may take to finish when the server is told to stop.
         metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
         oidc: logins by the company.
+        oauth: MCP clients with access tokens.
     """
 
     host: str = "127.0.0.1"
@@ -132,6 +164,7 @@ class ServerSettings(_Part):
     shutdown_seconds: float = Field(default=20.0, ge=0)
     metrics_token: str = ""
     oidc: OidcSettings | None = None
+    oauth: OAuthSettings | None = None
 
     @property
     def speaks_tls(self) -> bool:
@@ -265,6 +298,10 @@ ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")
 """What another program's server is called: its tools are `NAME.tool`."""
 
 
+class _Servers(_Part):
+    servers: dict[ServerName, McpServerSettings]
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -278,6 +315,8 @@ class Settings(BaseSettings):
         arguments_bytes: the most canonical JSON that a call's arguments may have.
         arguments_depth: how deeply they may be nested.
         most_waiting: entries that may wait for the log before calls are denied.
+        open_questions: questions of one key, or of one agent in this process, that may wait for people at a
+            time; 0 for any number. A call that would ask one more is denied.
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
         redact: what is taken out of logs, errors and traces (`pratique.redaction`).
         phone_region: the country (two letters) whose telephone numbers are known without their prefix.
@@ -312,6 +351,7 @@ class Settings(BaseSettings):
     arguments_bytes: int = Field(default=256 * 1024, gt=0)
     arguments_depth: int = Field(default=32, gt=0, le=200)
     most_waiting: int = Field(default=10_000, gt=0)
+    open_questions: int = Field(default=1000, ge=0)
     shadow_every: int = Field(default=10_000, ge=0)
     redact: tuple[Kind, ...] = KINDS
     phone_region: str | None = Field(default=None, pattern="^[A-Z]{2}$")
@@ -379,6 +419,18 @@ class Settings(BaseSettings):
         except ValidationError as problem:
             raise SettingsError("; ".join(f"server.{_words(error)}" for error in problem.errors())) from None
         return self.model_copy(update={"server": server})
+
+    def with_servers(self, **servers: Mapping[str, Any]) -> Self:
+        """Return these settings with one more MCP server, or several.
+
+        Raises:
+            SettingsError: one cannot be.
+        """
+        try:
+            added = _Servers(servers={**self.servers, **servers})
+        except ValidationError as problem:
+            raise SettingsError("; ".join(map(_words, problem.errors()))) from None
+        return self.model_copy(update={"servers": added.servers})
 
     @property
     def base(self) -> Path:

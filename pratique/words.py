@@ -90,6 +90,10 @@ class ArgumentClass(StrEnum):
     CONTENT = "content"
 
 
+ANY = "*"
+"""In a declaration of what arguments decide: every argument that it does not name."""
+
+
 class FieldLabel(StrEnum):
     """Who may have written a result field; `meta` may carry a record type (`meta:message`).
 

@@ -11,9 +11,12 @@ Rules:
 - Who may answer is what `pratique.electorate` says; who answers is what the caller's login says.
 - A yes to what cannot be undone comes with the destination, typed once more.
 - Two clocks: how long a question waits, and how long a yes may be used.
+- One key (in process: one agent) has a bounded number of questions that wait. What a call will change is not
+  computed again for whoever keeps asking how it stands.
 """
 
 import secrets
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,7 +43,7 @@ from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs, SessionIsOpen
-from pratique.ledger.guards_approvals import ApprovalIs, NotAskedYet
+from pratique.ledger.guards_approvals import ApprovalIs, FewWait, NotAskedYet
 from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.ledger.vault import Sealing
@@ -78,6 +81,12 @@ def nobody(group: str) -> Sequence[str]:
 POLL_SECONDS = 0.25
 """How often a waiting call looks for an answer that another process gave."""
 
+MOST_OPEN = 1000
+"""Questions of one key, or of one agent in this process, that may wait at a time."""
+
+LOOK_AGAIN_SECONDS = 10.0
+"""How long a question that still waits is not compared again with what the call would change by now."""
+
 _OVER = {"rejected", "expired", "void"}
 
 
@@ -105,10 +114,15 @@ class Queue:
     Args:
         ledger: where the questions are.
         previewed: says what a call will change.
+
+    Attributes:
+        most_open: questions of one key that may wait at a time; 0 for any number.
     """
 
     def __init__(self, ledger: Ledger, previewed: Previewed = no_preview) -> None:
         self._ledger, self._previewed = ledger, previewed
+        self.most_open = MOST_OPEN
+        self._looked: OrderedDict[str, float] = OrderedDict()  # ticket → when its card was last made
 
     async def ask(self, call: Call, ask: Ask, members: Members = nobody) -> Answer | WasEdited:
         """Return how the question about this call stands; put it into the queue if it is not there.
@@ -141,22 +155,45 @@ class Queue:
 
     async def _ask(self, call: Call, ask: Ask, patience: float) -> Question | Rejection | None:
         """Ask, and wait until `patience` ends; None if the world moved on under a yes: ask again."""
-        card = await self.card(call, ask)
-        if isinstance(card, Rejection):
-            return card
-        ticket = await self._propose(call, ask, card)
-        if isinstance(ticket, Refused):
-            return Rejection(ticket="", text=ticket.why)
+        card, ticket = None, await self._lately_asked(call, ask)
+        if ticket is None:
+            made = await self.card(call, ask)
+            if isinstance(made, Rejection):
+                return made
+            put = await self._propose(call, ask, made)
+            if isinstance(put, Refused):
+                return Rejection(ticket="", text=put.why)
+            card, ticket = made, put
+            if not made.refuses:  # what could not be said a moment ago may be said now
+                self._look(ticket)
         waited = await self._wait(ticket, patience)
         question = await self._settle(await self.get(ticket))
         if question.state == "proposed" and question.epoch != await self._ledger.query(queries.epoch):
             return Rejection(ticket=ticket, text=f"the policy changed since {ticket} was asked")
         if question.state != "approved":
             return question
-        again = await self.card(call, ask) if waited and card.preview else card
+        again = await self.card(call, ask) if card is None or (waited and card.preview) else card
         if isinstance(again, Rejection) or again.refuses:
             return _unseen(question, again)
         return question if again.digest == question.card_digest else None
+
+    async def _lately_asked(self, call: Call, ask: Ask) -> str | None:
+        """Return the ticket of the question about this call, if it waits and its card is a moment old."""
+        request = call.request
+        row = await self._ledger.query(
+            lambda c: queries.approval_of(c, request.subject.session, request.call_id, call.digest)
+        )
+        if row is None or (row.state, row.epoch) != ("proposed", ask.epoch):
+            return None
+        looked = self._looked.get(row.ticket)
+        lately = looked is not None and anyio.current_time() - looked < LOOK_AGAIN_SECONDS
+        return row.ticket if lately else None
+
+    def _look(self, ticket: str) -> None:
+        self._looked[ticket] = anyio.current_time()
+        self._looked.move_to_end(ticket)
+        while len(self._looked) > MOST_OPEN:
+            self._looked.popitem(last=False)
 
     async def card(self, call: Call, ask: Ask) -> Card | Rejection:
         """Return the card for a call, with what the tool says that it will change; or why there is none."""
@@ -333,6 +370,7 @@ class Queue:
                     EpochIs(ask.epoch),
                     SessionIsOpen(subject.session, self._ledger.writer.id),
                     NotAskedYet(subject.session, request.call_id, call.digest),
+                    *((FewWait(subject.session, self.most_open),) if self.most_open else ()),
                 ),
             )
         )

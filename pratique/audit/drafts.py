@@ -106,11 +106,23 @@ def recovered(kind: str, **what: Any) -> Draft:
     return {"type": "recovery", "kind": kind, **what}
 
 
-def policy_load(epoch: int, digest: str, applied_by: str, failed: Sequence[str] = ()) -> Draft:
-    """Draft the record that puts a policy in force, with the tests of its own that it fails."""
+def policy_load(
+    epoch: int, digest: str, applied_by: str, failed: Sequence[str] = (), elects: Sequence[str] = ()
+) -> Draft:
+    """Draft the record that puts a policy in force.
+
+    Args:
+        epoch: the policy's number.
+        digest: its text's SHA-256.
+        applied_by: who put it in force.
+        failed: the tests of its own that it fails.
+        elects: the approver groups that it lets `applied_by` into.
+    """
     draft = {"type": "policy.load", "epoch": epoch, "policy_digest": digest, "applied_by": clip(applied_by)}
     if failed:
         draft["failed_tests"] = [clip(line) for line in failed[:MOST_REASONS]]
+    if elects:
+        draft["elects_applier"] = [clip(group) for group in elects[:MOST_REASONS]]
     return draft
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pratique.answers import Need
 from pratique.audit import laws_deciding as deciding
+from pratique.audit.identity import is_key
 from pratique.audit.laws_identity import IDENTITY, key_is_good
 from pratique.audit.laws_pinning import PINNING, is_pinned
 from pratique.audit.standing import (
@@ -68,7 +69,7 @@ def _session_open(now: Standing, record: Record) -> Iterator[str]:
         yield f"the session {name} was opened before"
     if now.policies.get(record["epoch"]) != record["policy_digest"]:
         yield f"it names a policy that epoch {record['epoch']} did not have"
-    if record.get("api_key"):
+    if is_key(record.get("api_key", "")):
         yield from key_is_good(now, record)
     now.sessions[name] = Session(record)
 

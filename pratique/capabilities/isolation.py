@@ -60,6 +60,8 @@ def floors(policy: Policy, access: Access) -> list[IsolationRule]:
 
 def at_least(policy: Policy, access: Access) -> Level:
     """Return the weakest level that the policy allows for a call; see `floors`."""
+    if not policy.file.isolation:
+        return Level.INLINE
     return Level.highest(Level.INLINE, *(floor.level for floor in floors(policy, access)))
 
 

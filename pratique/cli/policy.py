@@ -16,9 +16,10 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import failed_tests, ladder_of, local_login, open_ledger
+from pratique.app import failed_tests, known_tools, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
 from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
+from pratique.capabilities.electing import Elected, elected
 from pratique.capabilities.explain import Hint, explain, hints, who_can
 from pratique.capabilities.isolation import unmet
 from pratique.capabilities.manifest import microseconds
@@ -40,6 +41,7 @@ from pratique.cli.moments import microseconds_of
 from pratique.cli.policy_shown import (
     say_if_no_tools,
     show_changes,
+    show_elected,
     show_explanation,
     show_reach,
     show_report,
@@ -241,18 +243,20 @@ def diff_command(
     tools = _tools(settings)
     sides = _load(settings, before).policy, _load(settings, after).policy
     changes, keys = diff(*sides, _capabilities(tools)), relabelled(*sides)
-    levels = refloored(*sides, _capabilities(tools))
+    levels, groups = refloored(*sides, _capabilities(tools)), elected(*sides)
     past = _past(settings, sides[1], microseconds_of(since)) if replayed else None
     if as_json:
-        direction = direction_of([*changes, *levels], keys)
+        direction = direction_of([*changes, *levels], [*keys, *_come(groups)])
         found = {"direction": direction, "cells": changes, "relabelled": keys, "isolation": levels}
+        found["groups"] = groups
         print_json({**found, "replay": past} if replayed else found)
     else:
-        show_changes(changes, keys, levels)
+        show_changes(changes, keys, levels, groups)
+        show_elected(groups, local_login())
         say_if_no_tools(tools)
         if past is not None:
             show_replay(past)
-    if (changes or keys or levels) and exit_code:
+    if (changes or keys or levels or groups) and exit_code:
         raise typer.Exit(FAILED)
 
 
@@ -303,7 +307,9 @@ def apply(
         changes = diff(current.policy, policy, _capabilities(registry))
         keys = relabelled(current.policy, policy)
         levels = refloored(current.policy, policy, _capabilities(registry))
-        show_changes(changes, keys, levels)
+        groups = elected(current.policy, policy)
+        show_changes(changes, keys, levels, groups)
+        show_elected(groups, local_login())
         say_if_no_tools(registry)
         troubles = _troubles(policy, registry, settings)
         for line in troubles:
@@ -311,6 +317,7 @@ def apply(
         # Without tools there is nothing to compare by, which is not the same as no difference.
         # Of an agent that is gone, no floor matters any more.
         left = [level for level in levels if level.agent in policy.subjects]
+        keys = [*keys, *_come(groups)]
         direction = direction_of([*changes, *left], keys) if len(registry) else Direction.OTHER
         if only_tighter:
             _demand_tighter(direction)
@@ -337,7 +344,7 @@ def _past(settings: Settings, policy: Policy, since_us: int) -> ReplayReport | N
 
 
 def _tools(settings: Settings) -> Registry:
-    return Registry.from_modules(settings.tools, settings.base)
+    return known_tools(settings)
 
 
 def _capabilities(tools: Registry) -> list[Capability]:
@@ -415,6 +422,11 @@ def _confirm(direction: Direction, *, first: bool, yes: bool, no_input: bool) ->
         fail("not applied: the change is not only tighter; look at it and say --yes", FAILED)
     if not typer.confirm("Put it in force?", err=True):
         fail("not applied: nothing was changed", FAILED)
+
+
+def _come(groups: list[Elected]) -> list[str]:
+    """Return the groups that somebody comes into: who may say yes is no tightening."""
+    return [one.group for one in groups if one.comes]
 
 
 def _demand_tighter(direction: Direction) -> None:

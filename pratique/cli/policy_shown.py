@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pratique.capabilities.diff import Cell, Direction, Refloored
+from pratique.capabilities.electing import Elected, elects
 from pratique.capabilities.explain import Explanation, Reach
 from pratique.capabilities.selftest import TestResult
 from pratique.cli.console import complain, console, one_line, say
@@ -138,7 +139,9 @@ def show_reach(found: list[Reach]) -> None:
     console.print(table)
 
 
-def show_changes(changes: list[Cell], keys: list[str], levels: list[Refloored]) -> None:
+def show_changes(
+    changes: list[Cell], keys: list[str], levels: list[Refloored], groups: list[Elected]
+) -> None:
     """Print what a change of policy changes."""
     table = _table("agent", "tool", "taint", "before", "after", "", "rules")
     for cell in changes[:MOST_CELLS]:
@@ -158,8 +161,19 @@ def show_changes(changes: list[Cell], keys: list[str], levels: list[Refloored]) 
     for key in keys:
         say(f"{key}: differs, and with it which taint calls have", "yellow")
     _show_levels(levels)
-    if changes or not (keys or levels):
+    if changes or not (keys or levels or groups):
         say(f"{len(changes)} kinds of call change: {', '.join(counts)}" if changes else "no difference")
+
+
+def show_elected(groups: list[Elected], person: str) -> None:
+    """Print who may answer questions from now on, and who no longer; loudly, if it is who would apply it."""
+    for one in groups:
+        for name in one.comes:
+            say(f"{name} comes into {one.group}: may answer what asks for it", "yellow")
+        for name in one.goes:
+            say(f"{name} leaves {one.group}")
+    for group in elects(groups, person):
+        complain(f"note: this makes YOU ({person}) an approver: {group}. The record will say so", "bold red")
 
 
 def _show_levels(levels: list[Refloored]) -> None:

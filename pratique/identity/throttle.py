@@ -3,6 +3,8 @@
 Rules:
 - Counted for the pair of name and address, for the address, and for the name, each with its own bound, so
   that a stranger cannot easily lock a person out, and cannot try many names or one name from many places.
+- What names nobody (a login link: nothing that could be guessed) is counted for the address alone: whoever
+  tries links locks out nobody elsewhere.
 - A bound that is reached is answered before any password is looked at.
 - It is in memory: a restart forgets it. What failed for somebody who exists is in the log.
 """
@@ -67,4 +69,7 @@ class Throttle:
 
 
 def _keys(name: str, address: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return ("pair", ("pair", name, address)), ("address", ("address", address)), ("name", ("name", name))
+    of_address = ("address", ("address", address))
+    if not name:
+        return (of_address,)
+    return ("pair", ("pair", name, address)), of_address, ("name", ("name", name))

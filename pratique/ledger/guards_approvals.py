@@ -7,7 +7,7 @@ Rules:
 from typing import NamedTuple
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from pratique.ledger import tables as t
 from pratique.ledger.guards import Moment
@@ -68,6 +68,28 @@ class ApprovalIs(NamedTuple):
         if self.in_time and moment.now_us >= row.wait_until_us:
             return f"{self.ticket} has waited too long"
         return None
+
+
+class FewWait(NamedTuple):
+    """Fewer questions than this wait for people from the session's key (in process: from its agent)."""
+
+    session: str
+    most: int
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        mine = (
+            select(t.sessions.c.api_key, t.sessions.c.agent).where(t.sessions.c.id == self.session).subquery()
+        )
+        waiting = (
+            select(t.approvals.c.ticket)
+            .join(t.sessions, t.sessions.c.id == t.approvals.c.session)
+            .join(mine, (mine.c.api_key == t.sessions.c.api_key) & (mine.c.agent == t.sessions.c.agent))
+            .where(t.approvals.c.state == OPEN, t.approvals.c.wait_until_us > moment.now_us)
+            .limit(self.most)
+        )
+        number = moment.connection.execute(select(func.count()).select_from(waiting.subquery())).scalar_one()
+        return None if number < self.most else f"{number} questions of this agent's wait for people already"
 
 
 class NotAskedYet(NamedTuple):

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 
 from pratique.audit import drafts
+from pratique.capabilities.electing import elected, elects
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import LedgerCorruptError, PolicyError
@@ -52,8 +53,9 @@ def apply(
         PolicyError: another policy was applied in the meantime.
     """
     epoch = expected_epoch + 1
+    mine = elects(elected(_before(ledger), policy), applied_by)
     entry = Entry(
-        drafts=(drafts.policy_load(epoch, policy.digest, applied_by, failed),),
+        drafts=(drafts.policy_load(epoch, policy.digest, applied_by, failed, mine),),
         guards=(EpochIs(expected_epoch),),
         blobs=((policy.digest, policy.text.encode()),),
     )
@@ -61,6 +63,14 @@ def apply(
     if isinstance(done, Refused):
         raise PolicyError("policy", [f"{done.why} meanwhile; look at it and apply again"])
     return Snapshot(policy, epoch)
+
+
+def _before(ledger: Ledger) -> Policy:
+    """Return the policy in force; one that is damaged has let nobody do anything."""
+    try:
+        return in_force(ledger).policy
+    except LedgerCorruptError:
+        return Policy(NOTHING)
 
 
 def put_in_force_failing(ledger: Ledger, epoch: int) -> bool:

@@ -317,9 +317,8 @@ class Sequencer:
             batch = [self._queue.get(timeout=self._patience())]
         except Empty:
             return []
-        with contextlib.suppress(Empty):
-            while len(batch) < LARGEST_BATCH:
-                batch.append(self._queue.get_nowait())
+        while len(batch) < LARGEST_BATCH and not self._queue.empty():  # nobody else takes from it
+            batch.append(self._queue.get_nowait())
         return [item for item in batch if item is not None]
 
     def _is_overdue(self) -> bool:

@@ -18,9 +18,9 @@ from pratique.proxy.configured import Configured
 from pratique.proxy.definition import Definition
 from pratique.proxy.pins import Pin
 from pratique.proxy.schemas import Check, arguments_of
-from pratique.quarantine.arguments import ANY
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import Tool
+from pratique.words import ANY
 
 Body = Callable[[dict[str, Any]], Awaitable[Any]]
 """Takes the arguments; calls the server."""

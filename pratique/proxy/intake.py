@@ -11,22 +11,21 @@ Rules:
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import structlog
-from mcp.client._transport import TransportStreams, WriteStream
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from pratique.appearance import visible
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.streams import Incoming, Streams, Transport, Writing
 
 log = structlog.get_logger("pratique")
 
-Transport = AbstractAsyncContextManager[TransportStreams]
 Clock = Callable[[], float]
 
 NOT_SENT = -32098
@@ -79,11 +78,11 @@ class Intake:
         self.refused: list[str] = []
 
     @asynccontextmanager
-    async def around(self, transport: Transport) -> AsyncIterator[TransportStreams]:
+    async def around(self, transport: Transport) -> AsyncIterator[Streams]:
         """Open a transport and give its streams, with this in between."""
         async with transport as (theirs, write):
             # No buffer: what the client has not taken yet is not read from the server.
-            send, receive = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+            send, receive = anyio.create_memory_object_stream[Incoming](0)
             with send, receive:
                 pumping = asyncio.create_task(self._pump(theirs, send), name=f"mcp {self._name}")
                 try:
@@ -107,7 +106,7 @@ class Intake:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # the client has gone: nobody listens any more
 
-    def _admits(self, item: SessionMessage | Exception) -> bool:
+    def _admits(self, item: Incoming) -> bool:
         """Whether the client shall see it."""
         if isinstance(item, Exception):
             self._junk += 1
@@ -162,7 +161,7 @@ class _Told:
 
     def __init__(
         self,
-        inner: WriteStream[SessionMessage],
+        inner: Writing,
         sent: Callable[[SessionMessage], None],
         closed: Callable[[], None],
     ) -> None:

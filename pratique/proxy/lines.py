@@ -19,17 +19,15 @@ from typing import BinaryIO, Protocol
 import anyio
 import structlog
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from mcp.client._transport import TransportStreams
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from pratique.appearance import visible
 from pratique.proxy.bounds import Bounds
 from pratique.proxy.intake import Fate
+from pratique.proxy.streams import Incoming, Streams
 
 log = structlog.get_logger("pratique")
-
-Incoming = SessionMessage | Exception
 
 _QUEUE = 256
 _LONGEST_LOG_LINE = 500
@@ -52,7 +50,7 @@ class Child(Protocol):
 
 
 @asynccontextmanager
-async def talking(child: Child, name: str, bounds: Bounds, fate: Fate) -> AsyncIterator[TransportStreams]:
+async def talking(child: Child, name: str, bounds: Bounds, fate: Fate) -> AsyncIterator[Streams]:
     """Talk to a child until the block ends; then end it, whatever happens meanwhile."""
     async with AsyncExitStack() as at_end:
         at_end.push_async_callback(_end, child, name, bounds)
@@ -107,7 +105,7 @@ async def _read(
                 await came.send(_message(line))
 
 
-def _message(line: bytes) -> SessionMessage | Exception:
+def _message(line: bytes) -> Incoming:
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
     except ValueError as problem:

@@ -23,7 +23,8 @@ from pydantic import ValidationError
 from pratique.appearance import visible
 from pratique.errors import ProxiedServerError, ToolError
 from pratique.proxy.bounds import Bounds
-from pratique.proxy.intake import Fate, Intake, Transport
+from pratique.proxy.intake import Fate, Intake
+from pratique.proxy.streams import Streams, Transport
 
 log = structlog.get_logger("pratique")
 
@@ -86,18 +87,18 @@ class Link:
         finally:
             self._users -= 1
             if self._retired and self._users == 0:
-                self.fate.end("it was retired")
+                self._end("it was retired")
 
     def retire(self) -> None:
         """Begin nothing more on it; close it when nobody uses it any more."""
         self._retired = True
         if self._users == 0:
-            self.fate.end("it was retired")
+            self._end("it was retired")
 
     async def aclose(self) -> None:
         """End it now, and wait until nothing of it is left."""
         self._retired = True
-        self.fate.end("the connection was closed here")
+        self._end("the connection was closed here")
         done, _ = await asyncio.wait([self._keeper], timeout=_CLOSING)
         if not done:
             self._keeper.cancel()
@@ -107,6 +108,12 @@ class Link:
         """Let those who use it finish, then wait until nothing of it is left."""
         self.retire()
         await asyncio.wait([self._keeper])
+
+    def _end(self, why: str) -> None:
+        if not self.fate.over.is_set():
+            self.fate.end(why)
+            if not self._ready.done():
+                self._keeper.cancel()  # it waits for the server, which nobody wants any more
 
     def _changed(self) -> None:
         self.changes += 1
@@ -162,10 +169,10 @@ class Link:
 class _Given:
     """Streams that are open already, as the transport that a client wants; closing them is not its affair."""
 
-    def __init__(self, streams: Any) -> None:
+    def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> Streams:
         return self._streams
 
     async def __aexit__(self, *_: object) -> None:

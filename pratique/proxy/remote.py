@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx2
 import orjson
-from mcp.client._transport import TransportStreams
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CONNECTION_CLOSED
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -24,6 +23,7 @@ from pratique.errors import ToolError
 from pratique.model import Value
 from pratique.proxy.bounds import Bounds
 from pratique.proxy.intake import NOT_SENT, Fate
+from pratique.proxy.streams import Streams
 from pratique.tools.hosts import DeclaredHosts, Network
 
 CONNECT = 10.0
@@ -86,7 +86,7 @@ class _Declared:
 @asynccontextmanager
 async def remote(
     server: RemoteServer, network: Network, name: str, bounds: Bounds, fate: Fate
-) -> AsyncIterator[TransportStreams]:
+) -> AsyncIterator[Streams]:
     """Talk to a server by HTTP until the block ends.
 
     Args:

@@ -82,6 +82,11 @@ class Servers:
         self.refresh()
 
     @property
+    def names(self) -> frozenset[str]:
+        """The servers that the settings name."""
+        return frozenset(self.by_name)
+
+    @property
     def tools(self) -> Mapping[str, Tool]:
         """The tools that can be called, by name."""
         return {name: ready.tool for name, ready in self._ready.items()}
@@ -137,7 +142,7 @@ class Servers:
     async def _call(
         self, server: Configured, pin: Pin, check: Check | None, arguments: dict[str, Any]
     ) -> Any:
-        """Call a tool, if its pin is still the one that the call was permitted by, and its server lists it."""
+        """Call a tool, if its pin is what permitted the call, and its server still lists that definition."""
         name, until = pin.tool, time.monotonic() + server.timeout
         now = self._ready.get(name)
         if now is None or now.pin != pin:
@@ -179,8 +184,7 @@ class Servers:
         return changed
 
     async def _listing(self, server: Configured) -> Listing:
-        listed = await self._connection(server).definitions()
-        return read_listing(server.config, server.name, listed, server.least)
+        return await _listed(server, self._connection(server))
 
     def _connection(self, server: Configured) -> Connection:
         found = self._connections.get(server.name)
@@ -215,3 +219,20 @@ class Servers:
         except (PratiqueError, ValueError) as problem:
             log.warning("an approved tool cannot be used", tool=pin.tool, problem=str(problem)[:500])
             return None
+
+
+async def look(server: Configured, ladder: Ladder, network: Network) -> Listing:
+    """Return what a server lists now, through a connection of its own, which ends with it.
+
+    Raises:
+        ProxiedServerError: it cannot be had.
+    """
+    connection = server.connection(ladder, network)
+    try:
+        return await _listed(server, connection)
+    finally:
+        await connection.aclose()
+
+
+async def _listed(server: Configured, connection: Connection) -> Listing:
+    return read_listing(server.config, server.name, await connection.definitions(), server.least)

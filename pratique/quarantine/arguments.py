@@ -12,11 +12,9 @@ from typing import Any, NamedTuple
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass
+from pratique.words import ANY
 
 REFERENCE = "$ref"
-
-ANY = "*"
-"""In a declaration of classes: every argument that it does not name."""
 
 
 class Argument(NamedTuple):

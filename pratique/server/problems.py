@@ -6,6 +6,7 @@ Rules:
 - A browser that asks for a page is sent to the login when nobody is signed in.
 """
 
+import re
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -23,6 +24,9 @@ from pratique.model import printable
 log = structlog.get_logger("pratique")
 
 MEDIA_TYPE = "application/problem+json"
+
+_PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/()'\":;,]+/)*[^\s/()'\":;,]+")
+"""An absolute path of this machine. An address (`https://…`) is none."""
 
 Pages = Callable[[Request, "Problem"], Awaitable[Response]]
 """Renders a problem for a person; the web pages set it as `app.state.problem_page`."""
@@ -133,8 +137,17 @@ def _problem(error: Exception) -> Problem:
     for kind in type(error).__mro__:
         if kind in STATUS:
             title = _title(kind.__name__)
-            return Problem(STATUS[kind], title, printable(str(error)), type=urn(title.replace(" ", "-")))
+            text = printable(str(error))
+            if isinstance(error, errors.LedgerError | errors.SandboxUnavailableError):
+                log.error(title, problem=text)
+                text = told_to_strangers(error)
+            return Problem(STATUS[kind], title, text, type=urn(title.replace(" ", "-")))
     return Problem(500, "a bug", "it was logged")
+
+
+def told_to_strangers(error: Exception) -> str:
+    """Return what an error says, without where our files are: that is for the server's own log."""
+    return _PATH.sub("…", printable(str(error)))
 
 
 def urn(kind: str) -> str:

@@ -187,6 +187,15 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
 class Elsewhere(Protocol):
     """Other programs' tools: they come and go while a runtime runs (`pratique.proxy.servers`)."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The servers that the settings name."""
+        ...
+
+    async def check(self, name: str) -> object:
+        """Ask a server what it lists now, and record what changed."""
+        ...
+
     def begin(self) -> None:
         """Record what is configured, where that is news, and take what can be called."""
         ...

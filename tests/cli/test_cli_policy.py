@@ -548,3 +548,25 @@ def test_the_help_of_every_verb_has_an_example_that_runs(verb: str, run: Run) ->
     text = " ".join(run(verb, "--help").stdout.replace("│", " ").split())
     assert f"pratique policy {verb}" in text
     assert "--config" in text
+
+
+def test_who_comes_into_a_group_is_named_and_whoever_elects_themselves_is_told_and_on_record(
+    run: Run, house: Path
+) -> None:
+    run("apply")
+    text = (house / "policy.toml").read_text()
+    widened = text.replace('["li@acme.example"]', '["li@acme.example", "local:*", "mo@acme.example"]', 1)
+    assert widened != text, "the policy has no group to widen"
+    (house / "policy.toml").write_text(widened)
+    told = run("diff")
+    assert "mo@acme.example comes into " in told.stdout
+    assert "this makes YOU (local:" in told.stderr
+    run("diff", "--exit-code", exit_code=1)
+    run("apply", "--only-tighter", exit_code=1)
+    run("apply", "--no-input", exit_code=1)
+    run("apply", "--yes")
+    with Ledger(house / ".pratique") as ledger:
+        first, second = records(ledger, "policy.load")
+    assert "elects_applier" not in first
+    assert len(second["elects_applier"]) == 1
+    assert "no difference" in run("diff").stdout

@@ -30,6 +30,9 @@ LISTED: dict[str, Any] = {
 }
 
 
+OTHERS: list[Any] = ["x", 7, True, None, [], {}]
+
+
 def defined(entry: dict[str, Any], config: str = CONFIG) -> Definition:
     found = read_definition(config, entry)
     assert isinstance(found, Definition), found
@@ -68,9 +71,7 @@ def test_any_change_of_any_part_changes_the_digest(data: st.DataObject) -> None:
         where = where[step]
     was, key = where[place[-1]], place[-1]
     ways: list[tuple[str, Any]] = [
-        ("other", value)
-        for value in ("x", 7, True, None, [], {})
-        if value != was or type(value) is not type(was)
+        ("other", value) for value in OTHERS if value != was or type(value) is not type(was)
     ]
     how, value = data.draw(st.sampled_from([*ways, ("drop", None), ("add", None)]))
     if how == "drop":

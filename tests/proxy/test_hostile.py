@@ -2,7 +2,12 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -11,7 +16,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from pratique.errors import OutcomeUnknownError, ProxiedServerError
+from pratique.proxy import inline
 from pratique.proxy.connection import ServerConnection
+from pratique.sandbox import mark
 from tests.proxy.conftest import BOUNDS, Connect, Journal
 
 
@@ -306,3 +313,44 @@ async def test_we_leave_no_descriptor_open(connect: Connect) -> None:
     before = descriptors()
     await live()
     assert descriptors() <= before
+
+
+class Sleeper:
+    """A process that has a server's folder in its environment, and the folder."""
+
+    def __init__(self, of: str) -> None:
+        self.home = tempfile.mkdtemp(prefix=f"{of}-server-")
+        words = [sys.executable, "-I", "-S", "-c", "import time; time.sleep(3600)"]
+        self.process = subprocess.Popen(words, env={"TMPDIR": self.home})
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+@pytest.fixture
+def left() -> Iterator[Sleeper]:
+    """What a Pratique left that was killed."""
+    made = Sleeper("pratique-999999999-1")
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def spared() -> Iterator[Sleeper]:
+    """What a Pratique has that lives."""
+    made = Sleeper(mark.mine())
+    yield made
+    made.end()
+
+
+async def test_what_a_dead_run_left_is_ended_with_the_first_server_of_the_next(
+    connect: Connect, left: Sleeper, spared: Sleeper
+) -> None:
+    inline._end_orphans.cache_clear()
+    assert await call(connect("")) == "hello"
+    assert left.process.wait(5) == -9
+    assert not here(left.home)
+    assert spared.process.poll() is None
+    assert here(spared.home)

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import pratique
 from pratique.audit.chain import Verdict
 from pratique.errors import PinError, ToolDeclarationError
 from pratique.ledger.verification import verify_file
 from pratique.model import Integrity, Outcome, Status, Tier
 from pratique.proxy.pins import Pins
 from pratique.proxy.servers import Servers
+from pratique.quarantine.arguments import leaves
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from tests.house import rebuilt_state, records, sql, state_of
@@ -131,7 +133,7 @@ async def test_a_tool_that_is_not_listed_any_more_is_not_called(
 async def test_a_pin_that_is_withdrawn_between_decision_and_commit_denies(
     told: Told, runtime: Runtime
 ) -> None:
-    """The question waits; meanwhile somebody refuses the tool. The yes to the question is then worth nothing."""
+    """The question waits, and somebody refuses the tool: the yes to the question is then worth nothing."""
     await looked(runtime, Tier.WRITE)
     here = await session(runtime)
     pending = await here.call("files.read", PATH)
@@ -247,8 +249,6 @@ async def test_every_argument_decides_where_things_go(runtime: Runtime) -> None:
 
 
 async def test_our_own_tools_cannot_be_called_like_a_server_s(told: Told) -> None:
-    import pratique
-
     @pratique.tool("files.read", tier="read")
     async def read(ctx: pratique.ToolContext) -> str:
         """Read."""
@@ -278,3 +278,12 @@ async def test_a_call_by_a_pin_that_nobody_gave_is_found(told: Told) -> None:
     report = verify_file(path)
     assert report.verdict is Verdict.BROKEN
     assert any("nobody had approved that definition" in one.problem for one in report.illegal)
+
+
+def test_an_argument_that_the_schema_only_permits_decides_where_things_go_as_well() -> None:
+    found = {leaf.path: leaf.wanted for leaf in leaves({"path": "a", "more": {"deep": "b"}}, {"*": "dest"})}
+    assert found == {"path": "dest", "more.deep": "dest"}
+    found = {
+        leaf.path: leaf.wanted for leaf in leaves({"path": "a", "n": "b"}, {"path": "content", "*": "dest"})
+    }
+    assert found == {"path": "content", "n": "dest"}

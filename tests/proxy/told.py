@@ -43,12 +43,12 @@ class Told:
     """A folder with settings, a policy, and a server that lists what the test says.
 
     Args:
-        folder: an empty one.
+        folder: an empty one, or one that was made before.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.server = folder, folder / "server"
-        self.server.mkdir(parents=True)
+        self.server.mkdir(parents=True, exist_ok=True)
         (folder / "policy.toml").write_text(POLICY)
         self.configure()
         self.lists(entry())

@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 from pratique.app import open_runtime
+from pratique.server import mcp, web
 from pratique.server.app import create_app
 from pratique.server.listen import listening, server_for
 from pratique.settings import Settings
+
+LOADED = (mcp, web)  # an application imports them when it is made: here that is once, before the forks
 
 
 def main() -> None:

@@ -137,6 +137,7 @@ class Served:
     """
 
     def __init__(self, place: Place, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.place = place
         self._log = (place.folder / "server.log").open("w+")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pratique", "serve", *arguments],

@@ -6,6 +6,7 @@ twice, none runs that nobody approved, and the chain verifies.
 
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -59,8 +60,13 @@ class Scene:
         self.pid = int(self._said())
 
     def kill(self) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        """Kill the server, and wait until it is no more."""
+        with suppress(ProcessLookupError):  # its parent lets the kernel reap it
+            server = os.pidfd_open(self.pid)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(server, signal.SIGKILL)
+            select.select([server], [], [], 20)
+            os.close(server)
 
     def drive(self, number: int) -> dict[str, Any]:
         """Ask, say yes, redeem: return the outcome that the agent gets in the end."""
@@ -80,9 +86,9 @@ class Scene:
         worker.start()
         time.sleep(seconds)
         self.kill()
-        worker.join()
         where = self.where(number)
-        self.start()
+        self.start()  # before the worker is waited for: what it sent meanwhile waits for the next server
+        worker.join()
         return where, self.drive(number)
 
     def where(self, number: int) -> str:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from pratique.capabilities.diff import Cell, Direction, diff, direction_of, relabelled
+from pratique.capabilities.electing import Elected, elected, elects
 from pratique.capabilities.policy import Policy
 from pratique.capabilities.rights import Right
 from pratique.capabilities.selftest import run_tests
@@ -44,12 +45,23 @@ class Applying(Proposed):
 
 
 class Difference(Value):
-    """What the other policy would change: every agent, tool and taint level that comes out differently."""
+    """What the other policy would change: every agent, tool and taint level that comes out differently.
+
+    Attributes:
+        epoch: the policy in force.
+        direction: of everything together; a member who comes into a group is never `tighter`.
+        cells: what comes out differently.
+        relabelled: keys that decide which taint a call has.
+        groups: approver groups whose members differ.
+        elects_you: groups that whoever asks would come into.
+    """
 
     epoch: int
     direction: Direction
     cells: tuple[Cell, ...]
     relabelled: tuple[str, ...]
+    groups: tuple[Elected, ...] = ()
+    elects_you: tuple[str, ...] = ()
 
 
 @router.get("", dependencies=[READ], responses=problems(401, 403))
@@ -60,12 +72,12 @@ async def policy(request: Request) -> InForce:
     return InForce(epoch=here.runtime.enforcement.snapshot.epoch, digest=found.digest, text=found.text)
 
 
-@router.post("/diff", dependencies=[READ], responses=problems(401, 403))
-async def difference(request: Request, body: Proposed) -> Difference:
+@router.post("/diff", responses=problems(401, 403))
+async def difference(request: Request, body: Proposed, person: Annotated[Person, READ]) -> Difference:
     """Compare a policy with the one in force."""
     here = door(request)
     current = await here.policy()
-    return await to_thread.run_sync(_difference, here, current, body.text)
+    return await to_thread.run_sync(_difference, here, current, body.text, person.name)
 
 
 @router.post("/apply", responses=problems(401, 403, 409))
@@ -90,14 +102,18 @@ async def apply(request: Request, body: Applying, person: Annotated[Person, APPL
     return done
 
 
-def _difference(here: Door, current: Policy, text: str) -> Difference:
+def _difference(here: Door, current: Policy, text: str, person: str) -> Difference:
     new = _checked(here, text)
     changes, keys = diff(current, new, _capabilities(here)), relabelled(current, new)
+    groups = elected(current, new)
+    come = [one.group for one in groups if one.comes]
     return Difference(
         epoch=here.runtime.enforcement.snapshot.epoch,
-        direction=direction_of(changes, keys),
+        direction=direction_of(changes, [*keys, *come]),
         cells=tuple(changes),
         relabelled=tuple(keys),
+        groups=tuple(groups),
+        elects_you=tuple(elects(groups, person)),
     )
 
 

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import Header, Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.types import Receive, Scope, Send
 
 from pratique.server.api.shapes import LARGEST
+from pratique.server.bounds import Slots
 from pratique.server.door import door
 from pratique.server.feed import Wanted
 from pratique.server.problems import Problem
@@ -43,21 +45,38 @@ async def stream(
     """
     here = door(request)
     after = await here.feed.last() if last_event_id is None else _number(last_event_id)
-    here.streams.demand(caller)
 
     async def events() -> AsyncIterator[ServerSentEvent]:
         looked_us = here.ledger.clock()
-        with here.streams.held(caller):  # from the first byte on: a stream that never begins holds nothing
-            yield ServerSentEvent(comment="here", retry=1000)
-            async with aclosing(here.feed.listen(after, wanted)) as heard:
-                async for event in heard:
-                    if here.ledger.clock() - looked_us >= LOOK_US:
-                        looked_us = here.ledger.clock()
-                        if not await still():
-                            return
-                    yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.seq))
+        yield ServerSentEvent(comment="here", retry=1000)
+        async with aclosing(here.feed.listen(after, wanted)) as heard:
+            async for event in heard:
+                if here.ledger.clock() - looked_us >= LOOK_US:
+                    looked_us = here.ledger.clock()
+                    if not await still():
+                        return
+                yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(event.seq))
 
-    return EventSourceResponse(events(), ping=PING_SECONDS, headers={"X-Accel-Buffering": "no"})
+    return _Held(here.streams, caller, events())
+
+
+class _Held(EventSourceResponse):
+    """A stream that has one of its caller's places from before its first byte until after its last.
+
+    Args:
+        places: where the place is.
+        caller: whose.
+        events: what is streamed.
+    """
+
+    def __init__(self, places: Slots, caller: str, events: AsyncIterator[ServerSentEvent]) -> None:
+        super().__init__(events, ping=PING_SECONDS, headers={"X-Accel-Buffering": "no"})
+        self._places, self._caller = places, caller
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream, or refuse: no place is looked for before it is taken, however many come at once."""
+        with self._places.one(self._caller):
+            await super().__call__(scope, receive, send)
 
 
 def _number(text: str) -> int:

@@ -65,7 +65,8 @@ async def visitor(request: Request, _: Annotated[object, Depends(cookie)] = None
         return None
     login, renew = found
     known = await anyio.to_thread.run_sync(here.logins.known, login, await here.policy())
-    if known is None:
+    if known is None:  # a cookie of ours whose login has ended: whoever holds it is a stranger now
+        here.strangers.demand(request.client.host if request.client else "")
         return None
     here.rate.demand(f"person:{known.login.person}")
     if renew:
