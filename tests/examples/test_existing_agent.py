@@ -20,8 +20,15 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(EXAMPLE, tmp_path / "copied"))
 
 
-@pytest.mark.parametrize("name", ["with_langchain", "with_pydantic_ai", "with_openai_agents"])
-@pytest.mark.parametrize("answered", ["approve", "reject"])
+@pytest.mark.parametrize(
+    ("name", "answered"),
+    [
+        ("with_langchain", "approve"),
+        ("with_pydantic_ai", "approve"),
+        ("with_openai_agents", "approve"),
+        ("with_langchain", "reject"),
+    ],
+)
 def test_it_waits_for_a_person_and_goes_on(folder: Path, name: str, answered: str) -> None:
     told = ["--confirm", ACCOUNT] if answered == "approve" else ["--reason", "paid already"]
     with subprocess.Popen(
