@@ -118,15 +118,23 @@ def _hidden(definition: Definition) -> Iterator[str]:
 
 def _like_orders(definition: Definition) -> Iterator[str]:
     for name, texts in _texts(definition):
+        plain = [_plain(text) for text in texts]
         for what, pattern in _PATTERNS.items():
-            found = next((hit for text in texts if (hit := _first(pattern, text))), "")
+            found = next((hit for text in plain if (hit := _first(pattern, text))), "")
             if found:
                 yield f"{name} {what}: “{found}”"
 
 
-def _first(pattern: Any, text: str) -> str:
+def _plain(text: str) -> str:
+    """Return a text without what hides in it: letters with something invisible between them are a word."""
+    if not text.isascii():
+        hidden = {c for c in set(text) if visible(c) != c and not c.isspace()}
+        text = "".join(c for c in text if c not in hidden)
+    return " ".join(text.split())
+
+
+def _first(pattern: Any, plain: str) -> str:
     """Return the first place in a text that fits, with a little around it; empty if none does."""
-    plain = " ".join("".join(c for c in text if visible(c) == c or c in "\n\t\u00a0").split())
     match = pattern.search(plain)
     if match is None:
         return ""

@@ -22,7 +22,7 @@ from pratique.server.web.who import ServersReader, ServersRuler
 
 router = APIRouter()
 
-MOST_IN_FULL = 20
+MOST_IN_FULL = 10
 """Tools that a page shows in full; the others are behind their links."""
 
 TIERS = {
