@@ -1,8 +1,8 @@
 """A hostile schema fetches nothing, takes a bounded time, and lets nothing through that it does not name."""
 
-from typing import contextlib
+import contextlib
+from typing import Any
 
-import Any
 import orjson
 import pytest
 from pydantic import ValidationError
