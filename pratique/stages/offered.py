@@ -29,13 +29,18 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     """
     if agent not in snapshot.policy.file.agents:
         return ()
-    found, second = (
-        tuple(tools),
-        now_us // 1_000_000,
-    )  # frameworks ask before each step; rules end by the second
+    found, second = tuple(tools), now_us // 1_000_000  # frameworks ask often; rules end by the second
     kept = _KEPT.setdefault(snapshot, {}).get(agent)
     if kept is None or (kept.tools, kept.second) != (found, second):
-        kept = _KEPT[snapshot][agent] = _Kept(found, second, _offered(found, snapshot, agent, now_us))
+        known = {spec.name: spec for spec in kept.offer} if kept is not None and kept.tools == found else {}
+        offer = tuple(
+            known.get(tool.capability.name) or _spec(tool, snapshot)
+            for tool in sorted(found, key=lambda tool: tool.capability.name)
+            if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
+        )
+        if kept is not None and [*map(id, offer)] == [*map(id, kept.offer)]:
+            offer = kept.offer  # the very same: whoever made something of it may keep that as well
+        kept = _KEPT[snapshot][agent] = _Kept(found, second, offer)
     return kept.offer
 
 
@@ -48,14 +53,6 @@ class _Kept(NamedTuple):
 
 
 _KEPT: WeakKeyDictionary[Snapshot, dict[str, _Kept]] = WeakKeyDictionary()
-
-
-def _offered(tools: tuple[Tool, ...], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
-    return tuple(
-        _spec(tool, snapshot)
-        for tool in sorted(tools, key=lambda tool: tool.capability.name)
-        if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
-    )
 
 
 def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:
