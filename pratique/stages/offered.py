@@ -35,20 +35,27 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
 
 
 class Offers:
-    """What agents are offered, worked out once a second: frameworks ask before each step."""
+    """What agents are offered, worked out once a second: frameworks ask before each step.
+
+    While nothing changes it is the very same tuple: whoever makes something of it may keep that as well.
+    """
 
     def __init__(self) -> None:
-        self._about: tuple[Snapshot, tuple[Tool, ...], int] | None = None
-        self._kept: dict[str, tuple[ToolSpec, ...]] = {}
+        self._about: tuple[Snapshot, tuple[Tool, ...]] | None = None
+        self._kept: dict[str, tuple[int, tuple[ToolSpec, ...]]] = {}
 
     def of(self, tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
         """Return what `offered` does; rules begin and end by the second."""
-        about = snapshot, tuple(tools), now_us // 1_000_000
+        about, second = (snapshot, tuple(tools)), now_us // 1_000_000
         if about != self._about:
             self._about, self._kept = about, {}
-        if agent not in self._kept and agent in snapshot.policy.file.agents:
-            self._kept[agent] = offered(about[1], snapshot, agent, now_us)
-        return self._kept.get(agent, ())
+        before, offer = self._kept.get(agent, (-1, ()))
+        if before != second and agent in snapshot.policy.file.agents:
+            now = offered(about[1], snapshot, agent, now_us)
+            if [spec.name for spec in now] != [spec.name for spec in offer]:
+                offer = now
+            self._kept[agent] = second, offer
+        return offer
 
 
 def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:

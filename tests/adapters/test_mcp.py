@@ -382,3 +382,41 @@ async def test_two_tools_that_would_be_called_the_same_are_not_offered(house: Ho
         with pytest.raises(MCPError):
             await client.list_tools()
         assert (await client.call_tool("desk_look", {"text": "x"})).is_error
+
+
+async def test_a_list_is_made_anew_when_the_policy_says_something_else(
+    house: House, era: str, clock: Clock
+) -> None:
+    """It is kept while nothing changes: over HTTP, the SDK's server lists the tools before each call."""
+    runtime = house.runtime()
+    first = await runtime.tools("support")
+    clock.forward(1)
+    assert await runtime.tools("support") is first
+    async with client_of(await opened(runtime), era) as client:
+        assert len((await client.list_tools()).tools) == 7
+        house.apply(POLICY + DENY_ALL)
+        assert [one.name for one in (await client.list_tools()).tools] == [TICKET_TOOL]
+        house.apply(POLICY)
+        assert len((await client.list_tools()).tools) == 7
+
+
+EXCEPTION = """
+[[exception]]
+id = "for-now"
+to = "support"
+tools = ["desk.note"]
+tier = "write"
+expires = "2026-09-21T14:30:00Z"
+owner = "ana@acme.example"
+reason = "the other desk is closed"
+approved_by = "li@acme.example"
+"""
+
+
+async def test_an_exception_that_ends_takes_its_tool_from_the_offer(house: House, clock: Clock) -> None:
+    policy = POLICY.replace('tools = ["desk.*"]', 'tools = ["desk.look"]') + EXCEPTION
+    house.apply(policy)
+    runtime = house.runtime()
+    assert [one.name for one in await runtime.tools("support")] == ["desk.look", "desk.note"]
+    clock.forward(3600)
+    assert [one.name for one in await runtime.tools("support")] == ["desk.look"]

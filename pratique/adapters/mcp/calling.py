@@ -17,7 +17,7 @@ from typing import Any
 import anyio
 import orjson
 
-from pratique import Outcome, Status, ToolDeclarationError
+from pratique import Outcome, Status, ToolDeclarationError, ToolSpec
 from pratique.adapters.executor import Caller, Offer
 from pratique.adapters.mcp.shown import TICKET_TOOL
 from pratique.adapters.mcp.structure import Promise, promise_of
@@ -47,6 +47,8 @@ class Calling:
         self._running: set[asyncio.Task[Outcome]] = set()
         self._names: dict[str, str] = {}  # what the client was told → the tool's own name
         self._promises: dict[str, Promise] = {}  # tool → what the client was promised of its results
+        self._specs: tuple[ToolSpec, ...] | None = None
+        self._offer = Offer(())
 
     @property
     def waits(self) -> bool:
@@ -59,7 +61,10 @@ class Calling:
         Raises:
             ToolDeclarationError: two tools would get the same name.
         """
-        offer = Offer(await self.session.tools())
+        specs = await self.session.tools()
+        if specs is self._specs:  # over HTTP, the SDK's server lists the tools before each call
+            return self._offer
+        offer = Offer(specs)
         if TICKET_TOOL in offer.tools:
             raise ToolDeclarationError(
                 f"{offer.real(TICKET_TOOL)} would be offered as {TICKET_TOOL}, which is taken: rename it"
@@ -68,6 +73,7 @@ class Calling:
         for spec in offer.tools.values():
             if promise := promise_of(spec):
                 self._promises[spec.name] = promise
+        self._specs, self._offer = specs, offer
         return offer
 
     def promise(self, tool: str) -> Promise | None:

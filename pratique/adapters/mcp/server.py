@@ -16,6 +16,7 @@ Rules:
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import mcp_types as types
 import orjson
@@ -25,6 +26,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from pratique import Outcome, PratiqueError, Status, __version__
+from pratique.adapters.executor import Offer
 from pratique.adapters.mcp.calling import LONGEST_KEY, Calling, Report
 from pratique.adapters.mcp.shown import (
     LONGEST_WAIT,
@@ -112,6 +114,7 @@ class _Doors:
 
     def __init__(self, find: Finding, link: Link, patience: float) -> None:
         self._find, self._link, self._patience = find, link, patience
+        self._listed: WeakKeyDictionary[Offer, list[types.Tool]] = WeakKeyDictionary()
 
     async def list_tools(
         self, context: Context, _: types.PaginatedRequestParams | None
@@ -119,7 +122,10 @@ class _Doors:
         """Return what the caller's agent may call."""
         calling = await self._find(context)
         offer = await calling.offer()
-        tools = [tool_of(name, spec, calling.promise(spec.name)) for name, spec in offer.tools.items()]
+        tools = self._listed.get(offer)
+        if tools is None:
+            tools = [tool_of(name, spec, calling.promise(spec.name)) for name, spec in offer.tools.items()]
+            self._listed[offer] = tools
         return types.ListToolsResult(tools=[*tools, ticket_tool()])
 
     async def call_tool(
