@@ -87,7 +87,7 @@ class Inline:
 def _program(word: str, environment: Mapping[str, str]) -> str:
     """Return the program's path."""
     found = shutil.which(word, path=environment["PATH"])
-    if found is None:
+    if found is None or not found.startswith("/"):  # it starts in another folder than we are in
         raise SandboxUnavailableError(f"there is no program {word!r} (PATH is {environment['PATH']})")
     return found
 

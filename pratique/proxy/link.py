@@ -9,8 +9,7 @@ Rules:
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import anyio
 import mcp_types as types
@@ -79,7 +78,7 @@ class Link:
         return await asyncio.shield(self._ready)
 
     @contextlib.contextmanager
-    def used(self) -> Any:
+    def used(self) -> Iterator[None]:
         """Keep it open for as long as the block takes, even when it is retired meanwhile."""
         self._users += 1
         try:

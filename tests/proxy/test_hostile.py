@@ -317,9 +317,10 @@ async def test_its_folder_goes_with_it(connect: Connect) -> None:
     assert not here(home)
 
 
-async def test_a_program_that_is_not_there_is_an_error(connect: Connect) -> None:
-    with pytest.raises(ProxiedServerError, match="there is no program 'no-such-program'"):
-        await connect("", command=("no-such-program",)).definitions()
+@pytest.mark.parametrize("program", ["no-such-program", "./pyproject.toml", "/no/such"])
+async def test_a_program_that_is_not_there_is_an_error(connect: Connect, program: str) -> None:
+    with pytest.raises(ProxiedServerError, match=f"there is no program '{program}'"):
+        await connect("", command=(program,)).definitions()
 
 
 async def test_we_leave_no_descriptor_open(connect: Connect) -> None:
