@@ -3,13 +3,31 @@
 import unicodedata
 from collections.abc import Sequence
 
+from pratique.lookalikes import ascii_twins
+
+DOT_ABOVE = "\u0307"
+"""What case folding leaves of a capital I with a dot; nobody sees it on an i."""
+
 ANY_LOCAL = "local:*"
 """A group member that stands for everyone with a shell account on the machine of the ledger."""
 
 
 def same_person(name: str) -> str:
-    """Return the form in which two spellings of one person's name are equal (NFKC, case folded)."""
-    return unicodedata.normalize("NFKC", name).casefold()
+    """Return the form in which two spellings of one person's name are equal.
+
+    Compatibility forms (NFKC) and case are folded, invisible characters dropped, and what is only drawn like
+    an ASCII letter or digit (UTS #39) is read as that: a name with a dotless i and the same with an i are one
+    person, who cannot ask as the one and answer as the other. Names in ASCII stay as different as they are.
+    """
+    if name.isascii():
+        return name.casefold()
+    return _read(_read(unicodedata.normalize("NFKC", name)).casefold())
+
+
+def _read(text: str) -> str:
+    twins = ascii_twins()
+    seen = (char for char in text if unicodedata.category(char) != "Cf" and char != DOT_ABOVE)
+    return "".join(twins.get(char, char) for char in seen)
 
 
 def is_member(group: Sequence[str], person: str) -> bool:

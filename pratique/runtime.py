@@ -49,7 +49,7 @@ from pratique.stages.closing import MOST_POLICY_CHANGES, Closing
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
 from pratique.stages.lineage import Lineage
-from pratique.stages.offered import offered
+from pratique.stages.offered import Offers
 from pratique.stages.recall import recall
 from pratique.stages.release import Releasing, denied, pending, ran_before, unreleased
 from pratique.stages.resolve import resolve
@@ -93,6 +93,7 @@ class Runtime:
         self.desk = Desk(ledger, people.members)
         self.reading = Reading(ledger, self.desk)
         self._editing = Editing(self, ledger, self._hosting)
+        self._offers = Offers()
         self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
@@ -205,7 +206,7 @@ class Runtime:
         """Return the tools of which this agent may call one, under the policy in force."""
         if await self.ledger.query(self.enforcement.is_stale):
             await self.enforcement.refresh()
-        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
+        return self._offers.of(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
     async def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""
@@ -249,11 +250,10 @@ class Runtime:
 
     async def aclose(self) -> None:
         """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
-        try:
+        async with contextlib.AsyncExitStack() as ends:
+            ends.push_async_callback(anyio.to_thread.run_sync, self.ledger.close)
+            ends.push_async_callback(self._executor.aclose)
             await self.registry.aclose()
-            await self._executor.aclose()
-        finally:
-            await anyio.to_thread.run_sync(self.ledger.close)
 
     async def __aenter__(self) -> Self:
         return self

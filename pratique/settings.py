@@ -268,7 +268,7 @@ class McpServerSettings(_Part):
         result_limit: bytes of JSON that a result may have.
     """
 
-    command: tuple[Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")], ...] = ()
+    command: tuple[Annotated[str, Field(pattern=r"^[^\x00]*$")], ...] = ()
     url: str = Field(default="", pattern=r"^(https?://\S+)?$")
     runs_in: Literal["inline", "jail"] = "jail"
     environment: dict[str, str] = {}

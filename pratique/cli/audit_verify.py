@@ -100,7 +100,7 @@ def verify(  # noqa: PLR0913  # one option per thing to hold it against
                 claims += found
             with _progress(path) as progress:
                 share = processes or min(4, os.cpu_count() or 1)
-                asked = Asked(read_head(head), claims, known, strict, share, progress)
+                asked = Asked(read_head(head), claims, known, strict, share, progress, values=True)
                 report = verify_file(path, asked=asked)
     if as_json:
         print_json(

@@ -8,6 +8,7 @@ The steps, each marked where it is done:
 5. Index columns and the tree say what the records say; the schema holds nothing that is not ours.
 6. Every step in the log was allowed when it was made (`pratique.audit.legality`).
 7. State tables are what the log makes of them.
+8. If `values`, and the vault's key is at hand: its values are those that the records commit to.
 
 Rules:
 - A file is only read, and need not be one that this installation could write to.
@@ -57,6 +58,7 @@ from pratique.ledger.schema import foreign_objects
 from pratique.ledger.state import load
 from pratique.ledger.tree import leaves
 from pratique.ledger.vault import Vault
+from pratique.ledger.vault_check import changed_values
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
 
@@ -98,6 +100,7 @@ class Asked(NamedTuple):
         strict: read every record, and demand its canonical form.
         processes: how many may hash.
         progress: told how many records more were hashed.
+        values: open every value in the vault, too, and hold it against its record's commitment.
     """
 
     anchor: Head | None = None
@@ -106,6 +109,7 @@ class Asked(NamedTuple):
     strict: bool = False
     processes: int = 1
     progress: Progress = lambda _: None
+    values: bool = False
 
 
 def verify_file(path: Path, anchor: Head | None = None, asked: Asked | None = None) -> Report:
@@ -186,6 +190,7 @@ class _Verification:
                 self._beside(tree)  # 5
                 self._legal(report)  # 6
                 self._state()  # 7
+                self._values()  # 8
         except BrokenError as bad:
             report = _broken(self._head, self._asked.anchor, bad)
         except _FoundError as found:
@@ -343,6 +348,13 @@ class _Verification:
         forged = forged_table(self._connection)
         if forged:
             raise BrokenError(Break.BESIDE, f"the table {forged} is not what the log makes of it")
+
+    def _values(self) -> None:
+        vault = _vault_beside(self._path) if self._asked.values else None
+        if vault is None:
+            return
+        for seq, wrong in changed_values(self._connection, vault):
+            raise BrokenError(Break.BESIDE, f"the vault value of record {seq} {wrong}", seq)
 
 
 class _FoundError(Exception):

@@ -15,6 +15,7 @@ class Bounds(Value):
         pages: how many answers a list may come in.
         start: seconds until a server has been started and has agreed on a version,
         listing: until it has listed its tools,
+        reading: for which it may leave what we write unread, when the pipe is full,
         ending: and that it gets to end by itself when its input has ended, before it is killed.
         burst: messages that nobody asked for (notifications, requests, answers to nothing) at a time,
         rate: and in each second after that.
@@ -28,6 +29,7 @@ class Bounds(Value):
     pages: int = Field(default=64, ge=1)
     start: float = Field(default=30.0, gt=0, le=600)
     listing: float = Field(default=30.0, gt=0, le=600)
+    reading: float = Field(default=60.0, gt=0, le=3600)
     ending: float = Field(default=2.0, ge=0, le=60)
     burst: int = Field(default=1000, ge=1)
     rate: float = Field(default=100.0, gt=0)

@@ -28,7 +28,6 @@ from pratique.settings import McpServerSettings, Settings
 from pratique.tools.hosts import Network
 
 _LARGEST = 256 * 1024
-_LEAST_LINE = 64 * 1024
 
 
 class Configured:
@@ -87,7 +86,10 @@ class Configured:
 
     def connection(self, ladder: Ladder, network: Network) -> Connection:
         """Return a connection to it; nothing is started before it is needed."""
-        bounds = Bounds(message_bytes=max(2 * self.result_limit, _LEAST_LINE, Bounds().message_bytes))
+        bounds = Bounds(
+            message_bytes=max(2 * self.result_limit, Bounds().message_bytes),
+            listing=min(self.timeout, Bounds().listing),
+        )
         opener: Opener
         if isinstance(self._server, RemoteServer):
             opener = partial(remote, self._server, network, self.name, bounds)

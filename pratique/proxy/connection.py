@@ -51,12 +51,18 @@ _LONGEST_WORDS = 500
 class Connection(Protocol):
     """One MCP server, as the proxy uses it. Safe for many calls at a time."""
 
-    async def definitions(self, *, max_age: float = 0.0) -> list[dict[str, Any]]:
+    async def definitions(
+        self,
+        *,
+        max_age: float = 0.0,
+        timeout: float | None = None,  # noqa: ASYNC109  # a server that hangs is ended
+    ) -> list[dict[str, Any]]:
         """Return every tool that the server lists, each as the JSON of the protocol's `Tool`.
 
         Args:
             max_age: seconds that a list may be old. One from before a `tools/list_changed`, or from another
                 life of the server, is never given.
+            timeout: seconds for all of it, a start of the server included, if less than the bounds give.
 
         Raises:
             ProxiedServerError: the server cannot be had, or its list is none that may be believed.
@@ -110,9 +116,15 @@ class ServerConnection:
         self._listing = asyncio.Lock()
         self._closed = False
 
-    async def definitions(self, *, max_age: float = 0.0) -> list[dict[str, Any]]:
+    async def definitions(
+        self,
+        *,
+        max_age: float = 0.0,
+        timeout: float | None = None,  # noqa: ASYNC109  # a server that hangs is ended
+    ) -> list[dict[str, Any]]:
         """List the server's tools: see `Connection`."""
-        asked = self._clock()
+        asked, most = self._clock(), self._bounds.start + self._bounds.listing
+        seconds = most if timeout is None else min(timeout, most)
         async with self._listing:
             # Who waited for somebody else's list has one that is younger than the question.
             if (known := self._known(max(max_age, self._clock() - asked))) is not None:
@@ -121,12 +133,14 @@ class ServerConnection:
             changes, began = link.changes, self._clock()
             with link.used():
                 try:
-                    async with asyncio.timeout(self._bounds.start + self._bounds.listing):
+                    async with asyncio.timeout(seconds):
                         client = await link.client()
-                        found = await self._pages(client)
+                        async with asyncio.timeout(self._bounds.listing):
+                            found = await self._pages(client)
                 except TimeoutError:
                     link.retire()
-                    raise self._error(f"did not list its tools within {self._bounds.listing:g} s") from None
+                    within = min(seconds, self._bounds.listing)
+                    raise self._error(f"did not list its tools within {within:g} s") from None
                 except ProxiedServerError:
                     link.retire()
                     raise

@@ -2,7 +2,7 @@
 
 Rules:
 - A line longer than the bound ends the connection: it is neither kept nor skipped.
-- What a child does not read waits in a short queue; who does not read for long is not waited for.
+- What a child does not read waits in a short queue, and not for long: who does not read is cut off.
 - Standard error goes to the log, so many lines and so much of each; the rest is read and dropped, so that the
   child does not block on it.
 
@@ -70,7 +70,7 @@ async def talking(child: Child, name: str, bounds: Bounds, fate: Fate) -> AsyncI
         outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](_QUEUE)
         reading = asyncio.create_task(_read(output, came, bounds, fate), name=f"mcp {name} out")
         at_end.push_async_callback(_ended, reading)
-        writing = asyncio.create_task(_write(writer, leaving, fate), name=f"mcp {name} in")
+        writing = asyncio.create_task(_write(writer, leaving, bounds, fate), name=f"mcp {name} in")
         at_end.push_async_callback(_ended, writing)
         with came, incoming, outgoing, leaving:
             yield incoming, outgoing
@@ -113,7 +113,10 @@ def _message(line: bytes) -> Incoming:
 
 
 async def _write(
-    writer: asyncio.StreamWriter, leaving: MemoryObjectReceiveStream[SessionMessage], fate: Fate
+    writer: asyncio.StreamWriter,
+    leaving: MemoryObjectReceiveStream[SessionMessage],
+    bounds: Bounds,
+    fate: Fate,
 ) -> None:
     """Write messages as lines."""
     try:
@@ -121,7 +124,10 @@ async def _write(
             async for item in leaving:
                 text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
                 writer.write(text.encode("utf-8", "replace") + b"\n")
-                await writer.drain()
+                async with asyncio.timeout(bounds.reading):
+                    await writer.drain()
+    except TimeoutError:
+        fate.end(f"it did not read its standard input for {bounds.reading:g} s")
     except OSError:
         fate.end("it closed its standard input")
 

@@ -140,7 +140,7 @@ class Link:
         """Hear that tools changed, where one has to ask for that; wait for the end."""
         tools = client.server_capabilities.tools
         wants = bool(tools and tools.list_changed) and client.session.discover_result is not None
-        listening = asyncio.create_task(_hear(client)) if wants else None
+        listening = asyncio.create_task(_hear(client, self._changed)) if wants else None
         try:
             await self.fate.over.wait()
         finally:
@@ -179,11 +179,12 @@ class _Given:
         return
 
 
-async def _hear(client: Client) -> None:
+async def _hear(client: Client, begun: Callable[[], None]) -> None:
     """Keep a stream open on which the server tells that its tools changed; `Intake` notes it."""
     # Without it, a list's age decides.
     with contextlib.suppress(Exception):
         async with client.listen(tools_list_changed=True) as news:
+            begun()  # what changed before is told by nobody
             async for _ in news:
                 pass
 

@@ -59,7 +59,6 @@ class Check:
 
     def __init__(self, schema: Mapping[str, Any], *, closed: bool = False) -> None:
         whole = _written_out(dict(schema))
-        self._names = _named(whole) if closed else None
         dialect = str(whole.get("$schema") or "https://json-schema.org/draft/2020-12/schema").rstrip("#")
         if dialect not in DIALECTS:
             raise SchemaRefusedError(f"its dialect {dialect[:80]!r} is not known here")
@@ -75,6 +74,8 @@ class Check:
             raise SchemaRefusedError(
                 f"it is not a JSON Schema{f', at {where[:200]}' if where else ''}"
             ) from None
+        # Only now it is known to be a schema: before, `properties` may be anything.
+        self._names = _named(whole) if closed else None
 
     def problems(self, value: Any) -> Iterator[tuple[tuple[str | int, ...], str]]:
         """Yield place and problem of everything in a value that the schema does not allow."""

@@ -19,7 +19,7 @@ import anyio.to_thread
 import structlog
 from sqlalchemy import Connection as Database
 
-from pratique.errors import PinError, PratiqueError, ProxiedServerError, ToolError
+from pratique.errors import PinError, PratiqueError, ToolError
 from pratique.ledger.door import Ledger
 from pratique.proxy.configured import Configured
 from pratique.proxy.connection import Connection
@@ -147,13 +147,7 @@ class Servers:
         now = self._ready.get(name)
         if now is None or now.pin != pin:
             raise ToolError(f"{name} is not what was approved any more: it did not run")
-        try:
-            async with asyncio.timeout(server.timeout):
-                listing = await self._listing(server)
-        except TimeoutError:
-            raise ProxiedServerError(
-                f"the MCP server {server.name} took longer than {server.timeout:g} s to list its tools"
-            ) from None
+        listing = await self._listing(server, server.timeout)
         found = listing.tools.get(pin.name)
         if not isinstance(found, Definition) or found.digest != pin.pin:
             await self._record(server.name, listing)
@@ -183,8 +177,8 @@ class Servers:
             await anyio.to_thread.run_sync(self.refresh)
         return changed
 
-    async def _listing(self, server: Configured) -> Listing:
-        return await _listed(server, self._connection(server))
+    async def _listing(self, server: Configured, seconds: float | None = None) -> Listing:
+        return await _listed(server, self._connection(server), seconds)
 
     def _connection(self, server: Configured) -> Connection:
         found = self._connections.get(server.name)
@@ -234,5 +228,7 @@ async def look(server: Configured, ladder: Ladder, network: Network) -> Listing:
         await connection.aclose()
 
 
-async def _listed(server: Configured, connection: Connection) -> Listing:
-    return read_listing(server.config, server.name, await connection.definitions(), server.least)
+async def _listed(server: Configured, connection: Connection, seconds: float | None = None) -> Listing:
+    """Ask a server what it lists, for so many seconds."""
+    listed = await connection.definitions(timeout=seconds)
+    return read_listing(server.config, server.name, listed, server.least)

@@ -15,9 +15,7 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from confusable_homoglyphs.confusables import (  # type: ignore[import-untyped]  # ships no types
-    confusables_data,
-)
+from pratique.lookalikes import ascii_twins
 
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENTITY = re.compile(r"&#?\w{2,24};")
@@ -28,7 +26,6 @@ _PIECE = re.compile(r"\S{16384}|[\s\S]{1,16384}(?!\S)|[\s\S]{1,16384}")
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _ROUNDS = 3
 _MOST_CACHED = 20_000
-_BEYOND_TR39 = {"ε": "e", "κ": "k", "τ": "t", "η": "n", "µ": "u", "μ": "u", "ʟ": "l"}
 
 
 def strict(text: str) -> str:
@@ -106,17 +103,5 @@ def _fold(character: str) -> str | None:
     return character if category[0] in "LN" else " "
 
 
-def _look_alikes() -> dict[str, str]:
-    """Return the characters that TR39 lists as confusable with one ASCII letter or digit."""
-    table = dict(_BEYOND_TR39)
-    for character, twins in confusables_data.items():
-        plain = [
-            twin["c"] for twin in twins if len(twin["c"]) == 1 and twin["c"].isascii() and twin["c"].isalnum()
-        ]
-        if len(character) == 1 and not character.isascii() and plain:
-            table.setdefault(character, plain[0].lower())
-    return table
-
-
-_LOOK_ALIKES = _look_alikes()
+_LOOK_ALIKES = ascii_twins()
 _FOLDS = _Folds()

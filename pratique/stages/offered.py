@@ -5,8 +5,6 @@ come to something keeps a model from trying the rest.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from pratique.capabilities.explain import reach
 from pratique.capabilities.meaning import Word
@@ -29,30 +27,35 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     """
     if agent not in snapshot.policy.file.agents:
         return ()
-    found, second = tuple(tools), now_us // 1_000_000  # frameworks ask often; rules end by the second
-    kept = _KEPT.setdefault(snapshot, {}).get(agent)
-    if kept is None or (kept.tools, kept.second) != (found, second):
-        known = {spec.name: spec for spec in kept.offer} if kept is not None and kept.tools == found else {}
-        offer = tuple(
-            known.get(tool.capability.name) or _spec(tool, snapshot)
-            for tool in sorted(found, key=lambda tool: tool.capability.name)
-            if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
-        )
-        if kept is not None and [*map(id, offer)] == [*map(id, kept.offer)]:
-            offer = kept.offer  # the very same: whoever made something of it may keep that as well
-        kept = _KEPT[snapshot][agent] = _Kept(found, second, offer)
-    return kept.offer
+    return tuple(
+        _spec(tool, snapshot)
+        for tool in sorted(tools, key=lambda tool: tool.capability.name)
+        if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
+    )
 
 
-class _Kept(NamedTuple):
-    """What was offered last: of which tools, and in which second."""
+class Offers:
+    """What agents are offered, worked out once a second: frameworks ask before each step.
 
-    tools: tuple[Tool, ...]
-    second: int
-    offer: tuple[ToolSpec, ...]
+    While nothing changes it is the very same tuple: whoever makes something of it may keep that as well.
+    """
 
+    def __init__(self) -> None:
+        self._about: tuple[Snapshot, tuple[Tool, ...]] | None = None
+        self._kept: dict[str, tuple[int, tuple[ToolSpec, ...]]] = {}
 
-_KEPT: WeakKeyDictionary[Snapshot, dict[str, _Kept]] = WeakKeyDictionary()
+    def of(self, tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
+        """Return what `offered` does; rules begin and end by the second."""
+        about, second = (snapshot, tuple(tools)), now_us // 1_000_000
+        if about != self._about:
+            self._about, self._kept = about, {}
+        before, offer = self._kept.get(agent, (-1, ()))
+        if before != second and agent in snapshot.policy.file.agents:
+            now = offered(about[1], snapshot, agent, now_us)
+            if [spec.name for spec in now] != [spec.name for spec in offer]:
+                offer = now
+            self._kept[agent] = second, offer
+        return offer
 
 
 def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:

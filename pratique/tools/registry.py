@@ -34,6 +34,7 @@ from pratique.capabilities.fields import Shape
 from pratique.errors import CanonicalError, ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
+from pratique.words import ANY
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
@@ -470,7 +471,7 @@ def _check_calls(capability: Capability) -> None:
 def _check_sinks(capability: Capability) -> None:
     known = capability.parameters.get("properties", {})
     for argument, word in capability.sinks.items():
-        if re.split(r"[.\[]", argument)[0] not in known:
+        if argument != ANY and re.split(r"[.\[]", argument)[0] not in known:
             raise ToolDeclarationError(f"{capability.name}: the sink {argument!r} is no argument")
         if word.partition(":")[0] not in list(ArgumentClass):
             words = ", ".join(ArgumentClass)

@@ -10,9 +10,10 @@ from pratique.approvals.desk import Desk
 from pratique.capabilities.patterns import too_wide
 from pratique.capabilities.policy import Policy
 from pratique.electorate import Electorate, Handed, Members
-from pratique.errors import CanonicalError, TicketClosedError, ToolError
+from pratique.errors import CanonicalError, NotAnApproverError, TicketClosedError, ToolError
 from pratique.identity.people import People, members
 from pratique.model import Need, Status
+from pratique.people import same_person
 from pratique.sessions.trace import trace
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import tool
@@ -227,3 +228,33 @@ async def test_what_cannot_be_shown_nobody_has_agreed_to_beforehand(empty_house:
     )
     session = await opened(runtime)
     assert (await session.call("desk.stamp", {"text": "x"})).status is Status.PENDING
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        "l\u0131@acme.example",
+        "LI@ACME.EXAMPLE",
+        "L\u0130@acme.example",
+        "l\u0456@acme.example",
+        "\u217ci@acme.example",
+    ],
+    ids=["dotless i", "capitals", "capital i with a dot", "Cyrillic i", "Roman numeral fifty"],
+)
+async def test_who_is_asked_for_under_a_name_drawn_like_one_s_own_is_oneself(
+    empty_house: House, twin: str
+) -> None:
+    empty_house.apply(TWO_GROUPS)
+    runtime = empty_house.runtime()
+    session = await opened(runtime, user=twin)
+    pending = await session.call("desk.pay", {"to": "mo", "amount": 1})
+    with pytest.raises(NotAnApproverError):
+        answer(runtime, pending.ticket, LI)
+    assert runtime.queue.look(pending.ticket).state == "proposed"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("user1", "userl"), ("modern", "modem"), ("josé", "jose"), ("李", "季")]
+)
+def test_names_that_are_two_people_s_stay_so(one: str, other: str) -> None:
+    assert same_person(one) != same_person(other)

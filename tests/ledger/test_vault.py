@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from pratique.audit.chain import Verdict
+from pratique.audit.chain import Report, Verdict
 from pratique.errors import LedgerCorruptError, LedgerUnavailableError
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.vault import KEY_BYTES, Opened, Sealing, Vault
-from tests.house import House, records, sql, verify
+from pratique.ledger.verification import Asked, verify_file
+from tests.house import House, opened, records, sql, verify
 
 ABOUT = "call.outcome:s1:c1"
 VALUES = {"args": b'{"to":"mo"}', "result": "Grüße".encode()}
@@ -201,3 +202,44 @@ async def test_a_database_without_its_key_file_reads_as_nothing(empty_house: Hou
     with pytest.raises(LedgerCorruptError, match="right vault"):
         values(later, record)
     assert verify(later).verdict is Verdict.UNANCHORED
+
+
+async def noted(house: House) -> tuple[Ledger, int]:
+    """Return a ledger with a call on record, and the number of a record whose values are in the vault."""
+    ledger = house.runtime().ledger
+    async with await opened(house.runtime()) as session:
+        await session.call("desk.note", {"text": "what was said"})
+    return ledger, next(r["seq"] for r in records(ledger, "call.intent") if "args_c" in r)
+
+
+def verified(ledger: Ledger) -> Report:
+    return verify_file(ledger.path, asked=Asked(values=True))
+
+
+async def test_verification_finds_a_vault_row_that_was_changed(house: House) -> None:
+    ledger, seq = await noted(house)
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    whole = sql(ledger, "SELECT sealed FROM vault WHERE seq = ?", seq)[0][0]
+    sql(ledger, "UPDATE vault SET sealed = ? WHERE seq = ?", whole[:-1] + bytes([whole[-1] ^ 1]), seq)
+    found = verified(ledger)
+    assert (found.verdict, found.broken_at) == (Verdict.BROKEN, seq)
+    assert found.problem == f"the vault value of record {seq} does not open"
+    assert verify_file(ledger.path).verdict is Verdict.UNANCHORED, "without the values, it is not looked at"
+
+
+async def test_verification_finds_a_value_that_whoever_has_the_key_file_put_there(house: House) -> None:
+    ledger, seq = await noted(house)
+    record = next(r for r in records(ledger) if r["seq"] == seq)
+    owner = ledger.read(lambda connection: queries.subject_of(connection, seq))
+    assert owner is not None
+    assert ledger.read(lambda connection: ledger.learn(connection, owner))
+    forged = ledger.vault.seal(owner, queries.about(record), {"args": b'{"text":"something else"}'})
+    sql(ledger, "UPDATE vault SET sealed = ? WHERE seq = ?", forged.sealed, seq)
+    assert verified(ledger).problem == f"the vault value of record {seq} (args) doesn't match its commitment"
+
+
+async def test_a_value_of_another_record_is_found(house: House) -> None:
+    ledger, _ = await noted(house)
+    one, two = [r["seq"] for r in records(ledger) if "args_c" in r][:2]
+    sql(ledger, "UPDATE vault SET sealed = (SELECT sealed FROM vault WHERE seq = ?) WHERE seq = ?", one, two)
+    assert verified(ledger).broken_at == two

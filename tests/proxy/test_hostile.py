@@ -160,6 +160,27 @@ async def test_who_is_cancelled_does_not_wait_and_the_server_is_told(
     assert len(journal.pids) == 1
 
 
+async def test_a_server_that_does_not_read_is_cut_off(connect: Connect, journal: Journal) -> None:
+    server = connect("stopped", bounds=BOUNDS.model_copy(update={"reading": 0.3}))
+    await server.definitions()
+    first, *others = (call(server, timeout=20, text="x" * 100_000) for _ in range(8))
+    calls = [asyncio.create_task(one) for one in (first, *others)]
+    await until(lambda: journal.count("call") == 1)
+    for said in await asyncio.gather(*calls, return_exceptions=True):
+        assert isinstance(said, OutcomeUnknownError)
+        assert "it did not read its standard input for 0.3 s" in str(said)
+    await until(lambda: gone(journal.pids[0]))
+
+
+async def test_a_list_that_does_not_come_ends_its_server_however_short_the_time(
+    connect: Connect, journal: Journal
+) -> None:
+    server = connect("hang-list")
+    with pytest.raises(ProxiedServerError, match=r"did not list its tools within 0\.5 s"):
+        await server.definitions(timeout=0.5)
+    await until(lambda: journal.pids != [] and gone(journal.pids[0]))
+
+
 async def test_a_start_that_takes_the_whole_time_of_a_call_was_no_call(
     connect: Connect, journal: Journal
 ) -> None:

@@ -1,5 +1,6 @@
 """A hostile schema fetches nothing, takes a bounded time, and lets nothing through that it does not name."""
 
+import contextlib
 from typing import Any
 
 import orjson
@@ -151,3 +152,15 @@ def test_a_result_is_held_against_its_schema() -> None:
     check = Check({"type": "object", "properties": {"n": {"type": "integer"}}})
     assert list(check.problems({"n": 1, "more": 2})) == []
     assert list(check.problems({"n": "1"}))
+
+
+@pytest.mark.parametrize(
+    "word", ["properties", "allOf", "if", "required", "patternProperties", "enum", "$ref"]
+)
+@pytest.mark.parametrize("value", [7, "x", None, [7]])
+def test_what_is_no_schema_is_refused_and_not_stumbled_over(word: str, value: Any) -> None:
+    with contextlib.suppress(SchemaRefusedError):
+        arguments_of("files.read", {"type": "object", word: value})
+    if value == 7:
+        with pytest.raises(SchemaRefusedError):
+            arguments_of("files.read", {"type": "object", word: value})

@@ -287,3 +287,18 @@ def test_an_argument_that_the_schema_only_permits_decides_where_things_go_as_wel
         leaf.path: leaf.wanted for leaf in leaves({"path": "a", "n": "b"}, {"path": "content", "*": "dest"})
     }
     assert found == {"path": "content", "n": "dest"}
+
+
+async def test_a_process_with_the_old_configuration_calls_nothing_that_was_approved_under_the_new(
+    told: Told,
+) -> None:
+    async with told.runtime() as old:
+        await looked(old)
+        assert (await call(old)).status is Status.DONE
+        told.configure('environment = { DEBUG = "1" }\n')
+        async with told.runtime() as new:
+            await looked(new)
+            assert (await call(new)).status is Status.DONE
+            assert await old.tools("support") == ()
+            assert (await call(old)).status is Status.DENIED
+    assert len(told.calls) == 2

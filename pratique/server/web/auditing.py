@@ -140,11 +140,11 @@ def _kept(text: str) -> Asked:
     """
     text = text.replace("\r\n", "\n").strip()
     if not text:
-        return Asked()
+        return Asked(values=True)
     if "\n" not in text:
-        return Asked(anchor=Head.parse(text))
+        return Asked(anchor=Head.parse(text), values=True)
     claim = Claim(SignedCheckpoint.parse(text + "\n").checkpoint, "you", outside=True)
-    return Asked(claims=(claim,))
+    return Asked(claims=(claim,), values=True)
 
 
 def _one(request: Request) -> anyio.CapacityLimiter:
