@@ -28,6 +28,7 @@ check: $(VENV)/.checked
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/bounds.py lowest
 	$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 bench: $(VENV)/.tested

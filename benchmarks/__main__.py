@@ -2,7 +2,19 @@
 
 import sys
 
-from benchmarks import calls, decision, http, ledger, mcp, provenance, queue_page, replay, sandbox, verify
+from benchmarks import (
+    calls,
+    decision,
+    frameworks,
+    http,
+    ledger,
+    mcp,
+    provenance,
+    queue_page,
+    replay,
+    sandbox,
+    verify,
+)
 from benchmarks.table import as_json, machine, show
 
 TABLES = {
@@ -11,6 +23,7 @@ TABLES = {
     "provenance": provenance,
     "http": http,
     "mcp": mcp,
+    "frameworks": frameworks,
     "ledger": ledger,
     "queue_page": queue_page,
     "verify": verify,

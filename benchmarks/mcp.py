@@ -1,54 +1,88 @@
 """What a call costs an MCP client through Pratique, against a bare server of the official SDK.
 
-Both servers are processes of their own on standard input and output; the client is the same. The bare one
-answers as many bytes and decides nothing. The governed one is `pratique mcp serve`: each call is decided,
-run, and on disk in the chain before it is answered. The two are measured in turn.
+Both servers are processes of their own, on standard input and output or over Streamable HTTP; the client is
+the same. The bare one answers as many bytes and decides nothing. The governed one is `pratique mcp serve`, or
+`/mcp` of a server, where every request shows its key: each call is decided, run, and on disk in the chain
+before it is answered. The two take turns.
 """
 
 import asyncio
+import socket
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import mcp_types as types
+import uvicorn
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from mcp.server import Server
+from mcp.client.streamable_http import streamable_http_client
+from mcp.server import Server as BareServer
 from mcp.server.stdio import stdio_server
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from benchmarks.calls import POLICY
+from benchmarks.http import Server, server
 from benchmarks.table import Row
 
-CALLS, QUICK, ROUNDS = 300, 60, 3
+CALLS, QUICK, ROUNDS = 150, 40, 3
 ERAS = {"2026-07-28": "2026-07-28", "2025-11-25": "legacy"}
 ARGUMENTS = {"customer": "8821"}
 
 
 def rows(*, quick: bool = False) -> list[Row]:
-    """Return one row for each era of the protocol."""
+    """Return one row for each transport and each era of the protocol."""
     calls = QUICK if quick else CALLS
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "policy.toml").write_text(POLICY)
         (Path(folder) / "pratique.toml").write_text('tools = ["benchmarks.calls"]\nlog_level = "error"\n')
-        return [asyncio.run(_row(Path(folder), name, mode, calls)) for name, mode in ERAS.items()]
+        found = [asyncio.run(_on_pipes(Path(folder), name, mode, calls)) for name, mode in ERAS.items()]
+    with _bare_over_http() as bare, server("governed") as governed:
+        for name, mode in ERAS.items():
+            found.append(asyncio.run(_over_http(bare, governed, name, mode, calls)))
+    return found
 
 
-async def _row(folder: Path, name: str, mode: str, calls: int) -> Row:
+async def _on_pipes(folder: Path, name: str, mode: str, calls: int) -> Row:
     settings = str(folder / "pratique.toml")
     who = ["--agent", "support", "--user", "kim@acme.example", "--config", settings]
     bare = stdio_client(_started("benchmarks.mcp"), errlog=sys.stderr)
     governed = stdio_client(_started("pratique", "mcp", "serve", *who), errlog=sys.stderr)
-    taken: dict[str, list[float]] = {"bare": [], "governed": []}
     async with Client(bare, mode=mode) as plain, Client(governed, mode=mode) as ours:
-        for _ in range(ROUNDS):
-            taken["bare"].append(await _each(plain, calls))
-            taken["governed"].append(await _each(ours, calls))
+        return await _row(f"stdio, {name}", plain, ours, calls)
+
+
+async def _over_http(bare: str, governed: Server, name: str, mode: str, calls: int) -> Row:
+    who = {"Authorization": f"Bearer {governed.key}", "Pratique-User": "kim@acme.example"}
+    async with (
+        httpx2.AsyncClient(timeout=30) as one,
+        httpx2.AsyncClient(timeout=30, headers=who) as other,
+        Client(streamable_http_client(bare, http_client=one), mode=mode) as plain,
+        Client(streamable_http_client(f"{governed.url}/mcp", http_client=other), mode=mode) as ours,
+    ):
+        return await _row(f"Streamable HTTP, {name}", plain, ours, calls)
+
+
+async def _row(how: str, plain: Client, ours: Client, calls: int) -> Row:
+    taken: dict[str, list[float]] = {"bare": [], "governed": []}
+    for client in (plain, ours):
+        await _each(client, 20)  # warm
+    for _ in range(ROUNDS):
+        taken["bare"].append(await _each(plain, calls))
+        taken["governed"].append(await _each(ours, calls))
     one, other = (statistics.median(taken[side]) * 1000 for side in ("bare", "governed"))
     return Row(
-        f"a read over MCP, stdio, {name}, one after the other",
+        f"a read over MCP, {how}, one after the other",
         f"bare {one:.2f} ms, governed {other:.2f} ms",
         f"{other - one:+.2f} ms, {other / one:.1f} times",
         "none set",
@@ -71,18 +105,61 @@ def _started(module: str, *arguments: str) -> StdioServerParameters:
     )
 
 
-async def _bare() -> None:
+@contextmanager
+def _bare_over_http() -> Iterator[str]:
+    """Give the address of the bare server over HTTP."""
+    command = [sys.executable, "-m", "benchmarks.mcp", "http"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # this very program
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip()}/mcp"
+    finally:
+        process.terminate()
+        process.wait(20)
+        process.stdout.close()
+
+
+def _bare() -> BareServer[Any]:
     async def listed(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[types.Tool(name="crm_lookup", input_schema={"type": "object"})])
 
     async def called(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        value = {**(params.arguments or {}), "name": "Maria"}
+        value = {**(params.arguments or {}), "name": "Kim", "agent": "support"}
         return types.CallToolResult(content=[types.TextContent(text=str(value))], structured_content=value)
 
-    server: Server[Any] = Server("bare", on_list_tools=listed, on_call_tool=called)
+    return BareServer("bare", on_list_tools=listed, on_call_tool=called)
+
+
+async def _speak() -> None:
+    bare = _bare()
     async with stdio_server() as (read, write):
-        await server.run(read, write, server.create_initialization_options())
+        await bare.run(read, write, bare.create_initialization_options())
+
+
+class _Transport:
+    """The protocol's transport as an application: a function would be taken for an endpoint."""
+
+    def __init__(self, manager: StreamableHTTPSessionManager) -> None:
+        self._manager = manager
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._manager.handle_request(scope, receive, send)
+
+
+def _serve() -> None:
+    manager = StreamableHTTPSessionManager(_bare(), stateless=True)
+
+    @asynccontextmanager
+    async def running(_: Any) -> AsyncIterator[None]:
+        async with manager.run():
+            yield
+
+    app = Starlette(routes=[Route("/mcp", _Transport(manager), methods=["POST"])], lifespan=running)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as ours does
+        print(listening.getsockname()[1], flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 
 
 if __name__ == "__main__":
-    asyncio.run(_bare())
+    _serve() if sys.argv[1:] == ["http"] else asyncio.run(_speak())

@@ -10,6 +10,7 @@ import os
 import pwd
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
@@ -25,6 +26,7 @@ from pratique.capabilities.isolation import unmet
 from pratique.capabilities.policy import Policy, refuse_old_casbin
 from pratique.capabilities.selftest import run_tests
 from pratique.errors import (
+    DependencyError,
     LedgerUnavailableError,
     PolicyError,
     PolicyNotInForceError,
@@ -48,6 +50,9 @@ from pratique.tools.levels import demand_levels
 from pratique.tools.registry import Registry, Tool
 from pratique.witnesses.named import witnesses_of
 from pratique.witnesses.pushing import accompany
+
+if TYPE_CHECKING:
+    from pratique.proxy.configured import Configured
 
 log = structlog.get_logger("pratique")
 
@@ -84,12 +89,12 @@ def open_runtime(
     if logs:
         configure_logs(settings.log_level, settings.log_format, known, settings.redact, settings.phone_region)
     registry = Registry([*Registry.from_modules(settings.tools, settings.base), *tools])
+    by_name = servers_of(settings)
     world = World({name: settings.path(path) for name, path in settings.roots.items()}, secrets)
     _demand_all(registry, world)
     demand_levels(registry, lambda: ladder_of(settings, warm=0))
-    executor = Executor(
-        world, ladder_of(settings, warm=settings.sandbox_warm), redaction=settings.redaction(known)
-    )
+    ladder = ladder_of(settings, warm=settings.sandbox_warm)
+    executor = Executor(world, ladder, redaction=settings.redaction(known))
     if not _ledger_file(settings).exists():
         _demand_tested(settings, registry)  # a mistake is told before anything is made
     witnesses = witnesses_of(settings)
@@ -97,6 +102,9 @@ def open_runtime(
     accompany(ledger, witnesses)
     try:
         demand_whole(ledger)
+        if by_name:
+            registry = _with_servers(registry, ledger, by_name, ladder, world)
+            registry.begin()
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
         for intent in settle(ledger):
             log.warning(
@@ -118,6 +126,49 @@ def open_runtime(
     return runtime
 
 
+def servers_of(settings: Settings) -> "dict[str, Configured]":
+    """Return the other programs' servers that the settings name.
+
+    Raises:
+        SettingsError: one cannot be as it is stated.
+        DependencyError: the extra is not installed.
+    """
+    if not settings.servers:
+        return {}
+    try:
+        from pratique.proxy.configured import configured  # noqa: PLC0415  # an extra
+    except ImportError:
+        raise DependencyError("[servers] needs the extra: pip install 'pratique[mcp]'") from None
+    return configured(settings)
+
+
+def known_tools(settings: Settings) -> Registry:
+    """Return our own tools, and other programs' as far as people approved them. Nothing is started.
+
+    Raises:
+        ConfigError: settings or tools are wrong.
+        LedgerError: the ledger cannot be read.
+    """
+    own = Registry.from_modules(settings.tools, settings.base)
+    by_name = servers_of(settings)
+    if not by_name or not _ledger_file(settings).exists():
+        return own
+    with open_ledger(settings) as ledger:
+        registry = _with_servers(own, ledger, by_name, ladder_of(settings, warm=0), World())
+        registry.refresh()
+    return registry
+
+
+def _with_servers(
+    own: Registry, ledger: Ledger, by_name: "dict[str, Configured]", ladder: Ladder, world: World
+) -> Registry:
+    """Return the registry with other programs' tools, as far as people approved them."""
+    from pratique.proxy.servers import Servers  # noqa: PLC0415  # an extra
+
+    servers = Servers(ledger, by_name, ladder, world.network, local_login())
+    return Registry(own, servers)
+
+
 def open_desk(settings: Settings) -> Runtime:
     """Return a runtime for people's work on a ledger that is there: it settles nothing and applies no policy.
 
@@ -133,7 +184,11 @@ def open_desk(settings: Settings) -> Runtime:
     known = [secret.get_secret_value() for secret in secrets.values()]
     executor = Executor(world, ladder_of(settings, warm=0), redaction=settings.redaction(known))
     limits = (settings.arguments_bytes, settings.arguments_depth)
-    return Runtime(open_ledger(settings), registry, executor, limits=limits)
+    by_name, ledger = servers_of(settings), open_ledger(settings)
+    if by_name:
+        registry = _with_servers(registry, ledger, by_name, ladder_of(settings, warm=0), world)
+        registry.refresh()
+    return Runtime(ledger, registry, executor, limits=limits)
 
 
 def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:

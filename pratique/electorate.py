@@ -101,7 +101,8 @@ class Electorate(NamedTuple):
 
     def _may_have(self, need: Need, person: str) -> bool:
         """Return whether this rule lets its question be handed to this person."""
-        return self._belongs(need, person) or is_member(self.members(need.delegates), person)
+        group = need.delegates
+        return self._belongs(need, person) or (group != "" and is_member(self.members(group), person))
 
     def _belongs(self, need: Need, person: str) -> bool:
         return is_member(self.members(need.approvers), person) or any(

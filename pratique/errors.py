@@ -9,6 +9,7 @@ could not decide or could not record, so the call did not run.
     │   ├── PolicyError             the policy file; carries every problem found
     │   ├── PolicyNotInForceError   the file differs from the policy that the ledger says is in force
     │   ├── ToolDeclarationError    a @tool that cannot be registered
+    │   │   └── SchemaRefusedError  another program's JSON Schema that nothing can be checked against
     │   └── DependencyError         the environment holds something that must not be there
     ├── LedgerError                 the log cannot be used
     │   ├── LedgerUnavailableError  it cannot be written now (disk, lock, closed): calls are denied
@@ -27,6 +28,7 @@ could not decide or could not record, so the call did not run.
     ├── SessionClosedError          a call on a session that has ended
     ├── TraceInUseError             another session has this trace id
     ├── UnknownSessionError         no session or trace has this name
+    ├── PinError                    a server or its tool is not there, or cannot be approved like this
     ├── IdentityError               a person, login or key is not there, or may not be
     │   ├── PasswordError           this password may not be chosen
     │   ├── LoginRefusedError       what was shown does not log anybody in
@@ -47,6 +49,7 @@ could not decide or could not record, so the call did not run.
         ├── UndeclaredError         it asked for something that its declaration does not name
         ├── HostRefusedError        a URL or an address that no tool may use
         ├── SandboxStoppedError     the code that it was handed was stopped in its sandbox
+        ├── ProxiedServerError      an MCP server behind it cannot be had, or breaks the protocol: nothing ran
         └── OutcomeUnknownError     it may or may not have taken effect: the call ends as `unknown`
 """
 
@@ -91,6 +94,10 @@ class PolicyNotInForceError(ConfigError):
 
 class ToolDeclarationError(ConfigError):
     """A tool's declaration cannot be registered. Mend the decorator or signature that the message names."""
+
+
+class SchemaRefusedError(ToolDeclarationError):
+    """Nothing can be checked against this JSON Schema of another program, so its tool cannot be approved."""
 
 
 class DependencyError(ConfigError):
@@ -163,6 +170,10 @@ class TraceInUseError(PratiqueError):
 
 class UnknownSessionError(PratiqueError):
     """No session or trace has this name. Look at `pratique trace list`."""
+
+
+class PinError(PratiqueError):
+    """A server or a tool of it is not there, or cannot be approved or refused like this. Look at it again."""
 
 
 class IdentityError(PratiqueError):
@@ -251,6 +262,13 @@ class HostRefusedError(ToolError):
 
 class SandboxStoppedError(ToolError):
     """Code in a sandbox was stopped by a limit, or ended from outside. The message names the limit."""
+
+
+class ProxiedServerError(ToolError):
+    """An MCP server cannot be started or reached, or does not keep to the protocol: the call did not run.
+
+    Look at the log, which has the server's own words; none of them is in the message: an agent reads that.
+    """
 
 
 class OutcomeUnknownError(ToolError):

@@ -2,15 +2,17 @@
 
 Rules:
 - JSON in service, coloured text at a terminal. Always to standard error: standard output is for results.
+- A line that cannot be written is lost, and changes nothing else.
 - A call's lines carry its trace id and call id.
 - A processor takes secrets and personal data out of every line, whoever wrote it. Arguments and results are
   never logged.
 """
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -82,6 +84,24 @@ def configure_logs(
             structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", StandardError())),
         cache_logger_on_first_use=True,
     )
+
+
+class StandardError:
+    """Where logs go: whatever standard error is at that moment. What cannot be written there is lost.
+
+    A log line that fails must not change what becomes of a call: its reader may have gone, the disk that it
+    goes to may be full. The log that matters is the ledger.
+    """
+
+    def write(self, text: str) -> None:
+        """Write, if there is somewhere to write to."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # gone; closed; none (`pythonw`)
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        """Flush, if there is something to flush."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            sys.stderr.flush()

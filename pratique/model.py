@@ -115,6 +115,7 @@ class Capability(Value):
         timeout: seconds that a run may take.
         result_limit: bytes of canonical JSON that a result may have.
         parameters: JSON Schema of the arguments.
+        pin: digest of the definition that a person approved, for another program's tool; empty for our own.
         digest: SHA-256 (hex) over the RFC 8785 form of all the above.
     """
 
@@ -138,16 +139,21 @@ class Capability(Value):
     private: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
     endorses: bool = False
+    pin: str = ""
 
     @cached_property
     def changes_the_world(self) -> bool:
-        """Whether a call of it must have its intent on disk before it runs."""
-        return self.tier is not Tier.READ
+        """Whether a call of it must have its intent on disk before it runs.
+
+        Of another program's tool, that it only reads is somebody's opinion.
+        """
+        return self.tier is not Tier.READ or bool(self.pin)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """What a record says of it; made once, because it is the same for every call."""
-        return {"tool": self.name, "tool_digest": self.digest, "tier": self.tier.value}
+        facts = {"tool": self.name, "tool_digest": self.digest, "tier": self.tier.value}
+        return {**facts, "pin": self.pin} if self.pin else facts
 
 
 class Subject(Value):
@@ -267,11 +273,15 @@ class Call(Value):
 
 
 class Unresolved(Value):
-    """A request that names no tool we have, or whose arguments are not valid: it will be denied."""
+    """A request that names no tool we have, or whose arguments are not valid: it will be denied.
+
+    `pins` is the other program's server that the name speaks of, and the last record about it that was known.
+    """
 
     request: Request
     problem: str
     digest: str
+    pins: tuple[str, int] | None = None
 
 
 class Decision(Value):
@@ -393,6 +403,11 @@ class ToolSpec(Value):
         parameters: the JSON Schema of its arguments, an object.
         tier: what it can do to the world.
         digest: of the whole declaration: it changes when anything about the tool does.
+        returns: the JSON Schema of its result, if its body says what that is. A result of which a part is
+            withheld may lack what the schema requires.
+        from_outside: whether something of its result may come from outside, by the policy in force.
+        open_world: whether it reaches beyond what the host declared: it has hosts, or its argument leaves
+            the house, or decides where something goes, or its result comes from outside.
     """
 
     name: str
@@ -400,6 +415,9 @@ class ToolSpec(Value):
     parameters: dict[str, Any]
     tier: Tier
     digest: str
+    returns: dict[str, Any] | None = None
+    from_outside: bool = True
+    open_world: bool = True
 
 
 class Outcome(Value):
@@ -453,7 +471,7 @@ class Outcome(Value):
 def _edited_in_words(edited: Edit) -> str:
     told = {path: value for path, value in edited.changed.items() if value is not None}
     hidden = sorted(edited.changed.keys() - told.keys())
-    text = f"[{edited.by} edited this call before it was agreed to: {orjson.dumps(told).decode()}"
+    text = f"[{edited.by} edited this call, in place of what you asked: {orjson.dumps(told).decode()}"
     text += f"; also changed: {', '.join(hidden)}" if hidden else ""
     return text + (f". Why: {edited.reason}]" if edited.reason else "]")
 

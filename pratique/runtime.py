@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any, Self, Unpack
 
 import anyio.to_thread
-import orjson
 
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
@@ -23,10 +22,10 @@ from pratique.approvals.queue import Queue
 from pratique.approvals.reading import Reading
 from pratique.errors import LedgerUnavailableError
 from pratique.identity import people
-from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import CallIsNew, EpochIs
 from pratique.ledger.guards_approvals import StandingUsable
+from pratique.ledger.guards_pinning import PinIs, PinsAre
 from pratique.ledger.sequencer import Refused
 from pratique.model import (
     Allow,
@@ -46,20 +45,17 @@ from pratique.model import (
 from pratique.sessions.editing import Editing, Said
 from pratique.sessions.hosting import Hosting, SessionFacts
 from pratique.sessions.session import Session
-from pratique.stages.declared import declared
+from pratique.stages.closing import MOST_POLICY_CHANGES, Closing
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.entries import Entries
 from pratique.stages.lineage import Lineage
-from pratique.stages.offered import offered
+from pratique.stages.offered import Offers
 from pratique.stages.recall import recall
-from pratique.stages.release import denied, label_of, pending, ran_before, unreleased, untold
+from pratique.stages.release import Releasing, denied, pending, ran_before, unreleased
 from pratique.stages.resolve import resolve
 from pratique.tools.execution import Executor, Interrupted
 from pratique.tools.previews import Previews
 from pratique.tools.registry import Registry
-
-MOST_POLICY_CHANGES = 25
-"""How often one call looks at a policy that changes under it before it is given up."""
 
 
 class Runtime:
@@ -87,14 +83,17 @@ class Runtime:
         self.ledger = ledger
         self.registry = registry
         self.queue = Queue(ledger, Previews(registry, executor).of)
-        self.enforcement = Enforcement(ledger, shadow_every)
+        self.enforcement = Enforcement(ledger, shadow_every, registry)
         self._executor = executor
         self._hosting = Hosting(self, ledger, wait=wait, limits=limits)
         self._lineage = Lineage(ledger, self._hosting.provenance)
+        self._releasing = Releasing(registry, self.enforcement, self._lineage, self._hosting.provenance)
         self._entries = Entries(ledger, self._lineage.carried)
+        self._closing = Closing(self, ledger, self._entries, self._hosting.provenance)
         self.desk = Desk(ledger, people.members)
         self.reading = Reading(ledger, self.desk)
         self._editing = Editing(self, ledger, self._hosting)
+        self._offers = Offers()
         self._permits: dict[object, Permit] = {}
 
     async def run(self, request: Request) -> Outcome:
@@ -146,7 +145,7 @@ class Runtime:
                     return denied(call, decision, done.seq)
             if isinstance(done.guard, CallIsNew):
                 return await self.recall(call.request) or ran_before(call)
-            if isinstance(done.guard, EpochIs | StandingUsable):
+            if isinstance(done.guard, EpochIs | StandingUsable | PinIs | PinsAre):
                 call, decision = await self._decide_anew(call)
             else:
                 decision = self.enforcement.no(done.why)
@@ -175,33 +174,10 @@ class Runtime:
     def release(self, permit: Permit, result: Result) -> Outcome:
         """6. Label what comes out, remember it, withhold what must not be shown."""
         try:
-            return self._release(permit, result)
+            return self._releasing.release(permit, result)
         except Exception as problem:  # noqa: BLE001  # it ran: what cannot be labelled is not shown, and recorded
             self._hosting.provenance(permit.call.request.subject.session).tracker.lose()
             return unreleased(permit, problem)
-
-    def _release(self, permit: Permit, result: Result) -> Outcome:
-        call = permit.call
-        value = orjson.loads(result.value_json)
-        tool = self.registry.demand(call.capability.name)
-        of = declared(tool, self.enforcement.snapshot.policy).given(result.given)
-        outcome = Outcome(
-            call_id=call.request.call_id,
-            tool=call.capability.name,
-            tier=call.capability.tier,
-            status=result.status,
-            value=value,
-            error=result.error,
-            decision=permit.decision.word,
-            reasons=permit.decision.reasons,
-            ticket=permit.decision.ticket,
-            approved_by=permit.decision.approved_by,
-            edited=call.request.edited.told if call.request.edited else None,
-        )
-        outcome = self._lineage.recognise(call, outcome)
-        provenance = self._hosting.provenance(call.request.subject.session)
-        outcome = provenance.release(call, of, outcome, len(result.value_json))
-        return outcome.model_copy(update={"label": label_of(call, of, value, outcome, result.given)})
 
     async def close(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
         """7. Record the outcome. The caller gets it, and the session its label, once it is on disk."""
@@ -211,14 +187,14 @@ class Runtime:
         except LedgerUnavailableError:
             raise
         except Exception as problem:  # noqa: BLE001  # whatever it is: what ran gets an outcome
-            return await self._close_bare(permit, outcome, problem)
+            return await self._closing.bare(permit, outcome, problem)
         if not isinstance(done, Refused):
             self._hosting.showed(permit.call.request.subject.session, outcome.label)
             return outcome.model_copy(update={"record": done.seq})
         if isinstance(done.guard, EpochIs):
-            return await self._close_anew(permit, outcome, result)
+            return await self._closing.anew(permit, outcome, result)
         if permit.intent is None:
-            return await self._withhold(permit, f"the result is withheld: {done.why}")
+            return await self._closing.withhold(permit, f"the result is withheld: {done.why}")
         raise LedgerUnavailableError(f"{permit.call.request.call_id}: {done.why}")
 
     async def recall(self, request: Request) -> Outcome | None:
@@ -228,9 +204,9 @@ class Runtime:
 
     async def tools(self, agent: str) -> tuple[ToolSpec, ...]:
         """Return the tools of which this agent may call one, under the policy in force."""
-        if await self.ledger.query(queries.epoch) != self.enforcement.snapshot.epoch:
+        if await self.ledger.query(self.enforcement.is_stale):
             await self.enforcement.refresh()
-        return offered(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
+        return self._offers.of(self.registry, self.enforcement.snapshot, agent, self.ledger.clock())
 
     async def answer(
         self, ticket: str, voter: str, *, approve: bool, reason: str = "", confirm: str = ""
@@ -274,10 +250,10 @@ class Runtime:
 
     async def aclose(self) -> None:
         """End what tools started, commit what waits, let go of the ledger. Sessions stay open for others."""
-        try:
-            await self._executor.aclose()
-        finally:
-            await anyio.to_thread.run_sync(self.ledger.close)
+        async with contextlib.AsyncExitStack() as ends:
+            ends.push_async_callback(anyio.to_thread.run_sync, self.ledger.close)
+            ends.push_async_callback(self._executor.aclose)
+            await self.registry.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -301,47 +277,6 @@ class Runtime:
         call = self.resolve(call.request.as_asked)
         decision = self.decide(call)
         return await self.approve(call, decision) if isinstance(decision, Ask) else (call, decision)
-
-    async def _close_anew(self, permit: Permit, outcome: Outcome, result: Result) -> Outcome:
-        """The policy changed while a read ran: its result leaves only if the new one allows it too."""
-        await self.enforcement.refresh()
-        call = self.resolve(permit.call.request.as_asked)
-        decision = self.decide(call)
-        if isinstance(decision, Allow) and decision.at_least.rank <= result.level.rank:
-            again = permit.model_copy(update={"call": call, "decision": decision})
-            return await self.close(again, self._release_anew(again, outcome, result), result)
-        because = f"it demands a {decision.at_least}" if isinstance(decision, Allow) else decision.because
-        return await self._withhold(
-            permit, f"the policy changed while it ran, and the result is withheld: {because}"
-        )
-
-    async def _close_bare(self, permit: Permit, outcome: Outcome, problem: Exception) -> Outcome:
-        """The outcome cannot be recorded (too large, its vault key erased): record only that it ran."""
-        why = f"it ran, and its outcome ({outcome.status}) could not be recorded: {type(problem).__name__}"
-        for _ in range(MOST_POLICY_CHANGES):
-            final = self.enforcement.no(why)
-            done = await self.ledger.commit(self._entries.bare(permit, final))
-            if not isinstance(done, Refused):
-                return untold(permit, final, outcome, done.seq)
-            if not isinstance(done.guard, EpochIs):
-                break
-            await self.enforcement.refresh()
-        raise LedgerUnavailableError(f"{permit.call.request.call_id}: {why}") from problem
-
-    async def _withhold(self, permit: Permit, why: str) -> Outcome:
-        """Record that a read ran and that nobody gets its result."""
-        final = await self.commit(permit.call, self.enforcement.no(why))
-        if isinstance(final, Permit):
-            raise TypeError("a denial became a permit")
-        return final
-
-    def _release_anew(self, permit: Permit, before: Outcome, result: Result) -> Outcome:
-        """Stage 6 once more: the new policy may say otherwise what comes from outside or is withheld."""
-        outcome = self.release(permit, result)
-        if (outcome.label, outcome.value) != (before.label, before.value):
-            # What the session remembers of this result under the old policy may vouch for what it must not.
-            self._hosting.provenance(permit.call.request.subject.session).tracker.lose()
-        return outcome
 
 
 def _resolved(call: Call | Unresolved) -> Call:

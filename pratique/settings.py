@@ -9,7 +9,7 @@ Rules:
 import os
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -21,6 +21,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as ForeignSettingsError
@@ -88,6 +89,37 @@ class OidcSettings(_Part):
     scopes: tuple[str, ...] = ("email", "profile")
 
 
+class OAuthClientSettings(_Part):
+    """What a client of the authorization server is here.
+
+    Attributes:
+        agent: as the policy names it.
+        acts_for: for whom it may act with a token of its own (client credentials): names, `*@DOMAIN`, or `*`.
+            With a person's token it acts for that person, and for nobody else.
+    """
+
+    agent: str = Field(min_length=1)
+    acts_for: tuple[Annotated[str, Field(pattern=r"^(\*|\*@[A-Za-z0-9.-]{1,253}|[^\s*]{1,254})$")], ...] = ()
+
+
+class OAuthSettings(_Part):
+    """How MCP clients come in with an access token (OAuth 2.1), at `/mcp`.
+
+    Attributes:
+        issuer: the authorization server; its metadata says where its keys are.
+        resource: what tokens must be issued for; left out, `public_url` and `/mcp`.
+        clients: client id → which agent that is.
+        user_claim: the claim that names the person. `email` is taken only if it is verified.
+        scopes: what a token must have been granted.
+    """
+
+    issuer: str = Field(pattern=r"^https?://\S+$")
+    resource: str = Field(default="", pattern=r"^(https?://[^\s#?]+)?$")
+    clients: dict[str, OAuthClientSettings] = {}
+    user_claim: str = Field(default="sub", min_length=1)
+    scopes: tuple[Annotated[str, Field(pattern=r"^[!#-\[\]-~]+$")], ...] = ()
+
+
 class ServerSettings(_Part):
     """How `pratique serve` listens, and what it bears.
 
@@ -110,6 +142,7 @@ class ServerSettings(_Part):
         shutdown_seconds: how long running calls may take to finish when the server is told to stop.
         metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
         oidc: logins by the company.
+        oauth: MCP clients with access tokens.
     """
 
     host: str = "127.0.0.1"
@@ -131,6 +164,7 @@ class ServerSettings(_Part):
     shutdown_seconds: float = Field(default=20.0, ge=0)
     metrics_token: str = ""
     oidc: OidcSettings | None = None
+    oauth: OAuthSettings | None = None
 
     @property
     def speaks_tls(self) -> bool:
@@ -215,6 +249,59 @@ WitnessSettings = Annotated[
 ]
 
 
+class McpServerSettings(_Part):
+    """Another program's MCP server, whose tools come under our capabilities: by `command` or by `url`.
+
+    Attributes:
+        command: the program and its arguments, which is started here and speaks on standard input and output.
+        url: the address of a server elsewhere (Streamable HTTP).
+        runs_in: how the program is isolated: `jail`, or `inline`, which isolates nothing.
+        environment: variables of the program, beside `PATH`, `LANG`, `HOME` and `TMPDIR`.
+        headers: sent with every request to the address.
+        secrets: variable, or header, → name of a secret under `[secrets]`.
+        paths: files and folders that a jailed program may read.
+        hosts: `host:port` that a jailed program may reach.
+        private_hosts: those of them that may be in the own network.
+        private: whether the address may be in the own network, or on this machine.
+        confidentiality: the class of what its tools return.
+        timeout: seconds that a call may take.
+        result_limit: bytes of JSON that a result may have.
+    """
+
+    command: tuple[Annotated[str, Field(pattern=r"^[^\x00]*$")], ...] = ()
+    url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    runs_in: Literal["inline", "jail"] = "jail"
+    environment: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    paths: tuple[Path, ...] = ()
+    hosts: tuple[str, ...] = ()
+    private_hosts: tuple[str, ...] = ()
+    private: bool = False
+    confidentiality: Literal["public", "internal", "confidential", "restricted"] = "internal"
+    timeout: float = Field(default=60.0, gt=0, le=3600)
+    result_limit: int = Field(default=1024 * 1024, gt=0, le=64 * 1024 * 1024)
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if bool(self.command) == bool(self.url):
+            raise ValueError("say either command, or url")
+        of_a_command = self.environment or self.paths or self.hosts or self.private_hosts
+        if self.url and (of_a_command or "runs_in" in self.model_fields_set):
+            raise ValueError("environment, paths, hosts and runs_in are for a command, not for a url")
+        if self.command and (self.headers or self.private):
+            raise ValueError("headers and private are for a url, not for a command")
+        return self
+
+
+ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+"""What another program's server is called: its tools are `NAME.tool`."""
+
+
+class _Servers(_Part):
+    servers: dict[ServerName, McpServerSettings]
+
+
 class Settings(BaseSettings):
     """How a runtime is put together.
 
@@ -237,6 +324,7 @@ class Settings(BaseSettings):
         sandbox_most: workers of a kind that may be at work.
         sandbox_image: name or digest of the containers' image; left out, what `pratique sandbox image` made.
         server: how `pratique serve` listens.
+        servers: other programs' MCP servers: name → how each is started or reached.
         notify: who is told of questions to people, and how.
         keys: where the log's signing keys are, if not in `keys` beside the ledger.
         checkpoint_records: a checkpoint is signed every so many records,
@@ -271,6 +359,7 @@ class Settings(BaseSettings):
     sandbox_most: int = Field(default=4, ge=1, le=256)
     sandbox_image: str = ""
     server: ServerSettings = ServerSettings()
+    servers: dict[ServerName, McpServerSettings] = {}
     keys: Path | None = None
     checkpoint_records: int = Field(default=1024, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0, le=86_400)
@@ -330,6 +419,18 @@ class Settings(BaseSettings):
         except ValidationError as problem:
             raise SettingsError("; ".join(f"server.{_words(error)}" for error in problem.errors())) from None
         return self.model_copy(update={"server": server})
+
+    def with_servers(self, **servers: Mapping[str, Any]) -> Self:
+        """Return these settings with one more MCP server, or several.
+
+        Raises:
+            SettingsError: one cannot be.
+        """
+        try:
+            added = _Servers(servers={**self.servers, **servers})
+        except ValidationError as problem:
+            raise SettingsError("; ".join(map(_words, problem.errors()))) from None
+        return self.model_copy(update={"servers": added.servers})
 
     @property
     def base(self) -> Path:

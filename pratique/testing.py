@@ -23,17 +23,21 @@ from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 import anyio.to_thread
+import orjson
 
 from pratique.app import open_runtime
 from pratique.approvals.card import Card
 from pratique.approvals.question import Question
-from pratique.errors import NotAnApproverError, TicketClosedError
+from pratique.errors import PratiqueError, TicketClosedError
+from pratique.ledger import queries
 from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import Session
 from pratique.settings import Settings
 from pratique.tools.registry import Tool
+
+MOST_RECORDS = 100_000
 
 LOOK_SECONDS = 0.01
 """How often the scripted people look at the queue."""
@@ -43,12 +47,21 @@ PATIENCE_SECONDS = 5.0
 
 
 class Script(NamedTuple):
-    """What a person says to the calls of some tools."""
+    """What a person does about the calls of some tools.
+
+    Attributes:
+        tools: a name, or a pattern.
+        by: the person.
+        approve: yes or no.
+        reason: why.
+        to: arguments to change first.
+    """
 
     tools: str
     by: str
     approve: bool
     reason: str
+    to: Mapping[str, Any] | None = None
 
 
 class Asked(NamedTuple):
@@ -56,6 +69,14 @@ class Asked(NamedTuple):
 
     question: Question
     card: Card
+
+
+class Ran(NamedTuple):
+    """What became of a call, by the log: `done`, `denied`, `failed` or `unknown`, and why not."""
+
+    tool: str
+    outcome: str
+    error: str
 
 
 class Rehearsal:
@@ -68,6 +89,7 @@ class Rehearsal:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._scripts: list[Script] = []
+        self._could_not: dict[str, str] = {}  # ticket → why a scripted person could not answer
 
     def session(self, **facts: Unpack[SessionFacts]) -> AbstractAsyncContextManager[Session]:
         """Open a session that ends with the block; see `SessionFacts`."""
@@ -81,11 +103,30 @@ class Rehearsal:
         """Let a person say no, for this reason."""
         self._scripts.append(Script(tools, by, approve=False, reason=reason))
 
+    def edits(self, tools: str, *, by: str, to: Mapping[str, Any], reason: str = "") -> None:
+        """Let a person change these arguments, and say yes to what they made of the call.
+
+        What cannot be undone needs somebody else's yes as well: give them a script of their own.
+        """
+        self._scripts.append(Script(tools, by, approve=True, reason=reason, to=dict(to)))
+
     @property
     def asked(self) -> list[Asked]:
         """Every question that was put, oldest first."""
         queue = self.runtime.queue
         return [Asked(question, queue.asked(question.ticket).card) for question in queue.questions(None)]
+
+    @property
+    def ran(self) -> list[Ran]:
+        """What became of every call that is over, in the order in which they ended."""
+        found = self.runtime.ledger.read(lambda connection: queries.last_records(connection, MOST_RECORDS))
+        return [
+            Ran(
+                record["tool"], record["outcome"], record.get("error") or "; ".join(record.get("reasons", ()))
+            )
+            for record in found
+            if record["type"] == "call.outcome"
+        ]
 
     def assert_asked(self, tool: str, *, because: str = "", origin: Mapping[str, str] | None = None) -> Asked:
         """Check that a call of this tool was put to people; return the newest such question.
@@ -100,15 +141,13 @@ class Rehearsal:
         """
         found = [one for one in self.asked if one.card.tool == tool]
         if not found:
-            raise AssertionError(f"nobody was asked about {tool}; asked: {self._tools()}")
+            raise AssertionError(f"nobody was asked about {tool}; {self._seen()}")
         card = found[-1].card
         said = [*card.rules, card.taint]
         if because and not any(because in text for text in said):
             raise AssertionError(f"{tool} was not asked about because of {because!r}, but: {'; '.join(said)}")
         for name, wanted in (origin or {}).items():
-            words = [one.words for item in card.arguments if item.name == name for one in item.origins]
-            if not any(wanted in text for text in words):
-                raise AssertionError(f"{tool}: {name} does not come from {wanted!r}, but: {'; '.join(words)}")
+            _assert_origin(card, name, wanted)
         return found[-1]
 
     def assert_not_asked(self, tool: str) -> None:
@@ -121,47 +160,103 @@ class Rehearsal:
         if found:
             raise AssertionError(f"{tool} was asked about: {'; '.join(found[-1].card.rules)}")
 
-    @staticmethod
-    def assert_done(outcome: Outcome) -> None:
+    def assert_ran(self, tool: str, *, times: int | None = None) -> None:
+        """Check that calls of this tool ran and succeeded, by the log: whoever called it.
+
+        Args:
+            tool: the tool's name.
+            times: how many; left out, at least one.
+
+        Raises:
+            AssertionError: they did not; the message says what became of every call.
+        """
+        done = sum(one.tool == tool and one.outcome == "done" for one in self.ran)
+        if done != times if times is not None else not done:
+            wanted = "at least once" if times is None else f"{times} times"
+            raise AssertionError(f"{tool} ran {done} times, not {wanted}; {self._seen()}")
+
+    def assert_not_ran(self, tool: str) -> None:
+        """Check that no call of this tool ran, or may have run.
+
+        Raises:
+            AssertionError: one did; the message says what became of every call.
+        """
+        if any(one.tool == tool and one.outcome != "denied" for one in self.ran):
+            raise AssertionError(f"{tool} ran; {self._seen()}")
+
+    def assert_done(self, outcome: Outcome) -> None:
         """Check that a call ran and succeeded.
 
         Raises:
-            AssertionError: it did not; the message is the outcome's.
+            AssertionError: it did not; the message says why, and if it waits, why nobody answered.
         """
+        if outcome.status is Status.PENDING:
+            why = self._could_not.get(outcome.ticket) or f"no script covers {outcome.tool}"
+            raise AssertionError(f"{outcome.tool} is pending: {outcome.error}; {why}")
         if outcome.status is not Status.DONE:
             raise AssertionError(f"{outcome.tool} is {outcome.status}: {outcome.error}")
 
-    @staticmethod
-    def assert_denied(outcome: Outcome, *, because: str = "") -> None:
+    def assert_denied(self, outcome: Outcome, *, because: str = "") -> None:
         """Check that a call was denied, for a reason that contains `because`.
 
         Raises:
             AssertionError: it was not, or for something else.
         """
-        if outcome.status is not Status.DENIED or because not in outcome.error:
-            raise AssertionError(f"{outcome.tool} is {outcome.status}: {outcome.error or outcome.value}")
+        if outcome.status is not Status.DENIED:
+            what = outcome.error or f"it gave {outcome.value!r}"
+            raise AssertionError(f"{outcome.tool} is {outcome.status}, not denied: {what}")
+        if because not in outcome.error:
+            raise AssertionError(
+                f"{outcome.tool} was not denied because of {because!r}, but: {outcome.error}"
+            )
 
     async def play(self) -> None:
         """Answer what waits by the scripts, until cancelled. `rehearsal` runs it."""
         while True:
-            await anyio.to_thread.run_sync(self._answer_all)
+            for question in await anyio.to_thread.run_sync(self.runtime.queue.questions):
+                for script in self._scripts:
+                    if fnmatchcase(question.tool, script.tools):
+                        await self._answer(question, script)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _answer_all(self) -> None:
-        for question in self.runtime.queue.questions():
-            for script in self._scripts:
-                if fnmatchcase(question.tool, script.tools):
-                    self._answer(question, script)
-
-    def _answer(self, question: Question, script: Script) -> None:
-        confirm = self.runtime.queue.asked(question.ticket).card.confirm if script.approve else ""
-        with contextlib.suppress(TicketClosedError, NotAnApproverError):  # answered already, or not theirs
-            self.runtime.desk.answer(
+    async def _answer(self, question: Question, script: Script) -> None:
+        asked = await anyio.to_thread.run_sync(self.runtime.queue.asked, question.ticket)
+        try:
+            if script.to is not None and not question.edited_from:
+                arguments = {**orjson.loads(asked.args_json), **script.to}
+                await self.runtime.edit(
+                    question.ticket, script.by, arguments, reason=script.reason, approve=False
+                )
+                return
+            confirm = asked.card.confirm if script.approve else ""
+            await self.runtime.answer(
                 question.ticket, script.by, approve=script.approve, reason=script.reason, confirm=confirm
             )
+        except TicketClosedError:  # somebody was faster
+            return
+        except PratiqueError as problem:
+            self._could_not[question.ticket] = f"{script.by} could not answer: {problem}"
 
-    def _tools(self) -> str:
-        return ", ".join(one.card.tool for one in self.asked) or "nothing"
+    def _seen(self) -> str:
+        asked = ", ".join(one.card.tool for one in self.asked) or "nothing"
+        ran = ", ".join(_in_words(one) for one in self.ran) or "none"
+        return f"asked: {asked}; calls: {ran}"
+
+
+def _assert_origin(card: Card, name: str, wanted: str) -> None:
+    found = [argument for argument in card.arguments if argument.name == name]
+    if not found:
+        names = ", ".join(argument.name for argument in card.arguments) or "none"
+        raise AssertionError(
+            f"{card.tool}: it was not asked with an argument {name!r}; its arguments: {names}"
+        )
+    words = [one.words for one in found[0].origins] or ["no origin"]
+    if not any(wanted in text for text in words):
+        raise AssertionError(f"{card.tool}: {name} does not come from {wanted!r}, but: {'; '.join(words)}")
+
+
+def _in_words(ran: Ran) -> str:
+    return f"{ran.tool} {ran.outcome}" + (f" ({ran.error})" if ran.outcome != "done" and ran.error else "")
 
 
 @asynccontextmanager
@@ -194,4 +289,4 @@ async def rehearsal(
                     await people
 
 
-__all__ = ["Asked", "Rehearsal", "rehearsal"]
+__all__ = ["Asked", "Ran", "Rehearsal", "rehearsal"]

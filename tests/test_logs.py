@@ -1,6 +1,7 @@
 """What the program says is one JSON object a line, with its call, and without secrets."""
 
 import asyncio
+import io
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import structlog
 
 from pratique.logs import configure_logs
+from pratique.model import Status
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import tool
 from tests.house import House, opened
@@ -166,3 +168,37 @@ async def test_what_a_tool_says_carries_its_trace_and_call(said: Said, house: Ho
     structlog.get_logger().info("host")
     found = {line["event"]: (line.get("trace_id"), line.get("call_id")) for line in lines(said)}
     assert found == {"async": ("ab" * 16, "c1"), "thread": ("ab" * 16, "c2"), "host": (None, None)}
+
+
+class Gone:
+    """A reader of standard error that has gone."""
+
+    def write(self, _: str) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    def flush(self) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+@pytest.mark.parametrize("stream", [Gone(), None, "closed"])
+async def test_where_nobody_reads_what_it_says_a_call_is_what_it_is(
+    said: Said, house: House, monkeypatch: pytest.MonkeyPatch, stream: Any
+) -> None:
+    @tool("desk.talk", tier="write", sources={"*": "meta"})
+    async def talk(_: ToolContext) -> str:
+        structlog.get_logger("pratique").warning("something happened")
+        return "done"
+
+    configure_logs("info", "json")
+    structlog.get_logger("pratique").warning("this is heard")
+    assert "this is heard" in said()
+    if stream == "closed":
+        stream = io.StringIO()
+        stream.close()
+    session = await opened(house.runtime(tools=[talk]))
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stderr", stream)
+        outcome = await session.call("desk.talk")
+    assert (outcome.status, outcome.value) == (Status.DONE, "done"), outcome
+    structlog.get_logger("pratique").warning("heard again")
+    assert "heard again" in said()

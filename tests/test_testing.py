@@ -32,6 +32,13 @@ async def test_a_script_says_no_with_its_reason(border: Border) -> None:
         house.assert_denied(outcome, because="wrong account")
         with pytest.raises(AssertionError, match="is denied"):
             house.assert_done(outcome)
+        with pytest.raises(AssertionError, match="not denied because of 'full moon', but: rejected by li@"):
+            house.assert_denied(outcome, because="full moon")
+        house.assert_not_ran("bank.pay")
+        with pytest.raises(
+            AssertionError, match=r"ran 0 times, not at least once; .*denied \(rejected by li@"
+        ):
+            house.assert_ran("bank.pay")
     assert border.done == []
 
 
@@ -49,7 +56,30 @@ async def test_a_scripted_person_has_no_more_rights_than_a_real_one(border: Bord
         house.approves("*", by=person)
         async with house.session(agent="support", user=KIM, request=REQUEST) as session:
             outcome = await session.call("bank.pay", {"account": THIEF, "amount": 18.5})
-    assert outcome.status is Status.PENDING
+        assert outcome.status is Status.PENDING
+        with pytest.raises(AssertionError, match=f"bank.pay is pending: .*; {person} could not answer: "):
+            house.assert_done(outcome)
+
+
+@pytest.mark.parametrize("another", [True, False])
+async def test_a_script_edits_and_what_cannot_be_undone_needs_somebody_else(
+    border: Border, *, another: bool
+) -> None:
+    async with rehearsal(
+        policy=preset("strict"), tools=border.tools(), wait=0.5 if another else 0.1
+    ) as house:
+        house.edits("bank.pay", by="li@acme.example", to={"amount": 5.0}, reason="half of it")
+        if another:
+            house.approves("bank.pay", by="bo@acme.example")
+        async with house.session(agent="support", user=KIM, request=REQUEST) as session:
+            outcome = await session.call(
+                "bank.pay", {"account": THIEF, "amount": 18.5}, wait=5 if another else 0.1
+            )
+        assert outcome.status is (Status.DONE if another else Status.PENDING)
+        if another:
+            assert outcome.edited is not None
+            assert outcome.edited.changed == {"amount": 5}
+            house.assert_ran("bank.pay", times=1)
 
 
 async def test_assertions_say_what_the_card_says(border: Border) -> None:
@@ -60,6 +90,13 @@ async def test_assertions_say_what_the_card_says(border: Border) -> None:
         asked = house.assert_asked("bank.pay", origin={"account": "email:7#body"})
         assert asked.card.alarm
         house.assert_not_asked("post.read")
+        with pytest.raises(
+            AssertionError, match="not asked with an argument 'iban'; its arguments: account, amount"
+        ):
+            house.assert_asked("bank.pay", origin={"iban": "crm"})
+        house.assert_ran("post.read", times=1)
+        with pytest.raises(AssertionError, match=r"post\.read ran; asked: bank\.pay; calls: post\.read done"):
+            house.assert_not_ran("post.read")
         with pytest.raises(AssertionError, match=r"nobody was asked about post\.send; asked: bank\.pay"):
             house.assert_asked("post.send")
         with pytest.raises(AssertionError, match="account does not come from 'crm'"):

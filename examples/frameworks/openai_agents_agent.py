@@ -9,7 +9,7 @@ from person import says_yes
 from script import AGENT, ANSWER, REQUEST, STEPS, USER, as_json, support_desk
 
 import pratique
-from pratique.adapters.openai_agents import function_tools
+from pratique.adapters.openai_agents import function_tools, outcomes_of
 
 
 def model() -> ScriptedModel:
@@ -29,10 +29,9 @@ async def run(runtime: pratique.Runtime) -> str:
         agent = Agent(name=AGENT, model=model(), tools=[*await function_tools(session)])
         result = await Runner.run(agent, REQUEST, run_config=quiet)
         while result.interruptions:
-            for question in runtime.queue.questions():
-                await says_yes(runtime, question.ticket)  # a person, at the queue
             state = result.to_state()
-            for wait in result.interruptions:
+            for wait, outcome in await outcomes_of(session, result.interruptions):
+                await says_yes(runtime, outcome.ticket)  # a person, at the queue
                 state.approve(wait)  # says only that the run may go on
             result = await Runner.run(agent, state, run_config=quiet)
         # end of quick start

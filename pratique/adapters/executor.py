@@ -15,14 +15,26 @@ from pratique import Outcome, Status, ToolDeclarationError, ToolSpec
 LONGEST_NAME = 64
 
 _NOT_TAKEN = re.compile(r"[^A-Za-z0-9_-]")
-_FINAL = {
-    Status.DENIED: (
-        "This is final: the same call will not be let through. "
-        "Go on without it, or say what you could not do."
+_NOT_A_CALL = (
+    "It did not run, and the same call never will: call a tool that you were given, with the arguments that "
+    "it takes, or go on without it."
+)
+_NO_BY_POLICY = (
+    "This is final: it did not run, and the same call will not be let through. "
+    "Go on without it, or say what you could not do."
+)
+_NO_BY_PEOPLE = (
+    "This is final: it did not run. Do not ask for it again, or for a way around it, unless that reason says "
+    "what to change. Say what you could not do."
+)
+_OTHERWISE = {
+    Status.PENDING: (
+        "A person has not answered yet. Do not call it again; go on with what does not depend on it."
     ),
     Status.UNKNOWN: "It may have happened. Do not call it again; tell the user that a person has to look.",
+    Status.FAILED: "The call failed: this is its error, not a result.",
 }
-_WAITING = "A person has not answered yet. Do not call it again; go on with what does not depend on it."
+_EDITED = "That is what ran, once. Do not make up for the difference by another call; say what was done."
 
 
 class Caller(Protocol):
@@ -71,11 +83,23 @@ class Offer:
 
 
 def told(outcome: Outcome) -> str:
-    """Return an outcome as a model should hear it: a refusal with its reason, and that it is final."""
-    if outcome.status is Status.PENDING:
-        return f"{outcome.text}\n{_WAITING}"
-    advice = _FINAL.get(outcome.status)
-    return outcome.text if advice is None else f"{outcome.text}\n{advice}"
+    """Return an outcome as a model should hear it: what happened, why, and what it should do about that.
+
+    A refusal is final and does not invite another try; only a call that could not be one (an unknown tool,
+    arguments that do not fit) may be put right.
+    """
+    advice = _advice(outcome)
+    return f"{outcome.text}\n{advice}" if advice else outcome.text
+
+
+def _advice(outcome: Outcome) -> str:
+    if outcome.status is Status.DONE:
+        return _EDITED if outcome.edited else ""
+    if outcome.status is not Status.DENIED:
+        return _OTHERWISE[outcome.status]
+    if outcome.ticket:
+        return _NO_BY_PEOPLE
+    return _NOT_A_CALL if outcome.tier is None else _NO_BY_POLICY
 
 
 def question(outcome: Outcome) -> dict[str, Any]:

@@ -2,9 +2,17 @@
 
     agent = Agent(name="support", model=model, tools=await function_tools(session))
 
-A call that waits for a person interrupts the run (`result.interruptions`). When the person has answered,
-approve the interruption in the run's state and run it again: that says only that the run may go on. What the
-person said is looked up. If nobody has answered by then, the model is told that the call still waits.
+A call that waits for a person interrupts the run (`result.interruptions`). `outcomes_of` says what has become
+of each; approve those that are no longer pending in the run's state, and run it again:
+
+    state = result.to_state()
+    for wait, outcome in await outcomes_of(session, result.interruptions):
+        if outcome.status is not Status.PENDING:
+            state.approve(wait)
+    result = await Runner.run(agent, state)
+
+Approving says only that the run may go on: what the person said is looked up. What is not approved interrupts
+the run again. What is approved before anybody answered does not run; the model is told that it still waits.
 
 Rules:
 - The SDK asks whether a call needs approval before it invokes it, and may do both more than once: it is the
@@ -12,10 +20,11 @@ Rules:
 """
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from agents import FunctionTool, RunContextWrapper
+from agents import FunctionTool, RunContextWrapper, ToolApprovalItem
 from agents.tool_context import ToolContext
 
 from pratique import Outcome, Status, ToolSpec
@@ -34,6 +43,26 @@ async def function_tools(session: Caller) -> list[FunctionTool]:
     return [
         _Governed(session, tool.name).as_function_tool(name, tool)
         for name, tool in Offer(await session.tools()).tools.items()
+    ]
+
+
+async def outcomes_of(
+    session: Caller, interruptions: Iterable[ToolApprovalItem]
+) -> list[tuple[ToolApprovalItem, Outcome]]:
+    """Return what has become of the calls that interrupted a run, each with its interruption.
+
+    A call that a person agreed to runs now, if it has not; the run is given its result when it goes on.
+
+    Args:
+        session: the one that the run's tools were made of, or the same one after a restart.
+        interruptions: of a result, or of a `RunState`. Those of tools that the session does not offer are
+            left out: they are not its business.
+    """
+    offer = Offer(await session.tools())
+    return [
+        (item, await session.call(offer.real(item.name), _arguments(item.arguments), call_id=item.call_id))
+        for item in interruptions
+        if item.name in offer.tools and item.call_id
     ]
 
 
@@ -72,7 +101,7 @@ class _Governed:
         return told(outcome)
 
 
-def _arguments(raw: str) -> Any:
+def _arguments(raw: str | None) -> Any:
     """Return a model's arguments; what is no JSON is passed on as it is, and denied on record."""
     try:
         return orjson.loads(raw or "{}")

@@ -32,6 +32,7 @@ from pratique.model import (
     Tier,
     Value,
 )
+from pratique.words import ANY
 
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -144,7 +145,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
         arguments=tuple(
             CardArgument(
                 name=visible(name),
-                decides=call.sinks.get(name, ""),
+                decides=call.sinks.get(name, call.sinks.get(ANY, "")),
                 text=_text(value),
                 origins=_origins(call.judged.origins, name),
             )

@@ -29,6 +29,7 @@ from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs, Guard
 from pratique.ledger.guards_approvals import ApprovalIs
+from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Capability, Taint, Tier, Value
 from pratique.people import is_member, same_person
@@ -173,7 +174,7 @@ class Desk:
         lacks = electorate.lacks_after(Handed(by, to))
         if lacks:
             raise NotAnApproverError(f"{ticket} cannot be handed on: {lacks}")
-        self._change(question, deciding.handed(ticket, question.session, by, to, reason))
+        self._change(question, deciding.handed(ticket, question.session, by, to, reason), people=(by, to))
         return self.queue.look(ticket)
 
     def ask_person(self, ticket: str, by: str, text: str) -> list[Remark]:
@@ -262,7 +263,9 @@ class Desk:
         # The agent's person is not named in a record; an approver is, as where they vote.
         speaker = by if kind == "question" else ""
         draft = deciding.remark(question.ticket, question.session, kind, speaker)
-        self._change(question, draft, {"text": text.encode("utf-8", "replace")}, any_change=True)
+        self._change(
+            question, draft, {"text": text.encode("utf-8", "replace")}, people=(by,), any_change=True
+        )
         return self.thread(question.ticket)
 
     def _change(
@@ -271,11 +274,13 @@ class Desk:
         draft: Draft,
         values: dict[str, bytes] | None = None,
         *,
+        people: tuple[str, ...],
         any_change: bool = False,
     ) -> None:
         changes = None if any_change else question.changes
         guards: tuple[Guard, ...] = (
             ApprovalIs(question.ticket, "proposed", question.votes, changes=changes),
+            NobodyDisabled(people),
         )
         if not any_change:
             guards = (*guards, EpochIs(self.policy.epoch))

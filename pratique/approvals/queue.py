@@ -44,6 +44,7 @@ from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs, SessionIsOpen
 from pratique.ledger.guards_approvals import ApprovalIs, FewWait, NotAskedYet
+from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.ledger.vault import Sealing
 from pratique.model import (
@@ -329,9 +330,11 @@ class Queue:
         elif electorate.suffice(yes):
             records.append(drafts.decided(ticket, question.session, "approved", yes, reason))
         # The yes is for the policy that asked: under another one the question has to be asked again.
+        counted = (voter, *(name for name in yes if not electorate.why_not(name)))
         guards = (
             ApprovalIs(ticket, "proposed", len(given), changes=question.changes),
             EpochIs(question.epoch),
+            NobodyDisabled(counted),
         )
         done = self._ledger.commit_now(Entry(drafts=tuple(records), guards=guards))
         if isinstance(done, Refused):

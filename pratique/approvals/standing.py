@@ -33,6 +33,7 @@ from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs
 from pratique.ledger.guards_approvals import StandingIs
+from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Capability, Standing, Value
 from pratique.people import is_member, same_person
@@ -133,7 +134,9 @@ class Standings:
         self._know(owner)
         kept = self._ledger.seal(owner, queries.about(draft), {"pattern": body})
         entry = Entry(
-            drafts=({**draft, **kept.commitments},), values=(kept,), guards=(EpochIs(snapshot.epoch),)
+            drafts=({**draft, **kept.commitments},),
+            values=(kept,),
+            guards=(EpochIs(snapshot.epoch), NobodyDisabled((by,))),
         )
         self._commit(entry)
         return self.get(identity)
@@ -150,7 +153,7 @@ class Standings:
         if any(same_person(name) == same_person(by) for name in found.people):
             raise StandingError(f"{by} stands behind {identity} already")
         self._demand_approver(by, snapshot, members, found.agent, found.tenant, found.tool)
-        guards = (StandingIs(identity, found.people), EpochIs(snapshot.epoch))
+        guards = (StandingIs(identity, found.people), EpochIs(snapshot.epoch), NobodyDisabled((by,)))
         self._commit(Entry(drafts=(deciding.standing_joined(identity, by),), guards=guards))
         return self.get(identity)
 

@@ -272,6 +272,9 @@ def bare(permit: Permit, error: str) -> Draft:
         "outcome": "unknown",
         "error": clip(error),
         "intent": permit.intent,
+        **_standing(permit.decision),
+        **_edited_from(permit.call),
+        **({"tell": "unknown"} if permit.decision.ticket else {}),
     }
 
 

@@ -11,6 +11,14 @@ from collections.abc import Sequence
 from pratique.audit.record import Draft
 from pratique.model import clip
 
+HOLDER = "token:"
+"""How the name begins by which a session knows an access token's holder, instead of a key of this ledger."""
+
+
+def is_key(name: str) -> bool:
+    """Whether a session's `api_key` names a key of this ledger, and not the holder of somebody's token."""
+    return bool(name) and not name.startswith(HOLDER)
+
 
 def person_add(name: str, roles: Sequence[str], by: str, issuer: str = "", subject: str = "") -> Draft:
     """Draft a new account. `issuer` and `subject` name who vouches for a person that a company logs in."""

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from pratique.answers import Need
 from pratique.audit import laws_deciding as deciding
+from pratique.audit.identity import is_key
 from pratique.audit.laws_identity import IDENTITY, key_is_good
+from pratique.audit.laws_pinning import PINNING, is_pinned
 from pratique.audit.standing import (
     SECOND_US,
     Question,
@@ -67,7 +69,7 @@ def _session_open(now: Standing, record: Record) -> Iterator[str]:
         yield f"the session {name} was opened before"
     if now.policies.get(record["epoch"]) != record["policy_digest"]:
         yield f"it names a policy that epoch {record['epoch']} did not have"
-    if record.get("api_key"):
+    if is_key(record.get("api_key", "")):
         yield from key_is_good(now, record)
     now.sessions[name] = Session(record)
 
@@ -111,6 +113,7 @@ def _approval_vote(now: Standing, record: Record) -> Iterator[str]:
         yield f"{voter} voted on {record['ticket']} before"
     if record["vote"] not in {"approve", "reject"}:
         yield f"{record['vote']!r} is no vote"
+    yield from deciding.has_their_account(now, voter)
     yield from _may_vote(now, question, voter)
     question.votes[voter] = record["vote"]
 
@@ -157,6 +160,7 @@ def _call_intent(now: Standing, record: Record) -> Iterator[str]:
     if session is not None and session.writer != record["writer"]:
         yield "it was written by a process that does not serve the session"
     yield from _runs_once(session, record)
+    yield from is_pinned(now, record)
     if record["ticket"]:
         yield from _uses_yes(now, record)
     elif "standing" in record:
@@ -217,6 +221,8 @@ def _read(now: Standing, record: Record) -> Iterator[str]:
         yield f"a read ends as {record['outcome']!r}"
     if record["tier"] != READ:
         yield f"a call of tier {record['tier'] or 'unknown'} ran without an intent on record"
+    if record.get("pin") or record["tool"].partition(".")[0] in now.servers:
+        yield f"{record['tool']} is another program's, and ran without an intent on record"
     if record["ticket"]:
         yield f"it used the yes to {record['ticket']} without an intent on record"
 
@@ -383,6 +389,7 @@ LAWS: Mapping[str, Law] = {
     "call.intent": _call_intent,
     "call.outcome": _call_outcome,
     **IDENTITY,
+    **PINNING,
     "erase.proposed": _erase_proposed,
     "erase": _erase,
     "recovery": _recovery,

@@ -64,6 +64,12 @@ def answerable(now: Standing, question: Question, record: Record) -> Iterator[st
         yield f"{ticket} was answered after the policy had changed"
 
 
+def has_their_account(now: Standing, person: str) -> Iterator[str]:
+    """Judge whether somebody who acts may: an account of theirs, if they have one, is enabled."""
+    if now.people.get(same_person(person).strip()) is False:
+        yield f"the account of {person} was disabled"
+
+
 def follows_edit(now: Standing, record: Record) -> Iterator[str]:
     """Judge a question that was made of another one; it may be asked again, under a later policy."""
     session = now.sessions.get(record["session"])
@@ -81,6 +87,7 @@ def edited(now: Standing, record: Record) -> Iterator[str]:
         yield f"it edits {record['ticket']}, which is not a question that is open"
         return
     yield from answerable(now, question, record)
+    yield from has_their_account(now, record["by"])
     yield from _has_a_say(now, question, record["by"])
     session = now.sessions.get(record["session"])
     if session is not None:
@@ -99,6 +106,7 @@ def handed(now: Standing, record: Record) -> Iterator[str]:
     yield from _has_a_say(now, question, record["by"])
     involved = [*question.votes, *(by for by, _ in question.handed)]
     for person in (record["by"], record["to"]):
+        yield from has_their_account(now, person)
         if any(same_person(person) == same_person(name) for name in involved):
             yield f"{person} had answered {record['ticket']}, or handed it on"
     voters = electorate(now, question)
@@ -148,6 +156,7 @@ def standing_made(now: Standing, record: Record) -> Iterator[str]:
         yield f"it was given under epoch {record['epoch']} while epoch {now.epoch} was in force"
     if record["expires_us"] <= record["ts_us"] or record["max_uses"] < 1 or not record["by"]:
         yield f"the standing approval {name} has no bounds, or nobody gave it"
+    yield from has_their_account(now, record["by"])
     now.given[name] = Given(record)
 
 
@@ -159,6 +168,7 @@ def standing_joined(now: Standing, record: Record) -> Iterator[str]:
         return
     if any(same_person(record["by"]) == same_person(name) for name in given.people):
         yield f"{record['by']} stood behind {record['standing']} already"
+    yield from has_their_account(now, record["by"])
     given.people.append(record["by"])
 
 

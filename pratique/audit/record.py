@@ -22,6 +22,7 @@ VERSION: Final = 1
 LARGEST_RECORD: Final = 64 * 1024
 GENESIS: Final = bytes(32)
 SALT_BYTES: Final = 32
+_LEAST: Final = -LARGEST_INTEGER
 
 Draft = Mapping[str, Any]
 """A record before it has its place in the chain: everything but `v`, `log`, `seq`, `prev` and `ts_us`."""
@@ -72,21 +73,27 @@ def commitment(salt: bytes, field: str, value: bytes) -> str:
 
 def check_subset(value: Any) -> None:
     """Raise CanonicalError unless `value` is in the record's subset of JSON."""
-    todo = [value]
-    for item in todo:  # it grows meanwhile: what is inside comes after what holds it
-        kind = type(item)
-        if kind is dict:
-            for key in item:
-                if type(key) is not str or not key.isascii():
-                    raise CanonicalError(f"record: the key {key!r} is not ASCII text")
-            todo.extend(inner for inner in item.values() if type(inner) is not str)
-        elif kind is list or kind is tuple:
-            todo.extend(inner for inner in item if type(inner) is not str)
-        elif kind is int:
-            if not -LARGEST_INTEGER <= item <= LARGEST_INTEGER:
-                raise CanonicalError(f"record: {item} is beyond 2^53 - 1")
-        elif kind not in _ALWAYS:
-            raise CanonicalError(f"record: {kind.__name__} has no place in a record")
+    todo: list[Any] = [(value,)]
+    try:
+        for holder in todo:  # it grows meanwhile: what is inside comes after what holds it
+            for item in holder:
+                kind = type(item)
+                if kind is str or (kind is int and _LEAST <= item <= LARGEST_INTEGER):
+                    continue
+                if kind is dict and "".join(item).isascii():
+                    todo.append(item.values())
+                elif kind is list or kind is tuple:
+                    todo.append(item)
+                elif kind is not bool and item is not None:
+                    raise CanonicalError(f"record: {_why_not(item)}")
+    except TypeError:
+        raise CanonicalError("record: a key is not text") from None
 
 
-_ALWAYS = {str, bool, type(None)}
+def _why_not(item: Any) -> str:
+    """Return, in words, why a value has no place in a record."""
+    if type(item) is int:
+        return f"{item} is beyond 2^53 - 1"
+    if type(item) is dict:
+        return f"the key {next(key for key in item if not key.isascii())!r} is not ASCII text"
+    return f"{type(item).__name__} has no place in a record"

@@ -105,6 +105,17 @@ class Given:
         self.uses = 0
 
 
+class Pinned:
+    """A server of other tools that is configured, and what was said of its tools."""
+
+    __slots__ = ("approved", "config", "seen")
+
+    def __init__(self, config: str) -> None:
+        self.config = config
+        self.seen: dict[str, tuple[str, str]] = {}  # its name for a tool → digest seen last, lowest tier
+        self.approved: dict[str, tuple[str, str]] = {}  # our name for it → digest approved, tier
+
+
 class Standing:
     """Everything that is open at one place in the log.
 
@@ -128,6 +139,7 @@ class Standing:
         self.logins: dict[str, Record] = {}
         self.keys: dict[str, Record] = {}
         self.given: dict[str, Given] = {}
+        self.servers: dict[str, Pinned] = {}
         self.notices: dict[tuple[int, str], int] = {}  # notice and channel → attempts
 
     def stated(self, epoch: int) -> Stated | None:

@@ -60,6 +60,8 @@ def floors(policy: Policy, access: Access) -> list[IsolationRule]:
 
 def at_least(policy: Policy, access: Access) -> Level:
     """Return the weakest level that the policy allows for a call; see `floors`."""
+    if not policy.file.isolation:
+        return Level.INLINE
     return Level.highest(Level.INLINE, *(floor.level for floor in floors(policy, access)))
 
 
@@ -80,7 +82,7 @@ def demanded(policy: Policy, tools: Iterable[Capability]) -> dict[Level, Demande
     found: dict[Level, Demanded] = {}
     for floor in policy.file.isolation:
         for tool in _reached(floor, declared):
-            if Level.INLINE.rank < tool.runs_in.rank < floor.level.rank:
+            if Level.INLINE.rank < tool.runs_in.rank < floor.level.rank and not tool.pin:
                 found.setdefault(floor.level, Demanded(floor, tool.name))
     return found
 
@@ -94,8 +96,11 @@ def _reached(floor: IsolationRule, tools: tuple[Capability, ...]) -> Iterator[Ca
 
 _STUCK: dict[str, Callable[[Capability, Level], bool]] = {
     "inline, in Pratique's own process": lambda tool, _: tool.runs_in is Level.INLINE,
+    "of another program, whose server was started in its level": lambda tool, _: (
+        tool.runs_in is not Level.INLINE and bool(tool.pin)
+    ),
     "with hosts, and a container has no network": lambda tool, level: (
-        tool.runs_in is not Level.INLINE and level is Level.CONTAINER and bool(tool.hosts)
+        tool.runs_in is not Level.INLINE and not tool.pin and level is Level.CONTAINER and bool(tool.hosts)
     ),
 }
 _MOST_NAMES = 5

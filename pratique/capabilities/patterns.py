@@ -20,6 +20,7 @@ import re2
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from pratique.model import ArgumentClass
+from pratique.words import ANY
 
 LONGEST_GLOB = 200
 MOST_CHOICES = 100
@@ -175,11 +176,10 @@ def _words(form: Form) -> str:
 
 def _classes(name: str, sinks: Mapping[str, str]) -> list[ArgumentClass]:
     """Return what an argument decides, itself or any part of it (`recipients[].address`)."""
-    return [
-        ArgumentClass(word.partition(":")[0])
-        for argument, word in sinks.items()
-        if argument.replace("[", ".").split(".")[0] == name
-    ]
+    words = [word for argument, word in sinks.items() if argument.replace("[", ".").split(".")[0] == name]
+    if not words and ANY in sinks:
+        words = [sinks[ANY]]
+    return [ArgumentClass(word.partition(":")[0]) for word in words]
 
 
 def _each(value: Any, holds: Any) -> bool:

@@ -44,6 +44,8 @@ class Right(StrEnum):
     METRICS_READ = "metrics.read"
     POLICY_READ = "policy.read"
     POLICY_APPLY = "policy.apply"
+    SERVERS_READ = "servers.read"
+    SERVERS_RULE = "servers.rule"
     PEOPLE_READ = "people.read"
     PEOPLE_WRITE = "people.write"
     KEYS_READ = "keys.read"
@@ -62,7 +64,7 @@ admin = { owner = "pratique", tenant = "house", roles = ["looking", "opening", "
 id = "looking"
 tenant = "house"
 to = "looking"
-tools = ["tools.read", "agents.read", "policy.read", "metrics.read", "standing.read"]
+tools = ["tools.read", "agents.read", "policy.read", "metrics.read", "standing.read", "servers.read"]
 
 [[allow]]
 id = "answering"
@@ -80,7 +82,7 @@ tools = ["queue.read", "trace.read", "audit.read", "people.read", "keys.read"]
 id = "ruling"
 tenant = "house"
 to = "ruling"
-tools = ["policy.apply", "standing.write", "keys.revoke"]
+tools = ["policy.apply", "servers.rule", "standing.write", "keys.revoke"]
 
 [[allow]]
 id = "opening"

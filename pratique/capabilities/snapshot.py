@@ -52,9 +52,9 @@ class Residual:
         self._snapshot = snapshot
         self.access = access
         self._fixed = fixed
-        groups: dict[tuple[int, int, str, bool], list[Row]] = defaultdict(list)
+        groups: dict[tuple[int, int, str, bool], list[Row]] = {}
         for row in open_rows:
-            groups[row.nbf, row.exp, row.cond, row.kind == "allow"].append(row)
+            groups.setdefault((row.nbf, row.exp, row.cond, row.kind == "allow"), []).append(row)
         self._open = tuple((*what, tuple(rows)) for what, rows in groups.items())
         self._made: dict[int, Decision] = {}  # which groups match, as bits → the decision they make
 
@@ -84,6 +84,8 @@ class Residual:
         return bits
 
     def _rows(self, bits: int) -> tuple[Row, ...]:
+        if not bits:
+            return self._fixed
         matching = [rows for place, (*_, rows) in enumerate(self._open) if bits >> place & 1]
         return self._fixed + tuple(row for rows in matching for row in rows)
 
@@ -122,7 +124,7 @@ class Snapshot:
 
     def candidates(self, access: Access) -> Iterator[Row]:
         """Yield the rows for this agent and tool, whatever tier, label, taint, time and arguments are."""
-        return (entry.row for entries in self._entries(access) for entry in entries)
+        return (entry.row for entry in self._entries(access))
 
     def coarse_rows(self, access: Access) -> list[Row]:
         """Return the rows that match whenever their time window and condition do."""
@@ -131,18 +133,19 @@ class Snapshot:
             return [row for row in self.candidates(access) if _coarse(access, row)]
         return [
             entry.row
-            for entries in self._entries(access)
-            for entry in entries
+            for entry in self._entries(access)
             if tier in entry.tiers and label in entry.labels and taint in entry.taints
         ]
 
-    def _entries(self, access: Access) -> Iterator["list[_Entry]"]:
-        """Yield, for each name that means this agent and each pattern that matches this tool, their rows."""
+    def _entries(self, access: Access) -> "list[_Entry]":
+        """Return the rows of each name that means this agent and each pattern that matches this tool."""
+        found: list[_Entry] = []
         patterns = _patterns(access.tool)
         for by_tool in self._index.get((access.sub, access.dom), ()):
             for pattern in patterns:
                 if pattern in by_tool:
-                    yield by_tool[pattern]
+                    found += by_tool[pattern]
+        return found
 
     def decision(self, access: Access, rows: tuple[Row, ...]) -> Decision:
         """Return the decision that these matching rows make: the strictest one, with all reasons."""
@@ -235,10 +238,15 @@ class Snapshot:
 
 def near_miss(access: Access, row: Row) -> str:
     """Return in words why an allow row for this agent and tool does not match."""
+    stated = (
+        ("tier", access.tier, row.tier),
+        ("class", access.label, row.label),
+        ("taint", access.taint, row.taint),
+    )
     short = [
-        f"{name} only up to {getattr(row, field)}, this is {getattr(access, field)}"
-        for name, field in (("tier", "tier"), ("class", "label"), ("taint", "taint"))
-        if not covers(getattr(access, field), getattr(row, field), row.kind)
+        f"{name} only up to {most}, this is {asked}"
+        for name, asked, most in stated
+        if not covers(asked, most, row.kind)
     ]
     if row.exp:
         short.append(f"from {_day(row.nbf)} until {_day(row.exp)}" if row.nbf else f"until {_day(row.exp)}")

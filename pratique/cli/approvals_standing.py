@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import local_login, open_ledger
+from pratique.app import known_tools, local_login, open_ledger
 from pratique.approvals.desk import Desk
 from pratique.approvals.standing import StandingApproval
 from pratique.capabilities.patterns import exactly, in_words
@@ -16,7 +16,6 @@ from pratique.cli.console import ConfigOption, JsonOption, console, fail, print_
 from pratique.cli.trace import moment
 from pratique.identity import people
 from pratique.settings import Settings
-from pratique.tools.registry import Registry
 
 app = typer.Typer(help="Yeses given beforehand: to whom, for what, until when.", no_args_is_help=True)
 
@@ -86,7 +85,7 @@ def make(  # noqa: PLR0913  # one option per fact
             agent, tool = agent or question.agent, tool or question.tool
             pattern = exactly(orjson.loads(asked.args_json))
         pattern |= _pattern(equals, one_of, between, glob, anything)
-        declared = Registry.from_modules(settings.tools, settings.base).get(tool)
+        declared = known_tools(settings).get(tool)
         if declared is None:
             fail(f"no tool is called {tool!r}; say --tool NAME, or --like TICKET")
         made = desk.make_standing(

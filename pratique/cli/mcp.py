@@ -1,4 +1,4 @@
-"""`pratique mcp`: an agent's tools for programs that speak the Model Context Protocol."""
+"""`pratique mcp`: an agent's tools for MCP clients, and other programs' MCP servers behind Pratique."""
 
 import asyncio
 import os
@@ -12,12 +12,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from pratique import client
+from pratique.adapters.mcp import is_installed
 from pratique.app import open_runtime
+from pratique.cli import mcp_servers
 from pratique.cli.console import ConfigOption, complain, fail, reporting_errors
 from pratique.errors import DependencyError, SettingsError
 from pratique.settings import Settings
 
-app = typer.Typer(help="Serve an agent's tools to MCP clients.", no_args_is_help=True)
+app = typer.Typer(
+    help="Serve an agent's tools to MCP clients, and put other MCP servers behind Pratique.",
+    no_args_is_help=True,
+)
 
 MISSING = "pratique mcp needs the extra: pip install 'pratique[mcp]'"
 
@@ -31,11 +36,6 @@ Key = Annotated[
     str, typer.Option(metavar="env:NAME|file:PATH", help="Where the API key for --url is. Never the key.")
 ]
 Resumed = Annotated[str, typer.Option("--session", help="Go on with this session, which was left open.")]
-
-
-@app.callback()
-def group() -> None:
-    """Serve an agent's tools to MCP clients."""
 
 
 @app.command("serve")
@@ -58,10 +58,8 @@ def serve(
 
     Example: `pratique mcp serve --agent support --user kim@acme.example`
     """
-    try:
-        import mcp  # noqa: F401, PLC0415  # an extra
-    except ImportError:
-        raise DependencyError(MISSING) from None
+    if not is_installed():
+        raise DependencyError(MISSING)
     if not session and not (agent and user):
         fail("say who calls and for whom: --agent and --user; or go on with a --session")
     facts = {"agent": agent, "user": user, "request": request}
@@ -75,6 +73,9 @@ def serve(
     code = asyncio.run(_serve(runtime, facts, session, link))
     sys.stdout.flush()
     _leave(code)
+
+
+mcp_servers.add_to(app)
 
 
 async def _serve(runtime: Any, facts: dict[str, str], resumed: str, link: str) -> int:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from pratique.app import failed_tests, ladder_of, local_login, open_ledger
+from pratique.app import failed_tests, known_tools, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
 from pratique.capabilities.diff import Direction, diff, direction_of, refloored, relabelled
 from pratique.capabilities.electing import Elected, elected
@@ -344,7 +344,7 @@ def _past(settings: Settings, policy: Policy, since_us: int) -> ReplayReport | N
 
 
 def _tools(settings: Settings) -> Registry:
-    return Registry.from_modules(settings.tools, settings.base)
+    return known_tools(settings)
 
 
 def _capabilities(tools: Registry) -> list[Capability]:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 
 from pratique.errors import LedgerUnavailableError, LedgerVersionError, told
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration. A test compares it with the folder of migrations."""
 
 BUSY_SECONDS = 10

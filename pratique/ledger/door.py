@@ -24,6 +24,7 @@ from pratique.ledger import tables as t
 from pratique.ledger.checkpoints import Cadence, Checkpoints
 from pratique.ledger.database import immediate, prepare, reader_engine, unavailable, writer_engine
 from pratique.ledger.erasing import Erasing
+from pratique.ledger.flag import Flag
 from pratique.ledger.keys import KeyFolder
 from pratique.ledger.sequencer import Answer, Entry, Sequencer
 from pratique.ledger.vault import Sealing, Vault
@@ -49,7 +50,7 @@ class Companion(Protocol):
 
 
 class Ledger:
-    """One log and what lies beside it, in one folder: `ledger.db`, `vault.key`, `keys/`, `writers/`.
+    """One log and what lies beside it: `ledger.db`, `vault.key`, `keys/`, `writers/`, `carried`.
 
     Args:
         folder: made when it is not there.
@@ -79,7 +80,8 @@ class Ledger:
         self.vault = Vault.at(folder / "vault.key")
         self._reader = reader_engine(self.path)
         self._writing = writer_engine(self.path)
-        self.written = Written(self._reader, lambda problem: unavailable(problem, self.path))
+        carried = Flag(folder / "carried")
+        self.written = Written(self._reader, carried, lambda problem: unavailable(problem, self.path))
         self.log = self._name()
         self.keys = KeyFolder(keys or folder / "keys", self.log)
         self.writer = Writer(folder / "writers")
@@ -96,6 +98,7 @@ class Ledger:
             keeps=self.vault.keeps,
             erased=self._erased,
             acknowledged=self.writer.note,
+            carried=self.written.will_be_filled,
         )
         self._companions: list[Companion] = []
 

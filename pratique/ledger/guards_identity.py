@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from pratique.ledger import tables as t
 from pratique.ledger.guards import Moment
+from pratique.people import same_person
 
 
 class PersonIsNew(NamedTuple):
@@ -35,6 +36,20 @@ class PersonIs(NamedTuple):
         if bool(disabled_us) != self.disabled:
             return f"the account of {self.name} is {'disabled' if disabled_us else 'not disabled'}"
         return None
+
+
+class NobodyDisabled(NamedTuple):
+    """None of these people's accounts is disabled. Whoever has no account answers by the policy alone."""
+
+    people: tuple[str, ...]
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        names = [same_person(person).strip() for person in self.people]
+        disabled = moment.connection.execute(
+            select(t.people.c.name).where(t.people.c.name.in_(names), t.people.c.disabled_us != 0)
+        ).scalar()
+        return None if disabled is None else f"the account of {disabled} was disabled"
 
 
 class PasswordIs(NamedTuple):

@@ -16,6 +16,7 @@ from pratique.capabilities.labels import join
 from pratique.ledger import projection_approvals as asked
 from pratique.ledger import tables as t
 from pratique.ledger.projection_identity import IDENTITY
+from pratique.ledger.projection_pinning import PINNING
 from pratique.model import Confidentiality, Integrity, Label
 
 Record = Mapping[str, Any]
@@ -247,4 +248,5 @@ _CHANGES: Mapping[str, Project] = {
     "standing.revoked": asked.standing_revoked,
     "notice.delivery": asked.delivery,
     **IDENTITY,
+    **PINNING,
 }

@@ -362,6 +362,37 @@ api_keys = Table(
     Column("revoked_us", BigInteger, nullable=False),
 )
 
+mcp_servers = Table(
+    "mcp_servers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("config", Text, nullable=False),
+    Column("about", Text, nullable=False),
+    Column("added_by", Text, nullable=False),
+    Column("added_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
+mcp_tools = Table(
+    "mcp_tools",
+    metadata,
+    Column("server", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("tool", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("seen", Text, nullable=False),
+    Column("seen_us", BigInteger, nullable=False),
+    Column("least", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("pin", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("said_by", Text, nullable=False),
+    Column("said_us", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+)
+
 STATE = (
     policies,
     sessions,
@@ -382,5 +413,7 @@ STATE = (
     log_keys,
     segments,
     holds,
+    mcp_servers,
+    mcp_tools,
 )
 """Views of the log: emptied and filled again by `rebuild`."""

@@ -3,7 +3,8 @@
 Rules:
 - Each look-up reads the committed state of that moment, other processes' writes included. An intent is
   committed before its effect, so what can be read back is in the table.
-- While nothing tainted was ever written, a result costs one step in an empty table, and nothing is hashed.
+- While nothing tainted was ever written, a result costs a look at one byte, and nothing is hashed: whoever
+  commits the first such write sets a flag before, which all processes see.
 - Marks are never taken out, so that a table which was not empty need not be asked again.
 """
 
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DatabaseError
 
 from pratique.errors import PratiqueError
+from pratique.ledger.flag import Flag
 from pratique.model import Confidentiality, Integrity
 
 _IS_THERE = "SELECT 1 FROM written LIMIT 1"
@@ -42,24 +44,27 @@ class Written:
 
     Args:
         engine: whose connections can only read.
+        flag: set by whoever fills the table, before.
         failed: makes the error to raise when the database cannot be read.
+
+    Raises:
+        LedgerUnavailableError: the database cannot be read.
     """
 
-    def __init__(self, engine: Engine, failed: Failed) -> None:
-        self._engine, self._failed = engine, failed
+    def __init__(self, engine: Engine, flag: Flag, failed: Failed) -> None:
+        self._engine, self._flag, self._failed = engine, flag, failed
         self._connection: Connection | None = None
         self._lock = threading.Lock()
-        self._filled = False
+        self._filled = bool(self._rows(_IS_THERE))
 
     def is_empty(self) -> bool:
-        """Return whether nothing that was ever written carried anything.
+        """Return whether nothing that was ever written carried anything."""
+        return not (self._filled or self._flag)
 
-        Raises:
-            LedgerUnavailableError: the database cannot be read.
-        """
-        if not self._filled:
-            self._filled = bool(self._rows(_IS_THERE))
-        return not self._filled
+    def will_be_filled(self) -> None:
+        """Tell every process of the house; before the transaction that fills the table is committed."""
+        self._filled = True
+        self._flag.set()
 
     def find(self, marks: Collection[str]) -> dict[str, list[Origin]]:
         """Return the origins of the marks that are there.
@@ -82,6 +87,7 @@ class Written:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+            self._flag.close()
 
     def _rows(self, statement: str, *parameters: str) -> Iterable[tuple[str, ...]]:
         with self._lock:

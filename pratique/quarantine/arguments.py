@@ -1,8 +1,8 @@
 """A call's arguments, leaf by leaf, with what each one decides.
 
 Rules:
-- The class that is declared for the longest path covering a leaf speaks for it; what is not declared is
-  content.
+- The class that is declared for the longest path covering a leaf speaks for it; what is not declared is what
+  `*` says, else content.
 - A reference (`{"$ref": …}`) is one leaf: what it stands for came from outside.
 - Names that the agent made up inside an argument (keys that are no plain word) are text like any other.
 """
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass
+from pratique.words import ANY
 
 REFERENCE = "$ref"
 
@@ -73,4 +74,4 @@ def _declared(generic: str, classes: Mapping[str, str]) -> str:
         if generic in classes:
             return classes[generic]
         generic = generic[:-2] if generic.endswith("[]") else generic.rpartition(".")[0]
-    return ArgumentClass.CONTENT
+    return classes.get(ANY, ArgumentClass.CONTENT)

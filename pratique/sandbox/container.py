@@ -22,7 +22,7 @@ import anyio
 
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
-from pratique.sandbox import mark, messages, plan
+from pratique.sandbox import mark, messages, plan, trial
 from pratique.sandbox.attached import Attached
 from pratique.sandbox.backend import (
     Artifact,
@@ -173,10 +173,8 @@ class ContainerProvider:
 
     async def probe(self) -> Probe:
         """Start one for real and say what this engine gives."""
-        from pratique.sandbox import probe  # noqa: PLC0415  # it probes by using this class
-
         spec = Spec(level=Level.CONTAINER, minimum=Level.CONTAINER)
-        found = await probe.launch(self, Level.CONTAINER, "docker", spec, _remedy)
+        found = await trial.launch(self, Level.CONTAINER, "docker", spec, _remedy)
         if not found.available:
             return found
         more = {"kernel": _KERNELS[bool(self._runtime)], "image": self.image}

@@ -13,10 +13,11 @@ import asyncio
 import os
 import shutil
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
-from pratique.sandbox import cgroup, interpreter, orphans, plan, staging
+from pratique.sandbox import cgroup, interpreter, orphans, plan, service, staging, trial
 from pratique.sandbox.backend import Emit, Grants, Guarantee, HostCall, Limits, Probe, Result, Spec, Work
 from pratique.sandbox.ending import Place, judge
 from pratique.sandbox.guest import landlock
@@ -37,6 +38,14 @@ _NAMESPACED = _ALWAYS | {
     *(Guarantee.HOSTS, Guarantee.NO_HOST_PROCESSES, Guarantee.KILL_TREE, Guarantee.FRESH),
     *(Guarantee.PIDS, Guarantee.DISK),
 }
+
+
+_USERNS_REMEDY = (
+    "allow unprivileged user namespaces: `sysctl user.max_user_namespaces=15000`",
+    "on Debian kernels before 5.10: `sysctl kernel.unprivileged_userns_clone=1`",
+    "on Ubuntu 23.10 and later: an AppArmor profile for /usr/bin/bwrap that has `userns,`",
+    "in a container: run it with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`",
+)
 
 
 class JailSandbox:
@@ -171,9 +180,8 @@ class JailProvider:
 
     async def probe(self) -> Probe:
         """Launch one for real and say what this machine gives."""
-        from pratique.sandbox.probe import probe_jail  # noqa: PLC0415  # it probes by using this class
-
-        return await probe_jail(self)
+        spec = Spec(level=self.own_level, minimum=self.own_level)
+        return await trial.launch(self, self.own_level, "bubblewrap", spec, _remedy)
 
     async def aclose(self) -> None:
         """Kill every worker and remove what was made. A second call does nothing."""
@@ -198,6 +206,18 @@ class JailProvider:
         sandbox.closing = stack
         return sandbox
 
+    async def serve(self, program: service.Program) -> service.Service:
+        """Start a program that stays; see `service`.
+
+        Raises:
+            SandboxUnavailableError: with the reason, when this machine cannot give what is asked.
+        """
+        network = bool(program.grants.hosts)
+        fixed = Limits(disk=program.limits.disk)
+        spec = Spec(level=self.own_level, minimum=self.own_level, network=network, limits=fixed)
+        way, kind = self._way(namespaces=True), self._plan(spec)
+        return await service.start(kind, way, program)
+
     def promises(self, *, namespaces: bool) -> frozenset[Guarantee]:
         """What a worker promises on this machine."""
         promised = set(_NAMESPACED if namespaces else _ALWAYS)
@@ -212,17 +232,20 @@ class JailProvider:
     def _pool(self, spec: Spec, *, namespaces: bool) -> Pool[Worker]:
         key = (namespaces, spec.network, spec.limits)
         if key not in self._pools:
-            way = Way(self._find_bubblewrap() if namespaces else None, cgroup.granted())
-            least = _LANDLOCK_LEAST if namespaces else _LANDLOCK_ALONE_TCP
-            if landlock.abi() < least:
-                raise SandboxUnavailableError(
-                    f"Landlock ABI {least} is needed, the kernel has {landlock.abi() or 'none'}: "
-                    "a newer kernel, or `landlock` in its `lsm=` parameter"
-                )
-            kind = self._plan(spec)
+            way, kind = self._way(namespaces=namespaces), self._plan(spec)
             warm = 0 if spec.network else self._warm
             self._pools[key] = Pool(lambda: start(kind, way), warm=warm, most=self._most)
         return self._pools[key]
+
+    def _way(self, *, namespaces: bool) -> Way:
+        least = _LANDLOCK_LEAST if namespaces else _LANDLOCK_ALONE_TCP
+        way = Way(self._find_bubblewrap() if namespaces else None, cgroup.granted())
+        if landlock.abi() < least:
+            raise SandboxUnavailableError(
+                f"Landlock ABI {least} is needed, the kernel has {landlock.abi() or 'none'}: "
+                "a newer kernel, or `landlock` in its `lsm=` parameter"
+            )
+        return way
 
     def _plan(self, spec: Spec) -> plan.Plan:
         python = interpreter.find(self._python)
@@ -247,3 +270,17 @@ class JailProvider:
 def _no_more(limits: Limits, fixed: Limits) -> Limits:
     """Limits of a run: sizes that were fixed at the start of the worker cannot grow."""
     return limits.model_copy(update={"disk": min(limits.disk, fixed.disk)})
+
+
+def _remedy(reason: str) -> tuple[str, ...]:
+    """The steps that allow a jail, by what refused it."""
+    if "not installed" in reason or "seccomp" in reason:
+        return (reason.partition(": ")[2] or reason,)
+    if "Landlock" in reason:
+        return ("boot with `landlock` in the kernel's `lsm=` parameter (Linux 6.2 or later)",)
+    if "Python" in reason:
+        return ("install the system's Python: `apt-get install python3`",)
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    if limit.exists() and limit.read_text().strip() == "0":
+        return _USERNS_REMEDY[:1]
+    return _USERNS_REMEDY

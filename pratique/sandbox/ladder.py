@@ -18,6 +18,7 @@ from pratique.sandbox.container import ContainerProvider
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.jail import JailProvider
 from pratique.sandbox.restricted import RestrictedProvider
+from pratique.sandbox.service import Program, Service
 
 log = structlog.get_logger("pratique")
 
@@ -95,6 +96,20 @@ class Ladder:
             return await sandbox.run(work, limits=chosen, grants=granted, stdin=stdin, emit=emit, call=call)
         finally:
             await sandbox.aclose()
+
+    async def serve(self, program: Program, *, level: Level) -> Service:
+        """Start a program that stays, in at least this level; see `service`.
+
+        Raises:
+            SandboxUnavailableError: the machine, or this version, cannot give it.
+        """
+        if level is Level.INLINE or level.rank > Level.JAIL.rank:
+            raise SandboxUnavailableError(f"level {level} is demanded; a program that stays runs in a jail")
+        await self._tidy(Level.JAIL)
+        provider = self.provider(Level.JAIL)
+        if not isinstance(provider, JailProvider):
+            raise SandboxUnavailableError("this ladder's jail runs no program that stays")
+        return await provider.serve(program)
 
     def provider(self, level: Level) -> Provider:
         """The provider of a level, made when it is first asked for.

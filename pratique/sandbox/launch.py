@@ -40,6 +40,16 @@ async def start(kind: plan.Plan, way: Way) -> Worker:
     Raises:
         SandboxUnavailableError: the machine refuses; the message has its words.
     """
+    parts, root = await begin(kind, way)
+    return Worker(parts, FolderArtifacts(root))
+
+
+async def begin(kind: plan.Plan, way: Way) -> tuple[Parts, Root]:
+    """Start the parts of a worker and wait until they are ready; the work folder belongs to the caller, too.
+
+    Raises:
+        SandboxUnavailableError: the machine refuses; the message has its words.
+    """
     parts = Parts()
     try:
         started, info = _launch(parts, kind, way)
@@ -61,7 +71,7 @@ async def start(kind: plan.Plan, way: Way) -> Worker:
         if isinstance(error, (frames.FrameError, TimeoutError, OSError, ValueError)):
             raise SandboxUnavailableError(f"the worker did not start: {words or error}") from error
         raise
-    return Worker(parts, FolderArtifacts(root))
+    return parts, root
 
 
 def _launch(parts: Parts, kind: plan.Plan, way: Way) -> tuple[process.Process, int]:

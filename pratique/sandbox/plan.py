@@ -4,6 +4,7 @@ Rules:
 - Pure: a plan in, a command out. Whoever reads this file has read all that a jail can see.
 - The environment is empty from the start: a cleared one could still be read in /proc/1/environ.
 - Everything is mounted read-only but three folders, each of a fixed size.
+- What is lent is mounted last, so that it is seen even beneath a folder that is the jail's own.
 - Namespaces are demanded, never tried: a machine that cannot give one gives no jail.
 """
 
@@ -19,10 +20,10 @@ from pratique.sandbox.interpreter import Interpreter
 GUEST_UID = 1000  # inside; it is an unused id outside
 HOST_UID = 65533  # outside, when we are root: no account has it, so nothing on the machine is its own
 WORK = "/work"
-_GUEST = "/pratique"
+GUEST = "/pratique"
 
 # Systems with a merged /usr have links here, older ones folders.
-_SYSTEM_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # What programs of the system read to start at all; no secret, no account, no resolver.
 _SYSTEM_FILES = (
     "/etc/ld.so.cache",
@@ -51,6 +52,7 @@ class Plan(Value):
         staged: the host's folder with the guest's files.
         uid: the user to become outside first, or None when we have no right to (and no need).
         limits: fixes the sizes of the writable folders.
+        lent: files and folders of the machine that can be read inside, under their own names.
     """
 
     interpreter: Interpreter
@@ -59,6 +61,7 @@ class Plan(Value):
     network: bool
     restricted: bool
     limits: Limits
+    lent: tuple[str, ...] = ()
 
 
 class Descriptors(Value):
@@ -95,17 +98,18 @@ def bubblewrap(plan: Plan, fds: Descriptors, program: str, label: str) -> list[s
         *("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-net"),
         *("--unshare-cgroup-try", "--uid", str(GUEST_UID), "--gid", str(GUEST_UID), "--hostname", "jail"),
         *_system(plan.interpreter),
-        *("--ro-bind", plan.staged, _GUEST, "--proc", "/proc", "--dev", "/dev"),
+        *("--ro-bind", plan.staged, GUEST, "--proc", "/proc", "--dev", "/dev"),
         *_writable(plan.limits),
+        *(word for path in plan.lent for word in ("--ro-bind", path, path)),
         *("--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORK),
         *_variables(WORK, network=plan.network),
-        *_python(plan.interpreter, _GUEST, setting, label),
+        *_python(plan.interpreter, GUEST, setting, label),
     ]
 
 
 def bare(plan: Plan, fds: Descriptors, work: str, label: str) -> list[str]:
     """The command of a worker without namespaces: Landlock and seccomp only."""
-    files = [*_SYSTEM_FILES, *_SYSTEM_FOLDERS, "/usr", *DEVICES, plan.staged, plan.interpreter.prefix]
+    files = [*_SYSTEM_FILES, *SYSTEM_FOLDERS, "/usr", *DEVICES, plan.staged, plan.interpreter.prefix]
     setting = {
         "control": fds.control,
         "channel": fds.channel,
@@ -140,7 +144,7 @@ def _python(interpreter: Interpreter, staged: str, setting: dict[str, object], l
 
 def _system(interpreter: Interpreter) -> list[str]:
     arguments = ["--ro-bind", "/usr", "/usr"]
-    for folder in _SYSTEM_FOLDERS:
+    for folder in SYSTEM_FOLDERS:
         if Path(folder).is_symlink():
             arguments += ["--symlink", str(Path(folder).readlink()), folder]
         elif Path(folder).is_dir():

@@ -65,6 +65,24 @@ class Process:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
 
+    def signal_group(self, number: int) -> None:
+        """Send a signal to the process and those of its session that left neither it nor the group.
+
+        Before `gone`: until then the number is taken, even if the process has ended.
+        """
+        if self._handle >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, number)
+
+    async def ended(self, seconds: float) -> bool:
+        """Wait so long for the process to end, and say whether it has. Its remains stay."""
+        try:
+            async with asyncio.timeout(seconds):
+                await _readable(self._handle)
+        except TimeoutError:
+            return False
+        return True
+
     async def oom(self) -> bool:
         """Unknown here: a control group tells, where there is one."""
         return False
@@ -81,6 +99,11 @@ class Process:
         self._popen.wait()
         self._close()
 
+    @property
+    def rc(self) -> int | None:
+        """How the process that we started ended, once `gone` has returned."""
+        return self._popen.returncode
+
     def _close(self) -> None:
         for handle in (self._first, self._handle):
             if handle is not None and handle >= 0:
@@ -90,7 +113,13 @@ class Process:
 
 
 def start(
-    command: Sequence[str], stdio: Stdio, keep: Sequence[int], *, uid: int | None, environment: dict[str, str]
+    command: Sequence[str],
+    stdio: Stdio,
+    keep: Sequence[int],
+    *,
+    uid: int | None,
+    environment: dict[str, str],
+    cwd: str = "/",
 ) -> Process:
     """Start a process with nothing of ours but the descriptors named.
 
@@ -100,6 +129,7 @@ def start(
         keep: others that it inherits, under the same numbers.
         uid: the user and group to become, or None to stay.
         environment: all of its variables.
+        cwd: the folder that it starts in.
 
     Raises:
         SandboxUnavailableError: the program is missing or cannot be started.
@@ -112,7 +142,7 @@ def start(
             stderr=stdio.stderr,
             pass_fds=tuple(keep),
             env=environment,
-            cwd="/",
+            cwd=cwd,
             start_new_session=True,  # a terminal's interrupt is for us, not for our workers
             umask=0o022,
             user=uid,

@@ -15,12 +15,14 @@ from typing import NamedTuple
 from fastapi import FastAPI
 
 from pratique import __version__
+from pratique.adapters.mcp import is_installed as mcp_is_installed
 from pratique.approvals.notifier import Notifier
 from pratique.runtime import Runtime
 from pratique.server import api, health, metrics
-from pratique.server.auth import oidc
+from pratique.server.auth import oidc, resource
 from pratique.server.auth.cookies import SetCookie
 from pratique.server.auth.oidc import Company
+from pratique.server.auth.tokens import Tokens
 from pratique.server.bodies import BoundedBody
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
@@ -74,11 +76,13 @@ def create_app(
         close: close the runtime when the server ends.
 
     Raises:
-        SettingsError: the company's provider is not reached by https.
+        SettingsError: the company's provider or the tokens' issuer is not reached by https, or the server has
+            no address that tokens could be for.
     """
     settings = settings or ServerSettings()
     company = Company(settings.oidc, secrets.oidc) if settings.oidc else None
-    here = Door(runtime, settings, company=company, metrics_token=secrets.metrics)
+    tokens = Tokens(settings.oauth, settings.public_url, resource.PATH) if settings.oauth else None
+    here = Door(runtime, settings, company=company, metrics_token=secrets.metrics, tokens=tokens)
 
     beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
 
@@ -110,10 +114,11 @@ def create_app(
     app.include_router(api.router)
     app.include_router(health.router)
     app.include_router(oidc.router)
+    app.include_router(resource.router)
     app.include_router(metrics.router)
     if importlib.util.find_spec("pratique.server.web") is not None:
         import_module("pratique.server.web").mount(app)
-    if importlib.util.find_spec("mcp_types") is not None:  # the extra; SDKs before 2 have no such package
+    if mcp_is_installed():
         beside.append(import_module("pratique.server.mcp").mount(app, here))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)

@@ -13,7 +13,6 @@ from pratique.identity.keys import Keys
 from pratique.identity.logins import Logins
 from pratique.identity.people import People
 from pratique.identity.throttle import Throttle
-from pratique.ledger import queries
 from pratique.ledger.glance import Glance
 from pratique.runtime import Runtime
 from pratique.server.auth.cookies import Cookies
@@ -34,14 +33,21 @@ class Door:
         settings: how it listens, and what it bears.
         company: the provider of the company's logins, if there is one (`pratique.server.auth.oidc`).
         metrics_token: who shows it may read the metrics from elsewhere.
+        tokens: what access tokens open (`pratique.server.auth.tokens`), if they open anything.
     """
 
     def __init__(
-        self, runtime: Runtime, settings: ServerSettings, *, company: Any = None, metrics_token: str = ""
+        self,
+        runtime: Runtime,
+        settings: ServerSettings,
+        *,
+        company: Any = None,
+        metrics_token: str = "",
+        tokens: Any = None,
     ) -> None:
         ledger = runtime.ledger
         self.runtime, self.ledger, self.settings = runtime, ledger, settings
-        self.company, self.metrics_token = company, metrics_token
+        self.company, self.metrics_token, self.tokens = company, metrics_token, tokens
         self.people, self.keys = People(ledger), Keys(ledger)
         self.logins = Logins(ledger, int(settings.login_hours * 3600))
         self.throttle = Throttle(ledger.clock)
@@ -67,8 +73,10 @@ class Door:
         """
         enforcement = self.runtime.enforcement
         if epoch is None:
-            epoch = self.ledger.read(queries.epoch)
-        if epoch != enforcement.snapshot.epoch:
+            stale = self.ledger.read(enforcement.is_stale)
+        else:
+            stale = epoch != enforcement.snapshot.epoch
+        if stale:
             await enforcement.refresh()
         return enforcement.snapshot.policy
 

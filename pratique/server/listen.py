@@ -73,16 +73,21 @@ def server_for(app: FastAPI, settings: Settings) -> Server:
 
 
 def listening(settings: ServerSettings) -> socket.socket:
-    """Return a socket that listens where the settings say.
+    """Return a socket that listens where the settings say. What it accepts sends each part at once.
+
+    asyncio sees to that only for sockets that name TCP as their protocol, which this one does not. A streamed
+    answer would wait for an acknowledgement between its parts (RFC 1122, 4.2.3.2): 40 ms for a call over MCP.
 
     Raises:
         SettingsError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+        made = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as problem:
         raise SettingsError(f"server: {settings.host} port {settings.port}: {problem}") from None
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
+    return made
 
 
 def demand_safe(settings: Settings, ledger: Ledger) -> None:

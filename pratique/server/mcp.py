@@ -1,4 +1,4 @@
-"""MCP over Streamable HTTP, at `/mcp`: an agent comes in with its key, as everywhere else.
+"""MCP over Streamable HTTP, at `/mcp`: an agent comes in with its key, as everywhere else, or with a token.
 
 Rules:
 - The agent is the key's. The user is whom the key acts for, or whom its holder names in `Pratique-User`.
@@ -25,12 +25,11 @@ from pratique.errors import SessionClosedError, UnknownSessionError, UnknownTick
 from pratique.identity.keys import Key
 from pratique.ledger import queries
 from pratique.model import Outcome, ToolSpec
-from pratique.server.auth.agents import Agent
 from pratique.server.auth.people import demand_same_origin
+from pratique.server.auth.resource import PATH, Caller
 from pratique.server.door import Door
 from pratique.server.problems import Problem
 
-PATH = "/mcp"
 USER, RUN = "pratique-user", "pratique-run"
 IDLE_US = 3600 * 1_000_000
 LONGEST_NAME = 254
@@ -177,7 +176,7 @@ def mount(app: FastAPI, here: Door) -> Callable[[], Any]:
     managers: list[StreamableHTTPSessionManager] = []
 
     @app.api_route(PATH, methods=["GET", "POST", "DELETE"], include_in_schema=False)
-    async def mcp(request: Request, key: Agent) -> Response:
+    async def mcp(request: Request, key: Caller) -> Response:
         demand_same_origin(request)
         request.state.mcp = _who(request, key)
         if not managers:

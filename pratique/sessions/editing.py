@@ -36,6 +36,7 @@ from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs, SessionNotClosed
 from pratique.ledger.guards_approvals import ApprovalIs, NotAskedYet
+from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Ask, Call, Decision, Edited, OriginKind, Request, Tier, Unresolved
 from pratique.quarantine.approver import changed_leaves
@@ -196,6 +197,7 @@ class Editing:
             ApprovalIs(question.ticket, "proposed", question.votes, changes=question.changes),
             EpochIs(ask.epoch),
             SessionNotClosed(session),
+            NobodyDisabled((edited.by,)),
             NotAskedYet(session, question.call_id, call.digest),
         )
         values = tuple(kept if one is draft else None for one in records)

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from pratique.appearance import LEFT_TO_RIGHT, visible
 from pratique.audit import drafts
 from pratique.audit.canonical import canonical
+from pratique.audit.identity import is_key
 from pratique.audit.record import Draft
 from pratique.capabilities.labels import join
 from pratique.capabilities.manifest import DEFAULT_TENANT
@@ -75,7 +76,8 @@ class SessionFacts(TypedDict, total=False):
         trace_id: W3C trace id (32 hex digits), to join an existing trace.
         plan: which tools this run may use to change something or to let something leave: patterns (`mail.*`),
             or the name of a plan in the policy. A call outside it counts as one that cannot be explained.
-        api_key: the id of the key that the agent came in with, through a door that has keys. Its revocation
+        api_key: the id of the key that the agent came in with, through a door that has keys (or `token:…`,
+            for the holder of an access token, which its issuer ends). Its revocation
             ends the session.
     """
 
@@ -152,7 +154,7 @@ class Hosting:
             "inputs": canonical(dict(facts.get("inputs", {})), most_bytes=LARGEST_INPUTS),
         }
         guards: list[Guard] = [TraceIsNew(subject.trace_id)]
-        if draft["api_key"]:
+        if is_key(draft["api_key"]):
             guards.append(KeyIsGood(draft["api_key"], subject.agent))
         done = await self._commit(draft, owner, values, guards=tuple(guards))
         if isinstance(done, Refused) and isinstance(done.guard, TraceIsNew):

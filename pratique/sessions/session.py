@@ -31,7 +31,7 @@ from pratique.model import (
     clip,
     printable,
 )
-from pratique.sessions.spans import call_span
+from pratique.sessions.spans import CallSpan
 
 MOST_REMEMBERED = 1000
 """Outcomes that a session keeps in memory; older ones are looked up in the ledger."""
@@ -148,7 +148,7 @@ class Session:
             ValueError: the call id is none.
         """
         request = self._request(tool, {} if args is None else args, call_id, wait, why)
-        with call_span(self.subject) as span:
+        with CallSpan(self.subject) as span:
             if call_id is not None:
                 outcome = await self._once(request)
             else:
@@ -165,7 +165,7 @@ class Session:
             LedgerUnavailableError: the log cannot be written, so nothing may run.
         """
         request = self._request(tool, args, call_id, wait, "")
-        with call_span(self.subject) as span:
+        with CallSpan(self.subject) as span:
             outcome = await self._once(request.model_copy(update={"code": code}))
             span.became(outcome)
         await let_cancellation_in()
@@ -184,7 +184,7 @@ class Session:
         """
         self._demand_open()
         request = await self._keeper.reopen(self, ticket, self._patience(wait))
-        with call_span(self.subject) as span:
+        with CallSpan(self.subject) as span:
             outcome = await self._once(request)
             span.became(outcome)
         await let_cancellation_in()

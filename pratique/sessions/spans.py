@@ -9,11 +9,12 @@ Rules:
 Source: OpenTelemetry semantic conventions for generative AI, "Execute tool span".
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+from opentelemetry.context import attach, detach
+from opentelemetry.trace import INVALID_SPAN, SpanKind, Status, StatusCode, set_span_in_context
 
 from pratique.model import Outcome, Subject
 from pratique.model import Status as Became
@@ -23,14 +24,33 @@ _BAD = {Became.FAILED, Became.UNKNOWN}
 
 
 class CallSpan:
-    """The span of one call that is under way.
+    """The span of one call: current while it is under way, and ended with it.
+
+    An exception inside is its error, by type and without its text.
 
     Args:
-        span: of OpenTelemetry.
+        subject: who calls.
     """
 
-    def __init__(self, span: Span) -> None:
-        self._span = span
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+
+    def __enter__(self) -> Self:
+        span = self._span = _TRACER.start_span("execute_tool", kind=SpanKind.INTERNAL)
+        # Without an SDK there may be nothing that children could belong to.
+        self._before = None if span is INVALID_SPAN else attach(set_span_in_context(span))
+        if span.is_recording():
+            subject = self._subject
+            span.set_attributes(
+                {
+                    "gen_ai.operation.name": "execute_tool",
+                    "gen_ai.tool.type": "function",
+                    "gen_ai.agent.name": subject.agent,
+                    "gen_ai.conversation.id": subject.session,
+                    "pratique.trace_id": subject.trace_id,
+                }
+            )
+        return self
 
     def became(self, outcome: Outcome) -> None:
         """Say what became of the call."""
@@ -54,26 +74,12 @@ class CallSpan:
             span.set_attribute("error.type", outcome.status.value)
             span.set_status(Status(StatusCode.ERROR))
 
-
-@contextmanager
-def call_span(subject: Subject) -> Iterator[CallSpan]:
-    """Give the span of a call; an exception inside is its error, by type and without its text."""
-    with _TRACER.start_as_current_span(
-        "execute_tool", kind=SpanKind.INTERNAL, record_exception=False, set_status_on_exception=False
-    ) as span:
-        if span.is_recording():
-            span.set_attributes(
-                {
-                    "gen_ai.operation.name": "execute_tool",
-                    "gen_ai.tool.type": "function",
-                    "gen_ai.agent.name": subject.agent,
-                    "gen_ai.conversation.id": subject.session,
-                    "pratique.trace_id": subject.trace_id,
-                }
-            )
-        try:
-            yield CallSpan(span)
-        except BaseException as problem:
-            span.set_attribute("error.type", type(problem).__name__)
-            span.set_status(Status(StatusCode.ERROR))
-            raise
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._span.set_attribute("error.type", kind.__name__)
+            self._span.set_status(Status(StatusCode.ERROR))
+        if self._before is not None:
+            detach(self._before)
+        self._span.end()

@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 import anyio.to_thread
 import structlog
+from sqlalchemy import Connection
 
 from pratique.capabilities.decide import decide, shadow
 from pratique.capabilities.snapshot import Snapshot
-from pratique.ledger import policies
+from pratique.ledger import policies, queries
 from pratique.ledger.door import Ledger
 from pratique.model import Answer, Call, Decision, Deny, Reason, Unresolved
+from pratique.tools.registry import Registry
 
 log = structlog.get_logger("pratique")
 
@@ -26,10 +28,11 @@ class Enforcement:
     Args:
         ledger: where policies are applied.
         shadow_every: one decision in so many is made twice; 0 for none.
+        registry: the tools; other programs' are taken anew together with the policy.
     """
 
-    def __init__(self, ledger: Ledger, shadow_every: int) -> None:
-        self._ledger, self._shadow_every = ledger, shadow_every
+    def __init__(self, ledger: Ledger, shadow_every: int, registry: Registry | None = None) -> None:
+        self._ledger, self._shadow_every, self._registry = ledger, shadow_every, registry
         self._decisions = 0
         self.timed: Callable[[float], None] | None = None  # is told how many seconds each decision took
         self.snapshot: Snapshot = policies.in_force(ledger)
@@ -60,5 +63,12 @@ class Enforcement:
         return Deny(epoch=self.snapshot.epoch, policy=self.snapshot.policy.digest, reasons=(reason,))
 
     async def refresh(self) -> None:
-        """Take the policy that the ledger has in force."""
+        """Take the policy that the ledger has in force, and other programs' tools that people approved."""
+        if self._registry is not None:
+            await anyio.to_thread.run_sync(self._registry.refresh)
         self.snapshot = await anyio.to_thread.run_sync(policies.in_force, self._ledger)
+
+    def is_stale(self, connection: Connection) -> bool:
+        """Return whether the ledger has another policy, or knows more about other programs' tools."""
+        other = queries.epoch(connection) != self.snapshot.epoch
+        return other or (self._registry is not None and self._registry.is_stale(connection))

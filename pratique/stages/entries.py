@@ -3,7 +3,7 @@
 Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
   serves it, the call is new and nobody edited it, the approval is unused and bound to it, and a standing
-  approval or a counted exception has uses left.
+  approval or a counted exception has uses left. Another program's tool is still the one that was approved.
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
 - What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
@@ -28,6 +28,7 @@ from pratique.ledger.guards import (
     UsesLeft,
 )
 from pratique.ledger.guards_approvals import ApprovalUsable, NotEdited, StandingUsable
+from pratique.ledger.guards_pinning import PinIs, PinsAre
 from pratique.ledger.sequencer import Entry
 from pratique.model import Allow, Call, Decision, Deny, Label, Outcome, Permit, Result, Unresolved
 
@@ -55,6 +56,8 @@ class Entries:
             SessionIsOpen(session, writer),
             *(UsesLeft(rule, most) for rule, most in decision.grants),
         ]
+        if call.capability.pin:
+            guards.append(PinIs(call.capability.name, call.capability.pin, call.capability.tier.value))
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
@@ -68,7 +71,10 @@ class Entries:
     def denial(self, call: Call | Unresolved, decision: Decision) -> Entry:
         """Return the entry that records a denial."""
         values = asked_values(call)
-        return self._entry(call, drafts.denied(call, decision), values, (EpochIs(decision.epoch),))
+        guards: tuple[Guard, ...] = (EpochIs(decision.epoch),)
+        if isinstance(call, Unresolved) and call.pins is not None:
+            guards = (*guards, PinsAre(*call.pins))
+        return self._entry(call, drafts.denied(call, decision), values, guards)
 
     def outcome(self, permit: Permit, outcome: Outcome, result: Result, context: Label | None) -> Entry:
         """Return the entry that closes a call. `context` is the session's label, if this result raised it."""

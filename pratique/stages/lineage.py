@@ -6,7 +6,8 @@ Rules:
   can read the effect back before the marks are there, and a write that broke is covered as well.
 - Every result is cut the same way and looked up (`pratique.quarantine.marked`). What is found keeps the
   source that it had in the session that wrote it, however often it is written and read.
-- Values written by the model are not carried: without an origin there is nothing to say about them.
+- Values written by the model are not carried: without an origin there is nothing to say about them. What
+  code wrote is carried, once the code was handed something from outside: it may be that in other words.
 - When the look-up fails, or a result is too large for it, the whole result counts as text from outside.
 """
 
@@ -28,6 +29,7 @@ from pratique.model import (
     Outcome,
     Part,
     Status,
+    Taint,
     Tier,
     clip_to,
 )
@@ -43,6 +45,7 @@ MOST_LOOKED_UP = 500_000
 """Units of one result that are looked up; a result of more counts as text from outside."""
 
 _FOREIGN = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
+_FROM_OUTSIDE = {*_FOREIGN, OriginKind.MODEL}  # of what `_tainted` yields: the model's, if code made it
 _ALL = Shape({})
 _HALF = 2
 _BETWEEN = 32
@@ -146,9 +149,11 @@ class Lineage:
 
 def _tainted(call: Call) -> Iterator[tuple[str, list[Origin]]]:
     """Yield each argument that carries something, and the origins that say so."""
-    worrying: dict[str, list[Origin]] = {}
+    code, worrying = call.request.code, dict[str, list[Origin]]()
+    computed = code is not None and code.taint.rank >= Taint.ARGUMENT.rank
     for origin in call.judged.origins:
-        if origin.kind in _FOREIGN or origin.part is Part.CONFIDENTIAL:
+        may_be_made_of_it = computed and origin.kind is OriginKind.MODEL
+        if origin.kind in _FOREIGN or origin.part is Part.CONFIDENTIAL or may_be_made_of_it:
             worrying.setdefault(origin.argument, []).append(origin)
     for leaf in leaves(call.arguments, call.sinks) if worrying else ():
         if leaf.path in worrying and not isinstance(leaf.value, dict | bool) and leaf.value is not None:
@@ -168,7 +173,7 @@ def _parts(
         yield _Part(passage.start, passage.stop, _Had(source, secret, confidentiality))
     for origin in origins:
         whole = origin.part is Part.WHOLE and not origin.how.startswith("part")
-        if origin.kind in _FOREIGN and (whole or not told):
+        if origin.kind in _FROM_OUTSIDE and (whole or not told):
             yield _Part(0, len(found.words), _whole(call, provenance, origin))
 
 

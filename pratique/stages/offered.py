@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pratique.capabilities.explain import reach
 from pratique.capabilities.meaning import Word
 from pratique.capabilities.snapshot import Snapshot
-from pratique.model import Taint, ToolSpec
+from pratique.model import ArgumentClass, Taint, Tier, ToolSpec
+from pratique.stages.declared import declared
 from pratique.tools.registry import Tool
 
 _NEVER = (str(Word.DENY),)
@@ -27,13 +28,50 @@ def offered(tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) 
     if agent not in snapshot.policy.file.agents:
         return ()
     return tuple(
-        ToolSpec(
-            name=tool.capability.name,
-            description=tool.capability.description,
-            parameters=tool.capability.parameters,
-            tier=tool.capability.tier,
-            digest=tool.capability.digest,
-        )
+        _spec(tool, snapshot)
         for tool in sorted(tools, key=lambda tool: tool.capability.name)
         if reach(snapshot, agent, tool.capability, Taint.NONE, now_us).words != _NEVER
+    )
+
+
+class Offers:
+    """What agents are offered, worked out once a second: frameworks ask before each step.
+
+    While nothing changes it is the very same tuple: whoever makes something of it may keep that as well.
+    """
+
+    def __init__(self) -> None:
+        self._about: tuple[Snapshot, tuple[Tool, ...]] | None = None
+        self._kept: dict[str, tuple[int, tuple[ToolSpec, ...]]] = {}
+
+    def of(self, tools: Iterable[Tool], snapshot: Snapshot, agent: str, now_us: int) -> tuple[ToolSpec, ...]:
+        """Return what `offered` does; rules begin and end by the second."""
+        about, second = (snapshot, tuple(tools)), now_us // 1_000_000
+        if about != self._about:
+            self._about, self._kept = about, {}
+        before, offer = self._kept.get(agent, (-1, ()))
+        if before != second and agent in snapshot.policy.file.agents:
+            now = offered(about[1], snapshot, agent, now_us)
+            if [spec.name for spec in now] != [spec.name for spec in offer]:
+                offer = now
+            self._kept[agent] = second, offer
+        return offer
+
+
+def _spec(tool: Tool, snapshot: Snapshot) -> ToolSpec:
+    capability, of = tool.capability, declared(tool, snapshot.policy)
+    return ToolSpec(
+        name=capability.name,
+        description=capability.description,
+        parameters=capability.parameters,
+        tier=capability.tier,
+        digest=capability.digest,
+        returns=None if tool.returns is None else dict(tool.returns),
+        from_outside=of.shape.foreign,
+        open_world=bool(
+            capability.hosts
+            or of.shape.foreign
+            or capability.tier in {Tier.EGRESS, Tier.IRREVERSIBLE}
+            or ArgumentClass.DEST in {word.partition(":")[0] for word in of.sinks.values()}
+        ),
     )

@@ -1,4 +1,4 @@
-"""Stage 6: what the caller is told of a call that did not run, and the label of what comes out of others.
+"""Stage 6: what leaves of a result and with which label, and what is told of a call that gave none.
 
 Rules:
 - What the agent is not shown is not in the label: it is not what the session has seen.
@@ -7,8 +7,11 @@ Rules:
   much of each, that it fits into a record; and it is redacted, because a record is in clear.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
+
+import orjson
 
 from pratique.capabilities.fields import full_path
 from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
@@ -23,16 +26,57 @@ from pratique.model import (
     Label,
     Outcome,
     Permit,
+    Result,
     Status,
     Unresolved,
 )
 from pratique.quarantine.identify import identified, record_of
 from pratique.redaction import KINDS, redact
-from pratique.stages.declared import Declared
+from pratique.stages.declared import Declared, declared
+from pratique.stages.enforcement import Enforcement
+from pratique.stages.lineage import Lineage
+from pratique.stages.provenance import Provenance
 from pratique.stages.withheld import covering
+from pratique.tools.registry import Registry
 
 LONGEST_FIELD = 80
 """Bytes of a field's path that a source id names."""
+
+
+class Releasing:
+    """Makes outcomes of results: recognised, labelled, without what is withheld.
+
+    Args:
+        registry: the tools that there are.
+        enforcement: the policy says what comes from outside, and who must not see what.
+        lineage: knows what earlier writes carried.
+        provenance: gives a session's.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        enforcement: Enforcement,
+        lineage: Lineage,
+        provenance: Callable[[str], Provenance],
+    ) -> None:
+        self._registry, self._enforcement = registry, enforcement
+        self._lineage, self._provenance = lineage, provenance
+
+    def release(self, permit: Permit, result: Result) -> Outcome:
+        """Return what the agent gets of a result. The session remembers what it was shown.
+
+        Raises:
+            Exception: whatever a result may cause that nobody thought of.
+        """
+        call = permit.call
+        value = orjson.loads(result.value_json)
+        tool = self._registry.demand(call.capability.name)
+        of = declared(tool, self._enforcement.snapshot.policy).given(result.given)
+        outcome = self._lineage.recognise(call, _of(permit, result.status, result.error, value))
+        provenance = self._provenance(call.request.subject.session)
+        outcome = provenance.release(call, of, outcome, len(result.value_json))
+        return outcome.model_copy(update={"label": label_of(call, of, value, outcome, result.given)})
 
 
 def pending(call: Call | Unresolved, ask: Ask) -> Outcome:
@@ -58,27 +102,16 @@ def ran_before(call: Call | Unresolved) -> Outcome:
 
 def unreleased(permit: Permit, problem: Exception) -> Outcome:
     """Return the outcome of a call that ran, and whose result could not be labelled."""
-    call, decision = permit.call, permit.decision
-    return Outcome(
-        call_id=call.request.call_id,
-        tool=call.capability.name,
-        tier=call.capability.tier,
-        status=Status.UNKNOWN if call.capability.changes_the_world else Status.FAILED,
-        error=f"it ran, and its result could not be labelled: {type(problem).__name__}",
-        decision=decision.word,
-        reasons=decision.reasons,
-        ticket=decision.ticket,
-        approved_by=decision.approved_by,
-    )
+    status = Status.UNKNOWN if permit.call.capability.changes_the_world else Status.FAILED
+    return _of(permit, status, f"it ran, and its result could not be labelled: {type(problem).__name__}")
 
 
-def untold(permit: Permit, final: Deny, outcome: Outcome, record: int) -> Outcome:
+def untold(permit: Permit, final: Deny, record: int) -> Outcome:
     """Return what the caller gets of a call that ran, and whose outcome could not be recorded."""
     if permit.intent is None:
         return denied(permit.call, final, record)
-    nothing = Outcome(call_id=outcome.call_id, tool=outcome.tool, status=Status.UNKNOWN, error=final.because)
-    kept = {name: getattr(outcome, name) for name in ("tier", "decision", "reasons", "ticket", "approved_by")}
-    return nothing.model_copy(update={**kept, "record": record})
+    told = _of(permit, Status.UNKNOWN, final.because)
+    return told.model_copy(update={"record": record})
 
 
 def label_of(call: Call, of: Declared, value: Any, outcome: Outcome, given: Label = CLEAN) -> Label:
@@ -93,6 +126,24 @@ def label_of(call: Call, of: Declared, value: Any, outcome: Outcome, given: Labe
     """
     own = _own_label(call, of, value, outcome)
     return own if given is CLEAN else join(own, given)
+
+
+def _of(permit: Permit, status: Status, error: str, value: Any = None) -> Outcome:
+    """Return the outcome of what ran, as its permit says it."""
+    call, decision = permit.call, permit.decision
+    return Outcome(
+        call_id=call.request.call_id,
+        tool=call.capability.name,
+        tier=call.capability.tier,
+        status=status,
+        value=value,
+        error=error,
+        decision=decision.word,
+        reasons=decision.reasons,
+        ticket=decision.ticket,
+        approved_by=decision.approved_by,
+        edited=call.request.edited.told if call.request.edited else None,
+    )
 
 
 def _own_label(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:

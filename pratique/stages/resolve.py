@@ -41,7 +41,8 @@ def resolve(
     """
     tool = registry.get(request.tool)
     if tool is None:
-        return _unresolved(request, f"there is no tool {request.tool[:100]!r}")
+        pins = registry.pins_of(request.tool)
+        return _unresolved(request, registry.why_not(request.tool)).model_copy(update={"pins": pins})
     if request.problem:
         return _unresolved(request, f"{request.tool}: {request.problem}")
     try:

@@ -7,13 +7,14 @@ Rules:
   anything, secrets included.
 - After a time-out, a cancellation or an `OutcomeUnknownError` nobody knows whether a write took effect: its
   status is `unknown`.
-- An inline tool does not run where the policy demands a level. Code that a tool was handed runs at the higher
-  of the tool's level and the policy's, or the call fails.
+- An inline tool does not run where the policy demands a level, nor another program's above its server's.
+  Code that a tool was handed runs at the higher of the tool's level and the policy's, or the call fails.
 - Declared secrets that come back in a result are taken out of it. An error, which the log holds in clear, is
   redacted (`pratique.redaction`).
 """
 
 import asyncio
+import contextlib
 import inspect
 import sys
 import time
@@ -22,7 +23,7 @@ from typing import Any
 
 import orjson
 from pydantic_core import SchemaSerializer, core_schema, to_jsonable_python
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from pratique.audit.canonical import canonical
 from pratique.errors import (
@@ -108,7 +109,7 @@ class Executor:
                 value_json=value,
                 error=error,
                 duration_us=(time.perf_counter_ns() - started) // 1000,
-                level=Level.INLINE if sandbox is None else sandbox.level,
+                level=tool.capability.runs_in if sandbox is None else sandbox.level,
                 sandbox={} if sandbox is None else sandbox.record,
                 given=CLEAN if sandbox is None else sandbox.given,
             )
@@ -118,7 +119,7 @@ class Executor:
                 await asyncio.sleep(0)  # a cancellation that came while the intent was committed comes first
         except asyncio.CancelledError as cancellation:
             raise Interrupted(result(Status.FAILED, error="cancelled before it ran"), cancellation) from None
-        if sandbox is None and at_least is not Level.INLINE:
+        if sandbox is None and at_least.rank > tool.capability.runs_in.rank:
             return result(Status.FAILED, error=_too_weak(tool.capability, at_least))
         try:
             value = await self._body(tool, call, sandbox)
@@ -153,24 +154,33 @@ class Executor:
     def _sandbox(
         self, capability: Capability, at_least: Level, code_calls: CodeCalls | None
     ) -> Sandboxed | None:
-        """Return the call's way into the ladder: at the higher of the two levels; None for an inline tool."""
-        if capability.runs_in is Level.INLINE:
+        """Return the call's way into the ladder, at the higher of the two levels.
+
+        None for an inline tool, and for another program's: its server was started in its level.
+        """
+        if capability.runs_in is Level.INLINE or capability.pin:
             return None
         level = Level.highest(capability.runs_in, at_least)
         return Sandboxed(self._ladder, capability, level, code_calls)
 
     async def _body(self, tool: Tool, call: Call, sandbox: Sandboxed | None) -> Any:
         about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
-        with bound_contextvars(**about):
+        bound = bind_contextvars(**about)
+        try:
             async with ToolContext(call, self._world, sandbox) as context:
                 values = tuple(getattr(call.args, name) for name in tool.names)
                 return await self._host.run(
                     tool.function,
                     (context, *values),
                     is_async=tool.is_async,
-                    # A sandbox keeps the time itself and says which limit it was; this is for when it cannot.
-                    seconds=tool.capability.timeout + (0 if sandbox is None else SANDBOX_GRACE),
+                    # A sandbox, or a connection, keeps the time itself and says which limit it was; this is
+                    # for when it cannot.
+                    seconds=tool.capability.timeout
+                    + (SANDBOX_GRACE if sandbox or tool.capability.pin else 0),
                 )
+        finally:
+            with contextlib.suppress(ValueError):  # thrown away elsewhere: that context is not this one
+                reset_contextvars(**bound)
 
     def _failure(self, call: Call, problem: Exception) -> tuple[Status, bytes, str]:
         """Return status, value and error of a call whose body raised."""
@@ -271,6 +281,9 @@ def _after_interruption(call: Call) -> Status:
 
 
 def _too_weak(capability: Capability, at_least: Level) -> str:
+    if capability.pin:
+        where = f"{capability.name} is another program's, which runs in: {capability.runs_in}"
+        return f"the policy demands a {at_least} for this call, and {where}. It did not run"
     return (
         f"the policy demands a {at_least} for this call, and {capability.name} runs inline, "
         "in Pratique's own process: it did not run"

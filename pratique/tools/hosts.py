@@ -16,13 +16,13 @@ import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Protocol
 
 import anyio
 import httpcore2
 import httpx2
 
 from pratique.errors import HostRefusedError, ToolError, UndeclaredError
-from pratique.model import Capability
 from pratique.tools.addresses import Reach, reach_of
 
 LARGEST_BODY = 32 * 1024 * 1024
@@ -59,19 +59,40 @@ class Network:
         return self._tls or httpx2.create_ssl_context(trust_env=False)
 
 
+class Declaring(Protocol):
+    """Who declared hosts: a capability, or whoever else reaches out as tools do."""
+
+    @property
+    def name(self) -> str:
+        """What errors call it."""
+        ...
+
+    @property
+    def hosts(self) -> Sequence[str]:
+        """`host` or `host:port` that may be reached."""
+        ...
+
+    @property
+    def private(self) -> Sequence[str]:
+        """Those of them that may be in the own network, or on this machine."""
+        ...
+
+
 class DeclaredHosts(httpx2.AsyncBaseTransport):
     """Looks at every request on its way out, redirects included.
 
     Args:
         capability: which hosts were declared, and which of them may be in the own network.
         network: resolver and certificates.
+        connections: how many there may be at a time.
     """
 
-    def __init__(self, capability: Capability, network: Network) -> None:
+    def __init__(self, capability: Declaring, network: Network, *, connections: int = 10) -> None:
         self._name = capability.name
         self._hosts = frozenset(capability.hosts)
         self._private = frozenset(capability.private)
         self._network = network
+        self._connections = connections
         self._pools: dict[bool, httpcore2.AsyncConnectionPool] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -124,6 +145,7 @@ class DeclaredHosts(httpx2.AsyncBaseTransport):
         if private not in self._pools:
             self._pools[private] = httpcore2.AsyncConnectionPool(
                 ssl_context=self._network.tls,
+                max_connections=self._connections,
                 network_backend=_Pinned(self._network.resolve, private=private),
             )
         return self._pools[private]

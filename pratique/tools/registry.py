@@ -17,15 +17,24 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError, PydanticUserError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    TypeAdapter,
+    create_model,
+)
+from sqlalchemy import Connection
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.fields import Shape
 from pratique.errors import CanonicalError, ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
+from pratique.words import ANY
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
@@ -49,6 +58,8 @@ class Tool:
         arguments: the model that its arguments are validated with.
         function: the body; called with a context and the validated arguments.
         preview: says what a call will change; called like the body, with handles that only read.
+        returns: JSON Schema of its result, by the body's type hint; None where that says nothing. It is
+            told to clients, and not part of the digest: it says nothing of what runs.
 
     `label` is the least label of what it returns, `shape` says which fields of it come from outside.
     """
@@ -59,8 +70,9 @@ class Tool:
         arguments: type[BaseModel],
         function: Callable[..., Any],
         preview: Callable[..., Any] | None = None,
+        returns: Mapping[str, Any] | None = None,
     ) -> None:
-        self.preview = preview
+        self.preview, self.returns = preview, returns
         self.capability = capability
         self.arguments = arguments
         self.function = function
@@ -162,7 +174,7 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
         _check(capability)
         if preview is not None:
             _check_preview(name, function, preview)
-        return Tool(capability, arguments, function, preview)
+        return Tool(capability, arguments, function, preview, _returned(function))
 
     def declare(function: Callable[..., Any]) -> Tool:
         try:
@@ -173,23 +185,80 @@ def tool(  # noqa: PLR0913  # one keyword per fact of a declaration
     return declare
 
 
+class Elsewhere(Protocol):
+    """Other programs' tools: they come and go while a runtime runs (`pratique.proxy.servers`)."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The servers that the settings name."""
+        ...
+
+    async def check(self, name: str) -> object:
+        """Ask a server what it lists now, and record what changed."""
+        ...
+
+    def begin(self) -> None:
+        """Record what is configured, where that is news, and take what can be called."""
+        ...
+
+    @property
+    def tools(self) -> Mapping[str, Tool]:
+        """The tools that can be called now, by name."""
+        ...
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool of that name, if it can be called."""
+        ...
+
+    def known(self, name: str) -> Tool | None:
+        """Return the tool of that name as it could be called last, even if it no longer can."""
+        ...
+
+    def why_not(self, name: str) -> str:
+        """Say why a tool of that name cannot be called; empty if it is none of theirs."""
+        ...
+
+    def pins_of(self, name: str) -> tuple[str, int] | None:
+        """Return the server that a name speaks of, and the last record about it that is known here."""
+        ...
+
+    def is_stale(self, connection: Connection) -> bool:
+        """Return whether the ledger knows more than this process."""
+        ...
+
+    def refresh(self) -> None:
+        """Take what the ledger says can be called now."""
+        ...
+
+    async def aclose(self) -> None:
+        """End every server that was started."""
+        ...
+
+
 class Registry:
-    """Every tool that there is, by name. It does not change after it is made.
+    """Every tool that there is, by name. Our own do not change after it is made.
 
     Args:
-        tools: the tools.
+        tools: our own.
+        elsewhere: other programs', if there are any.
 
     Raises:
-        ToolDeclarationError: two tools have one name.
+        ToolDeclarationError: two tools have one name, or one of ours has another program's prefix.
     """
 
-    def __init__(self, tools: Iterable[Tool] = ()) -> None:
+    def __init__(self, tools: Iterable[Tool] = (), elsewhere: Elsewhere | None = None) -> None:
         by_name: dict[str, Tool] = {}
         for item in tools:
             if item.capability.name in by_name and by_name[item.capability.name] is not item:
                 raise ToolDeclarationError(f"two tools are called {item.capability.name!r}")
+            if elsewhere is not None and elsewhere.pins_of(item.capability.name) is not None:
+                server = item.capability.name.partition(".")[0]
+                raise ToolDeclarationError(
+                    f"{item.capability.name} is called like a tool of the server {server!r}: rename one"
+                )
             by_name[item.capability.name] = item
         self._tools = MappingProxyType(by_name)
+        self.elsewhere = elsewhere
 
     @classmethod
     def from_modules(cls, names: Iterable[str], folder: Path | None = None) -> "Registry":
@@ -209,11 +278,47 @@ class Registry:
 
     def get(self, name: str) -> Tool | None:
         """Return the tool of that name, or None."""
-        return self._tools.get(name)
+        found = self._tools.get(name)
+        return found if found is not None or self.elsewhere is None else self.elsewhere.get(name)
 
     def demand(self, name: str) -> Tool:
-        """Return the tool of that name, which was there before: a registry does not change."""
-        return self._tools[name]
+        """Return the tool of that name, which was there before, even if it can no longer be called.
+
+        Raises:
+            KeyError: it was not there.
+        """
+        found = self.get(name) or (self.elsewhere.known(name) if self.elsewhere is not None else None)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def why_not(self, name: str) -> str:
+        """Say why there is no tool of that name to be called."""
+        quarantine = self.elsewhere.why_not(name) if self.elsewhere is not None else ""
+        return f"{name}: {quarantine}" if quarantine else f"there is no tool {name[:100]!r}"
+
+    def pins_of(self, name: str) -> tuple[str, int] | None:
+        """Return the server that a name speaks of, with what is known of it; None if it is none of theirs."""
+        return None if self.elsewhere is None else self.elsewhere.pins_of(name)
+
+    def is_stale(self, connection: Connection) -> bool:
+        """Return whether the ledger knows more about other programs' tools than this process."""
+        return self.elsewhere is not None and self.elsewhere.is_stale(connection)
+
+    def begin(self) -> None:
+        """Record which other programs' servers are configured, and take what people approved of them."""
+        if self.elsewhere is not None:
+            self.elsewhere.begin()
+
+    def refresh(self) -> None:
+        """Take what the ledger says of other programs' tools."""
+        if self.elsewhere is not None:
+            self.elsewhere.refresh()
+
+    async def aclose(self) -> None:
+        """End other programs' servers that were started."""
+        if self.elsewhere is not None:
+            await self.elsewhere.aclose()
 
     def problems(self) -> list[str]:
         """Return, in words, every declared call of a tool that code could not make."""
@@ -234,10 +339,12 @@ class Registry:
         return f"which runs in a {called.capability.runs_in}: code can call inline tools only"
 
     def __iter__(self) -> Iterator[Tool]:
-        return iter(self._tools.values())
+        yield from self._tools.values()
+        if self.elsewhere is not None:
+            yield from self.elsewhere.tools.values()
 
     def __len__(self) -> int:
-        return len(self._tools)
+        return len(self._tools) + (len(self.elsewhere.tools) if self.elsewhere is not None else 0)
 
 
 def _tools_of(name: str) -> list[Tool]:
@@ -288,6 +395,15 @@ def _arguments(name: str, function: Callable[..., Any]) -> type[BaseModel]:
             return create_model(f"{name}.arguments", __base__=Arguments, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as problem:
         raise ToolDeclarationError(f"{name}: the arguments have no schema: {problem}") from problem
+
+
+def _returned(function: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return the JSON Schema of what the body says that it returns; None if it says nothing that has one."""
+    said = typing.get_type_hints(function, include_extras=True).get("return", Any)
+    try:
+        return TypeAdapter(said).json_schema(mode="serialization") or None
+    except PydanticUserError:
+        return None
 
 
 def _check_preview(name: str, function: Callable[..., Any], preview: Callable[..., Any]) -> None:
@@ -355,7 +471,7 @@ def _check_calls(capability: Capability) -> None:
 def _check_sinks(capability: Capability) -> None:
     known = capability.parameters.get("properties", {})
     for argument, word in capability.sinks.items():
-        if re.split(r"[.\[]", argument)[0] not in known:
+        if argument != ANY and re.split(r"[.\[]", argument)[0] not in known:
             raise ToolDeclarationError(f"{capability.name}: the sink {argument!r} is no argument")
         if word.partition(":")[0] not in list(ArgumentClass):
             words = ", ".join(ArgumentClass)

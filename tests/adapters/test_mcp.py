@@ -1,60 +1,27 @@
 """The MCP server before the small house, seen by the official client in both eras of the protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, cast
+import json
+from typing import Any, NotRequired, cast
 
 import mcp_types as types
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
+from typing_extensions import TypedDict
 
 from pratique import ToolContext, tool
-from pratique.adapters.mcp.calling import Calling
-from pratique.adapters.mcp.server import KEY_META, one_session, tool_server
 from pratique.adapters.mcp.shown import TICKET_TOOL
 from pratique.runtime import Runtime
+from tests.adapters.clients import LEGACY, MODERN, client_of, meta_of, text_of, ticket_of
 from tests.house import DENY_ALL, POLICY, SECRET, Clock, Desk, House, answer, opened, records, reject, until
 
-MODERN, LEGACY = "2026-07-28", "legacy"
 PAY = {"to": "DE02", "amount": 5}
-KEY = b"k" * 32
 
 
 @pytest.fixture(params=[MODERN, LEGACY])
 def era(request: pytest.FixtureRequest) -> str:
     return str(request.param)
-
-
-@asynccontextmanager
-async def client_of(
-    session: Any, era: str, *, server_of: Any = None, every: float = 5.0, **options: Any
-) -> AsyncIterator[Client]:
-    """Give a client before a session; with an `elicitation_callback`, one that opens links."""
-    server = server_of or tool_server(
-        one_session(Calling(session, every=every)),
-        state_key=KEY,
-        audience=session.id,
-        link=lambda ticket: f"https://desk.acme.example/queue/{ticket}",
-        patience=0.0,
-    )
-    async with Client(server, mode=era, **options) as client:
-        yield client
-
-
-def meta_of(key: Any) -> types.RequestParamsMeta:
-    meta: Any = {KEY_META: key}
-    return cast(types.RequestParamsMeta, meta)
-
-
-def text_of(result: types.CallToolResult) -> str:
-    return "".join(part.text for part in result.content if isinstance(part, types.TextContent))
-
-
-def ticket_of(result: types.CallToolResult) -> str:
-    assert result.meta is not None
-    return str(result.meta["pratique/ticket"])
 
 
 async def test_every_tool_that_the_agent_may_call_is_listed_with_its_tier(runtime: Runtime, era: str) -> None:
@@ -72,6 +39,14 @@ async def test_every_tool_that_the_agent_may_call_is_listed_with_its_tier(runtim
     assert pay.annotations.read_only_hint is False
     assert pay.input_schema["required"] == ["to", "amount"]
     assert pay.title == "desk.pay"
+    assert {
+        name for name, one in tools.items() if one.annotations and not one.annotations.open_world_hint
+    } == {
+        "desk_look",
+        "desk_note",
+        "desk_retry",
+        "desk_secret",
+    }
 
 
 async def test_what_the_agent_may_never_call_is_not_listed_and_is_denied_on_record(
@@ -96,6 +71,65 @@ async def test_a_result_without_text_from_outside_is_structured_as_well(runtime:
     assert not result.is_error
     assert result.structured_content == {"seen": "lamp"}
     assert text_of(result) == '{"seen":"lamp"}'
+
+
+class Lamp(TypedDict):
+    seen: str
+    watts: NotRequired[int]
+
+
+@pytest.mark.parametrize(
+    ("given", "structure"),
+    [
+        ({"seen": "lamp"}, {"seen": "lamp"}),
+        ({"seen": "lamp", "watts": 5}, {"seen": "lamp", "watts": 5}),
+        ({"watts": 5}, {"pratique": {"status": "done", "text": '{"watts":5}'}}),
+        ({"seen": 5}, {"pratique": {"status": "done", "text": '{"seen":5}'}}),
+    ],
+)
+async def test_a_structured_result_is_what_was_promised_or_says_what_there_is_instead(
+    house: House, era: str, given: Any, structure: Any
+) -> None:
+    """The client checks it against the schema that it was shown, and would raise."""
+
+    @tool("desk.lamp", tier="read", sources={"*": "meta"})
+    async def lamp(ctx: ToolContext) -> Lamp:
+        """Look at the lamp."""
+        del ctx
+        return cast(Lamp, given)
+
+    async with client_of(await opened(house.runtime(tools=[lamp])), era) as client:
+        [listed] = [one for one in (await client.list_tools()).tools if one.name == "desk_lamp"]
+        assert listed.output_schema is not None
+        assert listed.output_schema["type"] == "object"
+        result = await client.call_tool("desk_lamp", {})
+    assert result.structured_content == structure
+    assert json.loads(text_of(result)) == given
+
+
+async def test_a_promised_result_can_wait_be_edited_or_come_from_outside(
+    house: House, era: str, desk: Desk
+) -> None:
+    runtime = house.runtime()
+    async with client_of(await opened(runtime), era) as client:
+        await client.list_tools()
+        waiting = await client.call_tool("desk_pay", PAY)
+        assert waiting.structured_content["pratique"]["ticket"] == ticket_of(waiting)
+        changed = await runtime.edit(
+            ticket_of(waiting), "li@acme.example", {"to": "DE02", "amount": 2}, approve=False
+        )
+        answer(runtime, changed.ticket, "bo@acme.example")
+        done = await client.call_tool("desk_pay", PAY)
+        assert "edited this call" in done.structured_content["pratique"]["text"]
+        house.apply(POLICY + '[tools."desk.look"]\nsources = {seen = "untrusted"}\n')
+        seen = await client.call_tool("desk_look", {"text": "lamp"})
+        assert "comes from outside" in seen.structured_content["pratique"]["text"]
+    async with client_of(await opened(runtime), era) as client:  # one that was promised nothing yet
+        tools = {one.name: one for one in (await client.list_tools()).tools}
+        assert tools["desk_look"].output_schema is None
+        assert tools["desk_mail"].output_schema is None
+        assert (await client.call_tool("desk_mail", {})).structured_content is None
+    assert [effect.text for effect in desk.effects] == ["DE02:2"]
 
 
 async def test_text_from_outside_comes_marked_and_not_as_structure(runtime: Runtime, era: str) -> None:
@@ -348,3 +382,41 @@ async def test_two_tools_that_would_be_called_the_same_are_not_offered(house: Ho
         with pytest.raises(MCPError):
             await client.list_tools()
         assert (await client.call_tool("desk_look", {"text": "x"})).is_error
+
+
+async def test_a_list_is_made_anew_when_the_policy_says_something_else(
+    house: House, era: str, clock: Clock
+) -> None:
+    """It is kept while nothing changes: over HTTP, the SDK's server lists the tools before each call."""
+    runtime = house.runtime()
+    first = await runtime.tools("support")
+    clock.forward(1)
+    assert await runtime.tools("support") is first
+    async with client_of(await opened(runtime), era) as client:
+        assert len((await client.list_tools()).tools) == 7
+        house.apply(POLICY + DENY_ALL)
+        assert [one.name for one in (await client.list_tools()).tools] == [TICKET_TOOL]
+        house.apply(POLICY)
+        assert len((await client.list_tools()).tools) == 7
+
+
+EXCEPTION = """
+[[exception]]
+id = "for-now"
+to = "support"
+tools = ["desk.note"]
+tier = "write"
+expires = "2026-09-21T14:30:00Z"
+owner = "ana@acme.example"
+reason = "the other desk is closed"
+approved_by = "li@acme.example"
+"""
+
+
+async def test_an_exception_that_ends_takes_its_tool_from_the_offer(house: House, clock: Clock) -> None:
+    policy = POLICY.replace('tools = ["desk.*"]', 'tools = ["desk.look"]') + EXCEPTION
+    house.apply(policy)
+    runtime = house.runtime()
+    assert [one.name for one in await runtime.tools("support")] == ["desk.look", "desk.note"]
+    clock.forward(3600)
+    assert [one.name for one in await runtime.tools("support")] == ["desk.look"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pratique.audit.laws import LAWS
 from pratique.audit.laws_identity import IDENTITY
+from pratique.audit.laws_pinning import PINNING
 from pratique.audit.legality import Illegal, Legality, illegal
 from pratique.audit.standing import Record, Stated
 
@@ -125,6 +126,18 @@ def twice(seq: int, after: int, **changes: Any) -> Change:
     return change
 
 
+def disabled(person: str, after: int) -> Change:
+    """Give a person an account, and disable it, after one record."""
+
+    def change(records: Records) -> None:
+        place = next(n for n, record in enumerate(records) if record["seq"] == after)
+        when = {"ts_us": records[place]["ts_us"], "seq": 90, "person": person, **BECAUSE}
+        kinds = ("person.add", "person.disable")
+        records[place + 1 : place + 1] = [{"type": kind, "roles": [], **when} for kind in kinds]
+
+    return change
+
+
 BREAKS: dict[str, tuple[Change, str]] = {
     "a key that is replaced by itself": (at(20, new="k1"), "the new key is the old one"),
     "records dropped by nobody": (at(22, by=""), "nobody says who did it"),
@@ -149,6 +162,7 @@ BREAKS: dict[str, tuple[Change, str]] = {
     "a vote too many by one person": (twice(6, 6, voter="LI@acme.example"), "voted on t1 before"),
     "a vote by a stranger": (at(6, voter="mo@evil.example"), "belongs to none of: leads"),
     "a vote on one's own request": (at(6, voter="kim@acme.example"), "on their own behalf"),
+    "a vote of somebody who was disabled": (disabled("bo@acme.example", 6), "bo@acme.example was disabled"),
     "a vote that is none": (at(6, vote="perhaps"), "'perhaps' is no vote"),
     "a vote in another session": (at(6, session="s9"), "belongs to another session"),
     "a vote after its time": (late(6, 60), "after its time to wait"),
@@ -218,6 +232,7 @@ ELSEWHERE = {
     "recovery",
     *DECIDING,
     *IDENTITY,
+    *PINNING,
 }
 """Records that say something of the log itself, tried where they are made, and those about deciding."""
 

@@ -30,7 +30,9 @@ STRICTNESS = ["allow", "ask", "deny"]
 # Every outcome (true, false, error) of each condition of the random policies, and of the changed ones.
 CALLS = [
     {"amount": amount, "currency": currency, "to": to}
-    for amount, currency, to in product((50, 51, "x"), ("EUR", "USD", 1), ("a@x", "eve@evil.example", ["a"]))
+    for amount, currency, to in product(
+        (50, 51, 52, "x"), ("EUR", "USD", 1), ("a@x", "eve@evil.example", ["a"])
+    )
 ]
 TIMES = [0, *map(microseconds, MOMENTS)]
 

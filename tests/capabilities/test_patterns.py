@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pratique.capabilities.patterns import exactly, in_words, matches, read_pattern
+from pratique.capabilities.patterns import exactly, in_words, matches, read_pattern, too_wide
 
 JSON = st.recursive(
     st.none()
@@ -89,3 +89,9 @@ def test_a_glob_never_raises_and_matches_itself(glob: str, text: str) -> None:
     matches({"x": {"glob": glob}}, {"x": text}, {})
     if glob and "*" not in glob:
         assert matches({"x": {"glob": glob}}, {"x": glob}, {})
+
+
+def test_an_argument_that_a_declaration_covers_by_any_is_not_left_open() -> None:
+    sinks = {"to": "dest", "*": "dest"}
+    assert too_wide({"to": {"equals": "mo"}, "note": {"any": True}}, sinks) == ["note"]
+    assert too_wide({"note": {"any": True}}, {"to": "dest"}) == []

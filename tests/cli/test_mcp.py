@@ -19,7 +19,7 @@ from pratique.runtime import Runtime
 from pratique.tools.context import World
 from pratique.tools.execution import Executor
 from pratique.tools.registry import Registry
-from tests.adapters.test_mcp import LEGACY, MODERN, text_of, ticket_of
+from tests.adapters.clients import LEGACY, MODERN, text_of, ticket_of
 from tests.house import answer, until
 from tests.server.process import Place, served
 

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -232,6 +233,19 @@ def test_every_argument_of_a_declaration_is_on_its_page_with_its_default() -> No
 @pytest.mark.parametrize("code", ["0", "1", "2", "3", "130"])
 def test_every_exit_code_is_on_a_page(code: str) -> None:
     assert f"\n| {code} | " in (ROOT / "docs" / "reference" / "command-line.md").read_text()
+
+
+PAGE = ROOT / "docs" / "reference" / "frameworks.md"
+
+
+def test_the_lowest_versions_of_the_frameworks_are_those_of_the_extras() -> None:
+    rows = re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE.read_text(), re.MULTILINE)
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [extra for extra, _ in rows] == ["langchain", "pydantic-ai", "openai-agents", "mcp"]
+    for extra, lowest in rows:
+        for one in lowest.split(", "):
+            name, number = one.split(" ")
+            assert any(f"{name}>={bound}" in extras[extra] for bound in (number, number.removesuffix(".0")))
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -23,6 +23,8 @@ from pratique.ledger.door import Ledger
 from pratique.ledger.recovery import settle
 from pratique.ledger.segments import Hold, rotate_key, seal_segment, set_hold
 from pratique.ledger.sequencer import Entry
+from pratique.model import Tier
+from pratique.proxy.pins import Pins
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from tests.house import (
@@ -40,6 +42,7 @@ from tests.house import (
     state_of,
     verify,
 )
+from tests.proxy.listed import entry, listing
 
 EXPIRES = datetime.fromtimestamp((START_US + 10**12) / SECOND, tz=UTC).isoformat()
 COUNTED = f"""
@@ -87,6 +90,7 @@ actions = st.lists(
                 "standing",
                 "deliver",
                 "sweep",
+                "server",
             ]
         ),
         st.integers(0, 3),
@@ -238,6 +242,20 @@ class Play:
         if number > 1:
             keys.revoke(key, "local:test", "lost")
 
+    async def do_server(self, _: Session, number: int) -> None:
+        pins = Pins(self.runtime.ledger)
+        config = "cd"[number // 2] * 64
+        pins.add("files", config, "files-server", "local:test")
+        for turn in range(number + 1):
+            more = {"description": "changed"} if turn else {}
+            pins.saw("files", listing(entry(**more), entry(f"t{turn}"), config=config), "local:test")
+            pin = pins.find("files.read")
+            pins.approve("files.read", pin.seen, Tier.READ, "ana@acme.example")
+        if number == 1:
+            pins.refuse("files.read", pin.seen, "li@acme.example", "no")
+        if number == 3:
+            pins.remove("files", "li@acme.example")
+
     async def _cancelled(self, session: Session, name: str, call_id: str) -> None:
         self.desk.gate.clear()
         self.desk.started.clear()
@@ -321,6 +339,7 @@ async def test_a_run_that_does_everything_fills_every_state_table(
                 ("deliver", 0),
                 ("hour", 3),
                 ("sweep", 0),
+                ("server", 2),
             ],
             ("close", 0),
         ],
@@ -346,6 +365,7 @@ async def test_a_run_that_does_everything_fills_every_state_table(
         "DELETE FROM calls",
         "UPDATE policies SET epoch = 9",
         "INSERT INTO votes VALUES ('t', 'li', 'approve', '', 1)",
+        "INSERT INTO mcp_servers VALUES ('files', 'c', 'x', 'ana', 1, 0, 1)",
     ],
 )
 async def test_a_forged_state_is_not_what_the_chain_says(

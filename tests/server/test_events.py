@@ -11,9 +11,9 @@ import pytest
 
 from pratique.identity.people import People
 from pratique.server.feed import Event, Feed
-from tests.house import Clock, House, answer, opened, records
+from tests.house import POLICY, Clock, House, answer, opened, records
 from tests.server.front import Front, front_of
-from tests.server.test_people_api import LI, asked
+from tests.server.test_people_api import LI, MO, asked
 
 ALL = 30
 
@@ -163,14 +163,23 @@ async def test_streams_of_one_caller_are_bounded(house: House) -> None:
         assert not front.app.state.door.streams.taken
 
 
-async def test_a_stream_ends_when_its_login_does(front: Front, clock: Clock) -> None:
-    li = await front.person(LI)
-    listening_task = asyncio.create_task(li.get("/api/v1/approvals/events"))
+@pytest.mark.parametrize("end", ["account", "role", "group"])
+async def test_a_stream_ends_when_its_login_or_its_right_does(
+    front: Front, house: House, clock: Clock, end: str
+) -> None:
+    name = MO if end == "role" else LI
+    listener = await front.person(name, *(["auditor"] if end == "role" else []))
+    listening_task = asyncio.create_task(listener.get("/api/v1/approvals/events"))
     feed = front.app.state.door.feed
     async with asyncio.timeout(ALL):
         while not len(feed):  # noqa: ASYNC110  # it begins in the other task
             await asyncio.sleep(0.005)
-        await asyncio.to_thread(People(front.ledger).disable, LI, "local:test")
+        if end == "account":
+            await asyncio.to_thread(People(front.ledger).disable, LI, "local:test")
+        elif end == "role":
+            await asyncio.to_thread(People(front.ledger).give, MO, [], "local:test")
+        else:
+            await asyncio.to_thread(house.apply, POLICY.replace('"li@acme.example", ', ""))
         clock.forward(10)
         await asked(front)
         answer = await listening_task

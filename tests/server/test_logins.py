@@ -2,7 +2,13 @@
 
 import pytest
 
+from pratique.audit import identity as drafts
+from pratique.errors import IdentityError
+from pratique.identity import passwords
 from pratique.identity.people import People
+from pratique.ledger import queries
+from pratique.ledger.door import Ledger
+from pratique.ledger.sequencer import Entry
 from tests.house import Clock, House, rebuilt_state, records, state_of
 from tests.server.front import PASSWORD, Front, front_of
 
@@ -174,3 +180,34 @@ def _linked(front: Front) -> str:
     people = People(front.ledger)
     people.add("li@acme.example", "local:test")
     return people.link("li@acme.example", "local:test")
+
+
+def forced_password(people: People, ledger: Ledger, name: str) -> None:
+    """Commit a password as `set_password` does, past its check: an older release may have done it."""
+    draft = drafts.person_password(name, "local:test")
+    owner = ledger.vault.subject_id(name)
+    ledger.know_now(owner)
+    kept = ledger.seal(owner, queries.about(draft), {"password": passwords.hashed(PASSWORD).encode()})
+    ledger.commit_now(Entry(drafts=({**draft, **kept.commitments},), values=(kept,)))
+    account = people.find(name)
+    assert account is not None
+    assert account.password_seq
+
+
+async def test_whom_a_company_logs_in_has_no_password_here(front: Front, people: People) -> None:
+    people.add("li@acme.example", "local:test", issuer="https://login.acme.example", subject="li")
+    with pytest.raises(IdentityError, match="logs in with the account of https://login"):
+        people.set_password("li@acme.example", PASSWORD, "local:test")
+    assert records(front.ledger, "person.password") == []
+    forced_password(people, front.ledger, "li@acme.example")
+    answer = await front.client().post(
+        "/api/v1/login", json={"name": "li@acme.example", "password": PASSWORD}
+    )
+    assert answer.status_code == 401
+    assert len(records(front.ledger, "login.refuse")) == 1
+    people.add("bo@acme.example", "local:test")
+    forced_password(people, front.ledger, "bo@acme.example")
+    answer = await front.client().post(
+        "/api/v1/login", json={"name": "bo@acme.example", "password": PASSWORD}
+    )
+    assert answer.status_code == 204

@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 from pratique.adapters.mcp.shown import TICKET_TOOL
 from pratique.identity.keys import Issued, Keys
 from pratique.ledger import queries
-from tests.adapters.test_mcp import LEGACY, MODERN, Person, asked_once, text_of, ticket_of
+from tests.adapters.clients import LEGACY, MODERN, text_of, ticket_of
+from tests.adapters.test_mcp import Person, asked_once
 from tests.house import Clock, Desk, House, answer, records
 from tests.server.front import BASE, Front, front_of
 

@@ -1,6 +1,7 @@
 """`pratique serve`: where it listens, what it refuses, and how it ends."""
 
 import signal
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -9,6 +10,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from pratique.server.listen import listening
+from pratique.settings import ServerSettings
 from tests.house import records
 from tests.server.process import Place, Served, served
 
@@ -31,6 +34,16 @@ def begun(place: Place, what: str) -> None:
     while what not in place.effects():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_what_it_accepts_sends_each_part_of_an_answer_at_once() -> None:
+    """Else a streamed answer stands still for 40 ms between its parts."""
+    with (
+        closing(listening(ServerSettings(port=0))) as door,
+        closing(socket.create_connection(door.getsockname())),
+        closing(door.accept()[0]) as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_it_serves_and_says_how_to_make_the_first_owner(place: Place) -> None:

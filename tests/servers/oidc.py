@@ -1,20 +1,22 @@
 """A real OpenID provider on loopback: the npm package oidc-provider, installed once, into its own folder."""
 
-import fcntl
+import base64
+import hashlib
 import os
 import re
+import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urljoin
+from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
 import httpx2
 
-from tests.servers.machine import end, free_port, greets, lacking, until
+from tests.servers.machine import end, free_port, greets, until
+from tests.servers.npm import installed
 
 VERSION = "8.8.1"
 HERE = Path(__file__).parent
@@ -44,11 +46,47 @@ class OidcProvider(NamedTuple):
                 address = urljoin(str(answer.url), answer.headers["location"])
             raise AssertionError("the provider does not come to an end")
 
+    def token(self, resource: str, **more: str) -> str:
+        """Return the access token that the client `robot` gets for itself, for this resource."""
+        asked = {"grant_type": "client_credentials", "resource": resource, "scope": "tools", **more}
+        with httpx2.Client(timeout=20) as client:
+            answer = client.post(f"{self.issuer}/token", data=asked, auth=("robot", "a secret of the robot"))
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
+    def token_of(self, name: str, resource: str, redirect: str) -> str:
+        """Return the access token that the client `ide` gets for a person who logs in and agrees."""
+        verifier = secrets.token_urlsafe(40)
+        digest = hashlib.sha256(verifier.encode()).digest()
+        asked = {
+            "response_type": "code",
+            "client_id": "ide",
+            "redirect_uri": redirect,
+            "scope": "openid tools",
+            "resource": resource,
+            "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+        back = self.log_in(f"{self.issuer}/auth?{urlencode(asked)}", name)
+        code = parse_qs(urlsplit(back).query)["code"][0]
+        words = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": redirect,
+            "client_id": "ide",
+            "code_verifier": verifier,
+            "resource": resource,
+        }
+        with httpx2.Client(timeout=20) as client:
+            answer = client.post(f"{self.issuer}/token", data=words)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["access_token"])
+
 
 @contextmanager
 def oidc_provider(redirect: str) -> Iterator[OidcProvider]:
     """Give a provider that sends people back to this address."""
-    folder, port = _installed(), free_port()
+    folder, port = installed("oidc-provider", VERSION), free_port()
     script = folder / f"provider-{os.getpid()}.mjs"
     shutil.copy(HERE / "oidc_provider.mjs", script)
     words = [shutil.which("node") or "node", str(script), str(port), redirect]
@@ -59,26 +97,3 @@ def oidc_provider(redirect: str) -> Iterator[OidcProvider]:
     finally:
         end(process)
         script.unlink()
-
-
-def _installed() -> Path:
-    """Return a folder with the package, which is fetched once."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        lacking("node and npm are missing (Debian: apt-get install nodejs npm)")
-    folder = Path(tempfile.gettempdir()) / f"pratique-tests-oidc-{VERSION}-{os.getuid()}"
-    folder.mkdir(exist_ok=True, mode=0o700)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "node_modules" / "oidc-provider").exists():
-            words = [
-                "npm",
-                "install",
-                "--no-audit",
-                "--no-fund",
-                "--ignore-scripts",
-                f"oidc-provider@{VERSION}",
-            ]
-            done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
-            if done.returncode != 0:
-                lacking(f"oidc-provider cannot be installed: {done.stderr[-300:]}")
-    return folder

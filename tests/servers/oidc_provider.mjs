@@ -8,7 +8,31 @@ const people = {
   mo: { sub: 'mo', email: 'mo@acme.example', email_verified: false, groups: [] },
 };
 const provider = new Provider(`http://127.0.0.1:${port}`, {
-  clients: [{ client_id: 'pratique', client_secret: 'a secret of the tests', redirect_uris: [redirect] }],
+  clients: [
+    { client_id: 'pratique', client_secret: 'a secret of the tests', redirect_uris: [redirect] },
+    { client_id: 'ide', token_endpoint_auth_method: 'none', redirect_uris: [redirect] },
+    {
+      client_id: 'robot',
+      client_secret: 'a secret of the robot',
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+    },
+  ],
+  features: {
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (_, resource) => ({
+        scope: 'tools',
+        audience: resource,
+        accessTokenTTL: 300,
+        accessTokenFormat: 'jwt',
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
   claims: { openid: ['sub'], email: ['email', 'email_verified'], groups: ['groups'] },
   scopes: ['openid', 'email', 'groups'],
   pkce: { required: () => true },

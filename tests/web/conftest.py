@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,19 @@ class Site:
         session = self.session()
         self.call(session, "mail.read")
         return self.call(session, tool, **args).ticket
+
+    def do(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Return what comes of some work in the agent's loop."""
+
+        async def done() -> Any:
+            return await work()
+
+        return self._portal.call(done)
+
+    @property
+    def told(self) -> Path:
+        """The folder of the other program's server."""
+        return self.ledger.path.parent.parent / "told"
 
     def erase(self, seq: int) -> None:
         """Take the values of a record out of the vault, as an erasure does."""

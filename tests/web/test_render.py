@@ -4,6 +4,7 @@ import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -144,3 +145,31 @@ def test_a_plot_stays_within_its_frame(values: list[tuple[int, int]]) -> None:
 def test_a_length_of_time_is_said_in_two_units() -> None:
     said = [span(seconds * 1_000_000) for seconds in (5, 65, 600, 14_220, 90_000, -3)]
     assert said == ["5 s", "1 min 5 s", "10 min", "3 h 57 min", "1 d 1 h", "0 s"]
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        True,
+        False,
+        {},
+        {"type": ["string", "null"]},
+        {"type": ["null"]},
+        {"anyOf": [True]},
+        {"anyOf": [{"type": "null"}, True]},
+        {"$ref": "#/definitions/x"},
+        {"$ref": "#/$defs/loop"},
+        {"enum": [1, None]},
+        {"enum": []},
+        {"type": "array", "items": True},
+        {"type": "array", "items": [{"type": "string"}]},
+        {"description": ["not", "text"]},
+    ],
+)
+@pytest.mark.parametrize("defs", [[], {"loop": {"$ref": "#/$defs/loop"}}, {"loop": True}])
+def test_a_form_can_be_made_of_any_schema_of_another_program(stated: Any, defs: Any) -> None:
+    schema = {"properties": {"a": stated}, "$defs": defs}
+    calls: list[dict[str, Any]] = [{}, {"a": "x"}, {"a": None}, {"a": 1}, {"a": ["x"]}, {"a": {"b": []}}]
+    for arguments in calls:
+        shown = forms.fields(schema, arguments)
+        assert forms.read(shown, {}, arguments) == (arguments, {})

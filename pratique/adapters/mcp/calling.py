@@ -17,9 +17,10 @@ from typing import Any
 import anyio
 import orjson
 
-from pratique import Outcome, Status, ToolDeclarationError
+from pratique import Outcome, Status, ToolDeclarationError, ToolSpec
 from pratique.adapters.executor import Caller, Offer
 from pratique.adapters.mcp.shown import TICKET_TOOL
+from pratique.adapters.mcp.structure import Promise, promise_of
 
 MOST_WAITING = 1000
 """Calls that are remembered because they wait, or because nothing was heard of them."""
@@ -45,6 +46,9 @@ class Calling:
         self._waiting: OrderedDict[bytes, str] = OrderedDict()
         self._running: set[asyncio.Task[Outcome]] = set()
         self._names: dict[str, str] = {}  # what the client was told → the tool's own name
+        self._promises: dict[str, Promise] = {}  # tool → what the client was promised of its results
+        self._specs: tuple[ToolSpec, ...] | None = None
+        self._offer = Offer(())
 
     @property
     def waits(self) -> bool:
@@ -57,13 +61,24 @@ class Calling:
         Raises:
             ToolDeclarationError: two tools would get the same name.
         """
-        offer = Offer(await self.session.tools())
+        specs = await self.session.tools()
+        if specs is self._specs:  # over HTTP, the SDK's server lists the tools before each call
+            return self._offer
+        offer = Offer(specs)
         if TICKET_TOOL in offer.tools:
             raise ToolDeclarationError(
                 f"{offer.real(TICKET_TOOL)} would be offered as {TICKET_TOOL}, which is taken: rename it"
             )
         self._names.update((name, spec.name) for name, spec in offer.tools.items())
+        for spec in offer.tools.values():
+            if promise := promise_of(spec):
+                self._promises[spec.name] = promise
+        self._specs, self._offer = specs, offer
         return offer
+
+    def promise(self, tool: str) -> Promise | None:
+        """Return what the client was promised of a tool's structured results, if it was ever told of it."""
+        return self._promises.get(tool)
 
     async def real(self, name: str) -> str:
         """Return the tool's own name; a name that was never told is passed on, and denied on record."""

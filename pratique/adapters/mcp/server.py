@@ -16,6 +16,7 @@ Rules:
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import mcp_types as types
 import orjson
@@ -25,6 +26,7 @@ from mcp.shared.exceptions import MCPError
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from pratique import Outcome, PratiqueError, Status, __version__
+from pratique.adapters.executor import Offer
 from pratique.adapters.mcp.calling import LONGEST_KEY, Calling, Report
 from pratique.adapters.mcp.shown import (
     LONGEST_WAIT,
@@ -112,13 +114,18 @@ class _Doors:
 
     def __init__(self, find: Finding, link: Link, patience: float) -> None:
         self._find, self._link, self._patience = find, link, patience
+        self._listed: WeakKeyDictionary[Offer, list[types.Tool]] = WeakKeyDictionary()
 
     async def list_tools(
         self, context: Context, _: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
         """Return what the caller's agent may call."""
-        offer = await (await self._find(context)).offer()
-        tools = [tool_of(name, spec) for name, spec in offer.tools.items()]
+        calling = await self._find(context)
+        offer = await calling.offer()
+        tools = self._listed.get(offer)
+        if tools is None:
+            tools = [tool_of(name, spec, calling.promise(spec.name)) for name, spec in offer.tools.items()]
+            self._listed[offer] = tools
         return types.ListToolsResult(tools=[*tools, ticket_tool()])
 
     async def call_tool(
@@ -148,7 +155,7 @@ class _Doors:
             outcome = await calling.redeem(state["ticket"], wait or 0.0, _reporter(context))
         url = self._link(outcome.ticket) if outcome.status is Status.PENDING else ""
         if not url or rounds >= MOST_ROUNDS or _declined(params) or not _opens_links(context):
-            return result_of(outcome)
+            return result_of(outcome, calling.promise(tool))
         session = state.get("session", calling.session.id)
         kept = {"call": call_id, "session": session, "ticket": outcome.ticket, "rounds": rounds + 1}
         return question_of(outcome, url, orjson.dumps(kept).decode(), again=rounds > 0)

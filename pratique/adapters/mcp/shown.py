@@ -12,6 +12,7 @@ import mcp_types as types
 
 from pratique import Outcome, Status, Tier, ToolSpec
 from pratique.adapters.executor import told
+from pratique.adapters.mcp.structure import Promise, structured
 
 TICKET_TOOL = "pratique_ticket"
 """The tool by which a client asks what became of a call that waits."""
@@ -51,19 +52,21 @@ _TICKET_SPEC = types.Tool(
 )
 
 
-def tool_of(name: str, spec: ToolSpec) -> types.Tool:
+def tool_of(name: str, spec: ToolSpec, promise: Promise | None) -> types.Tool:
     """Return a tool as an MCP client is offered it.
 
     Args:
         name: what the client calls it.
         spec: what it is.
+        promise: what is promised of its structured results.
     """
     return types.Tool(
         name=name,
         title=spec.name,
         description=spec.description,
         input_schema={"type": "object", **spec.parameters},
-        annotations=hints(spec.tier),
+        output_schema=None if promise is None else promise.schema,
+        annotations=hints(spec),
         _meta={"pratique/tool": spec.name, "pratique/tier": spec.tier.value, "pratique/digest": spec.digest},
     )
 
@@ -73,20 +76,25 @@ def ticket_tool() -> types.Tool:
     return _TICKET_SPEC.model_copy(deep=True)
 
 
-def hints(tier: Tier) -> types.ToolAnnotations:
-    """Return a tier as the protocol's hints (specification 2026-07-28, ToolAnnotations)."""
+def hints(spec: ToolSpec) -> types.ToolAnnotations:
+    """Return what a tool can do as the protocol's hints (specification 2026-07-28, ToolAnnotations)."""
     return types.ToolAnnotations(
-        read_only_hint=tier is Tier.READ,
-        destructive_hint=tier is Tier.IRREVERSIBLE,
-        idempotent_hint=tier is Tier.READ,
-        open_world_hint=True,
+        read_only_hint=spec.tier is Tier.READ,
+        destructive_hint=spec.tier is Tier.IRREVERSIBLE,
+        idempotent_hint=spec.tier is Tier.READ,
+        open_world_hint=spec.open_world,
     )
 
 
-def result_of(outcome: Outcome) -> types.CallToolResult:
-    """Return an outcome as a result. A call that waits is no error: its text says what to do."""
+def result_of(outcome: Outcome, promise: Promise | None = None) -> types.CallToolResult:
+    """Return an outcome as a result. A call that waits is no error: its text says what to do.
+
+    Args:
+        outcome: what came of the call.
+        promise: what the client was promised of the tool's structured results.
+    """
     text = _waiting(outcome) if outcome.status is Status.PENDING else told(outcome)
-    clean = outcome.label.integrity.value == "trusted" and outcome.status is Status.DONE
+    error = outcome.status not in {Status.DONE, Status.PENDING}
     meta: dict[str, Any] = {
         "pratique/status": outcome.status.value,
         "pratique/call": outcome.call_id,
@@ -95,8 +103,8 @@ def result_of(outcome: Outcome) -> types.CallToolResult:
     }
     return types.CallToolResult(
         content=[types.TextContent(text=text)],
-        structured_content=outcome.value if clean and isinstance(outcome.value, dict) else None,
-        is_error=outcome.status not in {Status.DONE, Status.PENDING},
+        structured_content=None if error else structured(outcome, promise, text),
+        is_error=error,
         _meta={name: value for name, value in meta.items() if value is not None},
     )
 

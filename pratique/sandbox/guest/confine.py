@@ -70,7 +70,8 @@ def limit(limits: "dict[str, Any]", spare: int, *, own_users: bool) -> None:
     """
     seconds = max(1, math.ceil(limits["cpu"]))
     _set(resource.RLIMIT_CPU, seconds, seconds + 1)
-    _set(resource.RLIMIT_AS, limits["memory"])
+    if limits.get("address_space", True):  # a service's runtime reserves far more than it uses
+        _set(resource.RLIMIT_AS, limits["memory"])
     _set(resource.RLIMIT_FSIZE, limits["disk"])
     _set(resource.RLIMIT_NOFILE, limits["open_files"])
     if own_users:

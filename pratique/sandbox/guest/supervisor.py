@@ -281,7 +281,8 @@ def _watch(
     ends = {handle, control.fileno()} - {_NONE}
     word = {guest.order.fileno()}
     ended = False
-    while not ends.intersection(ready := select.select([*ends, *word], [], [], watch.TICK)[0]):
+    tick = limits.get("tick", watch.TICK)
+    while not ends.intersection(ready := select.select([*ends, *word], [], [], tick)[0]):
         if ready:
             if _says_done(guest.order):
                 done = True

@@ -17,6 +17,7 @@ from pratique.server.web import (
     housekeeping,
     queueing,
     searching,
+    servers,
     standing,
     static,
     together,
@@ -40,6 +41,7 @@ def mount(app: FastAPI) -> None:
         tracing,
         searching,
         housekeeping,
+        servers,
         auditing,
         figures,
     ):

@@ -80,7 +80,7 @@ def read(
 
 def _field(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Field:
     value = arguments.get(name)
-    hint = str(schema.get("description", ""))
+    hint = visible(str(schema.get("description", "")))
     hidden = isinstance(value, str) and visible(value) != value
     if hidden:
         hint = (
@@ -98,6 +98,8 @@ def _field(name: str, schema: Mapping[str, Any], arguments: Mapping[str, Any]) -
 
 def _kind(schema: Mapping[str, Any], value: Any) -> tuple[str, tuple[str, ...]]:
     stated = schema.get("type")
+    if isinstance(stated, list):  # `["string", "null"]`
+        stated = next((one for one in stated if one != "null"), None)
     if "enum" in schema and all(isinstance(item, str) for item in schema["enum"]):
         return "choice", tuple(schema["enum"])
     if stated == "boolean":
@@ -113,16 +115,28 @@ def _kind(schema: Mapping[str, Any], value: Any) -> tuple[str, tuple[str, ...]]:
     return "json", ()
 
 
-def _resolved(whole: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a part of a schema says: references followed, `or nothing` left out."""
+def _resolved(whole: Mapping[str, Any], part: Any) -> Mapping[str, Any]:
+    """Return what a part of a schema says: references followed, `or nothing` left out.
+
+    Another program's schema may say `true` in place of a part: anything.
+    """
     for _ in range(8):
+        if not isinstance(part, Mapping):
+            return {}
         if "$ref" in part:
-            part = whole.get("$defs", {}).get(str(part["$ref"]).rsplit("/", 1)[-1], {})
-        elif len(some := [one for one in part.get("anyOf", ()) if one.get("type") != "null"]) == 1:
-            part = {**{key: item for key, item in part.items() if key != "anyOf"}, **some[0]}
+            known = whole.get("$defs")
+            part = known.get(str(part["$ref"]).rsplit("/", 1)[-1]) if isinstance(known, Mapping) else None
+        elif isinstance(only := _only(part.get("anyOf") or ()), Mapping):
+            part = {**{key: item for key, item in part.items() if key != "anyOf"}, **only}
         else:
-            break
-    return part
+            return part
+    return {}
+
+
+def _only(parts: Any) -> Any:
+    """Return the one part of several that is not `null`; None if there are more."""
+    some = [one for one in parts if not (isinstance(one, Mapping) and one.get("type") == "null")]
+    return some[0] if len(some) == 1 else None
 
 
 def _text(kind: str, value: Any) -> str:

@@ -24,6 +24,7 @@ NAV = (
     ("/standing", "Standing", Right.STANDING_READ),
     ("/traces", "Traces", Right.TRACE_READ),
     ("/tools", "Tools", Right.TOOLS_READ),
+    ("/servers", "Servers", Right.SERVERS_READ),
     ("/policy", "Policy", Right.POLICY_READ),
     ("/audit", "Log", Right.AUDIT_READ),
     ("/figures", "Figures", Right.METRICS_READ),
@@ -50,6 +51,9 @@ DONE = {
     "standing": Flash("good", "Recorded. Calls that fit are no longer asked about, until it ends."),
     "joined": Flash("good", "Recorded. You stand behind it as well."),
     "revoked": Flash("info", "Revoked. Calls like it are asked about again."),
+    "pinned": Flash("good", "Approved. Agents that the policy lets call it are offered it from now on."),
+    "unpinned": Flash("info", "Refused. No call of it runs any more."),
+    "checked": Flash("info", "It was asked. What is new or changed is below, in quarantine."),
     "password": Flash("good", "Your password is changed."),
 }
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from pratique.capabilities.patterns import exactly
+from pratique.words import ANY
 
 _NEVER_ANY = ("dest", "selector", "secret", "amount")
 
@@ -22,7 +23,9 @@ class PatternField(NamedTuple):
 def pattern_fields(arguments: Mapping[str, Any], sinks: Mapping[str, str]) -> list[PatternField]:
     """Return the fields to begin with: exactly what one call had."""
     return [
-        PatternField(name, "equals", _text(form["equals"]), _kinds(form["equals"], sinks.get(name, "")))
+        PatternField(
+            name, "equals", _text(form["equals"]), _kinds(form["equals"], sinks.get(name, sinks.get(ANY, "")))
+        )
         for name, form in exactly(arguments).items()
     ]
 
