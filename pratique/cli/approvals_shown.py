@@ -31,23 +31,20 @@ MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
 def queue_table(page: Page) -> Table:
     """Return the queue: what presses most first."""
     table = Table(box=None, header_style="dim", pad_edge=False)
-    for column in ("ticket", "tool", "tier", "taint"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("asked by", overflow="fold")
-    table.add_column("state", no_wrap=True)
+    for column in ("ticket", "tool, asked by", "tier, taint", "state"):
+        table.add_column(column, no_wrap=column != "tool, asked by", overflow="fold")
     for line in page.lines:
         tier = Text(line.tier, style="bold red" if line.tier == "irreversible" else "")
-        taint = Text(
-            "" if line.taint == "none" else line.taint, style="red" if line.taint == "sink" else "yellow"
-        )
-        who = visible(f"{line.agent}, for {line.user}" if line.user else line.agent)
-        table.add_row(line.ticket, line.tool, tier, taint, who, _stands(line))
+        if line.taint != "none":
+            tier.append(f"\n{line.taint}", style="red" if line.taint == "sink" else "yellow")
+        who = visible(f"{line.agent} for {line.user}" if line.user else line.agent)
+        table.add_row(line.ticket, Text.assemble(line.tool, (f"\n{who}", "dim")), tier, _stands(line))
     return table
 
 
 def _stands(line: Line) -> Text:
     if line.state == "proposed":
-        return Text(f"pending, {span(line.wait_s)} left", style="bold red" if line.urgent else "")
+        return Text(f"pending\n{span(line.wait_s)} left", style="bold red" if line.urgent else "")
     return Text(line.state, style=STATE_STYLES.get(line.state, "dim"))
 
 

@@ -15,6 +15,7 @@ from pratique.cli.audit_verify import verify
 from pratique.cli.console import (
     ConfigOption,
     JsonOption,
+    complain,
     console,
     one_line,
     print_json,
@@ -136,7 +137,12 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
             most=most,
         )
         records = ledger.read(lambda connection: search(connection, wanted))
-    print_json(records) if as_json else print_calls(records)
+    if as_json:
+        print_json(records)
+    elif records:
+        print_calls(records)
+    else:
+        complain("no recorded call fits; `pratique trace list` shows the sessions that there are", "dim")
 
 
 def print_record(record: queries.Record) -> None:

@@ -74,7 +74,7 @@ def demo(
 
     Example: `pratique demo --answer reject --tamper`
     """
-    if answer is None and (as_json or not sys.stdin.isatty()):
+    if answer is None and (as_json or (at_terminal and not sys.stdin.isatty())):
         fail("there is nobody to ask: give --answer approve or --answer reject")
     screen = Screen(
         None if answer is None else answer is Said.APPROVE, quiet=as_json, at_the_page=not at_terminal

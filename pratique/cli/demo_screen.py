@@ -121,8 +121,8 @@ class Screen:
         self._out.print(Text(f"  {card.tool} waits for your answer: {address}", style="cyan"), soft_wrap=True)
 
     async def lingers(self, address: str) -> None:
-        """Leave the pages there until Enter is pressed."""
-        if not self._at_the_page:
+        """Leave the pages there until Enter is pressed; where nobody can press it, do not wait for it."""
+        if not self._at_the_page or not sys.stdin.isatty():
             return
         loop, pressed = asyncio.get_running_loop(), asyncio.Event()
         self._out.print()

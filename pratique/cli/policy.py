@@ -105,7 +105,7 @@ def check(
     A problem keeps the policy from loading. A hint (a pattern that matches no declared tool, a rule that no
     test covers, an exception that expired) does not.
 
-        pratique policy check policy.toml
+    Example: `pratique policy check policy.toml`
     """
     settings = load_settings(config)
     tools = _tools(settings)
@@ -193,7 +193,7 @@ def who_can_command(
 
     `allow/deny` means that the arguments decide; `explain` says how.
 
-        pratique policy who-can billing.refund
+    Example: `pratique policy who-can billing.refund`
     """
     settings = load_settings(config)
     tools = _capabilities(_tools(settings))
@@ -237,7 +237,7 @@ def diff_command(
     to its taint level (labels of tools, plans) are named beside. With `--replay`, the calls of the last 31
     days (or since `--since`) are decided again by B, as `pratique audit replay` does it.
 
-        pratique policy diff in-force policy.toml
+    Example: `pratique policy diff in-force policy.toml`
     """
     settings = load_settings(config)
     tools = _tools(settings)
@@ -286,7 +286,7 @@ def apply(
 
     Running processes take it up with their next call, and none decides by half of it.
 
-        pratique policy apply
+    Example: `pratique policy apply`
     """
     settings = load_settings(config)
     registry = _tools(settings)

@@ -141,7 +141,7 @@ def signed(report: ReplayReport, ledger: Ledger) -> dict[str, Any]:
 def show_replay(report: ReplayReport) -> None:
     """Print the report: what it rests on, the counts, and what changed, the loosest first."""
     by = report.target_name or report.target[:12] or RECORDED
-    digest = f" ({report.target[:12]})" if report.target else ""
+    digest = f" ({report.target[:12]})" if report.target and report.target_name else ""
     say(f"{report.decisions:,} decisions of {report.log}, up to record {report.last:,}, by {by}{digest}")
     for change in Change:
         if report.count(change) or change is Change.SAME:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -91,19 +92,24 @@ def print_call(number: int, call: dict[str, Any]) -> None:
         by = ", ".join(call["approved_by"])
         words.append((f"  approved by {by}" if by else f"  asked ({call['ticket']})", "cyan"))
     console.print(Text.assemble(*words))
-    console.print(Text("    " + visible(_short(call["args"])), style="dim"))
+    _beneath(Text(visible(_short(call["args"])), style="dim"))
     why = call["error"] or "; ".join(call["reasons"])
-    console.print(Text("    " + visible(why), style="dim italic"))
+    _beneath(Text(visible(why), style="dim italic"))
     for origin in from_outside(call)[:MOST_ORIGINS]:
         start, end = origin["span"]
         before, match, after = (
             visible(part)
             for part in (origin["excerpt"][:start], origin["excerpt"][start:end], origin["excerpt"][end:])
         )
-        words = [(f"    ↳ {visible(origin['argument'])} from {visible(origin['source'])}", "red")]
+        words = [(f"↳ {visible(origin['argument'])} from {visible(origin['source'])}", "red")]
         if match:
             words += [(f"  …{before}", "dim"), (match, "bold underline"), (f"{after}…", "dim")]
-        console.print(Text.assemble(*words))
+        _beneath(Text.assemble(*words))
+
+
+def _beneath(text: Text) -> None:
+    """Print a text beneath its call: lines that have to be broken stay where the first one begins."""
+    console.print(Padding(text, (0, 0, 0, 4)))
 
 
 def from_outside(call: dict[str, Any]) -> list[dict[str, Any]]:

@@ -69,8 +69,9 @@ def test_help_names_no_type_for_what_takes_no_value() -> None:
 
 
 async def test_what_waits_is_pending_in_the_list_as_in_the_outcome(config: Path) -> None:
-    line = said("approvals", "list", "-c", str(config)).splitlines()[-1]
-    assert "pending," in line.split()  # and how much time is left
+    first, second = said("approvals", "list", "-c", str(config)).splitlines()[-2:]
+    assert first.split()[-1] == "pending"
+    assert second.split()[-1] == "left"  # how much time there is
 
 
 async def test_a_record_reads_as_lines_and_as_it_is_stored(config: Path) -> None:

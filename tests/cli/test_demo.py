@@ -152,7 +152,7 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("options", [["--terminal"], ["--json"]])
 def test_without_a_person_and_without_an_answer_it_says_so(options: list[str]) -> None:
     result = demo(*options)
     assert (result.exit_code, result.stdout) == (2, "")

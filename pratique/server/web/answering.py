@@ -32,6 +32,7 @@ from pratique.server.web import reading
 from pratique.server.web.pages import after, own_address, page
 from pratique.server.web.views import CardView, Problems
 from pratique.server.web.who import Answerer
+from pratique.server.web.words import sentence
 
 log = structlog.get_logger("pratique")
 
@@ -201,7 +202,7 @@ async def said_no(request: Request, person: Person, ticket: str, problem: Except
         here="/queue",
         status=next((status for kind, status in kinds.items() if isinstance(problem, kind)), 422),
         heading="Too late: nothing was changed" if late else "Nothing was changed",
-        problem=text[:1].upper() + text[1:] + ".",
+        problem=sentence(text) + ".",
         advice=LATE if late else "",
         ticket=ticket,
     )

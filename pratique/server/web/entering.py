@@ -10,6 +10,7 @@ from pratique.server.auth.people import SignedIn, Visitor
 from pratique.server.door import door
 from pratique.server.problems import Problem
 from pratique.server.web.pages import own_address, page
+from pratique.server.web.words import sentence
 
 router = APIRouter()
 
@@ -68,7 +69,7 @@ async def log_in_by_link(request: Request, secret: Secret) -> Response:
             title="Log in",
             status=problem.status,
             secret="",
-            problem=text[:1].upper() + text[1:],
+            problem=sentence(text),
         )
     return RedirectResponse("/queue", 303)
 
@@ -96,7 +97,7 @@ async def _form(request: Request, next_: str, *, name: str = "", problem: Proble
         status=problem.status if problem else 200,
         next=own_address(next_),
         name=name,
-        problem=text[:1].upper() + text[1:],
+        problem=sentence(text),
         company=door(request).company is not None,
     )
     if problem is not None:

@@ -112,7 +112,9 @@ def _reaches(here: Door, pattern: str, agent: str) -> Iterator[tuple[str, Reache
             rules = list(dict.fromkeys(rule for one in reaches for rule in one.rules))
             known = declared[tool]
             words = [one.words for one in reaches]
-            lines.append(Line(tool, known.tier.value, known.description.split("\n")[0], words, rules))
+            lines.append(
+                Line(tool, known.tier.value, known.description.split("\n")[0].replace("`", ""), words, rules)
+            )
         stated = policy.file.agents[name]
         if lines:
             yield name, Reaches(stated.owner, stated.description, lines)

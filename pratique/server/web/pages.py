@@ -16,6 +16,7 @@ from pratique.server.auth.people import Person, visitor
 from pratique.server.door import door
 from pratique.server.problems import Problem
 from pratique.server.web.render import render
+from pratique.server.web.words import sentence
 
 NAV = (
     ("/queue", "Queue", Right.QUEUE_READ),
@@ -108,7 +109,7 @@ def own_address(text: str, otherwise: str = "/queue") -> str:
 async def problem_page(request: Request, problem: Problem) -> Response:
     """Return what went wrong, as a page."""
     person = await visitor(request)
-    heading = problem.title[:1].upper() + problem.title[1:]
+    heading = sentence(problem.title)
     response = await page(
         request,
         person,

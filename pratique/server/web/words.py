@@ -1,5 +1,15 @@
 """The words that pages use for what the model calls by one word."""
 
+import re
+
+_WORD = re.compile(r"[a-z]+(?:[ ,.:;]|$)")
+
+
+def sentence(text: str) -> str:
+    """Return the text as a sentence begins; a name or a ticket (`t_…`) that it begins with stays as it is."""
+    return text[:1].upper() + text[1:] if _WORD.match(text) else text
+
+
 FROM_WORDS = {
     "request": "the request",
     "authority": "vouched for",
