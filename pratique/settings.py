@@ -280,7 +280,7 @@ class McpServerSettings(_Part):
     private: bool = False
     confidentiality: Literal["public", "internal", "confidential", "restricted"] = "internal"
     timeout: float = Field(default=60.0, gt=0, le=3600)
-    result_limit: int = Field(default=1024 * 1024, gt=0, le=64 * 1024 * 1024)
+    result_limit: int = Field(default=256 * 1024, gt=0, le=64 * 1024 * 1024)
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

@@ -42,6 +42,9 @@ from pratique.tools.registry import Registry
 LONGEST_FIELD = 80
 """Bytes of a field's path that a source id names."""
 
+MOST_FIELDS = 1024
+"""Different fields of one result that are named: to redact a name costs more than to label its value."""
+
 
 class Releasing:
     """Makes outcomes of results: recognised, labelled, without what is withheld.
@@ -175,15 +178,31 @@ def _label(part: Carried) -> Label:
 def _sources(where: str, of: Declared, value: Any, withheld: dict[str, str]) -> set[str]:
     """Return a name for each field from outside; for each record only, if the fields are too many to name."""
     names = identified(value, of.ids) if of.ids else {}
-    fields, named = set(), set()
+    fields, named, short = set(), set(), _Short()
     for leaf in foreign_leaves(value, of.shape):
         if withheld and covering(full_path(leaf.path, leaf.places), withheld):
             continue
         record = record_of(names, leaf.path, leaf.places)
-        path = _short(leaf.path)
+        path = short.of(leaf.path)
         fields.add(record.source(path) if record else f"{where}#{path or '.'}")
         named.add(record.name if record else f"{where}#{path or '.'}")
     return fields if len(fields) <= MOST_SOURCES else named
+
+
+class _Short:
+    """The names of fields as a label says them; those of one result, because somebody made them up for it."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
+    def of(self, path: str) -> str:
+        """Return a field's name, redacted and cut; after very many of them, only that there are more."""
+        short = self._known.get(path)
+        if short is None:
+            if len(self._known) >= MOST_FIELDS:
+                return "…"
+            short = self._known[path] = _short(path)
+        return short
 
 
 @lru_cache(maxsize=4096)
