@@ -3,11 +3,14 @@
 import asyncio
 import gc
 import shutil
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog._config import BoundLoggerLazyProxy
 
 from pratique.ledger.door import Ledger
 from pratique.runtime import Runtime
@@ -19,6 +22,19 @@ from tests.servers.machine import demand, lacking
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-cases", action="store_true", help="write docs/reference/sandbox-cases.md anew")
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """What a test set up for logging ends with it: loggers remember what they were first used under."""
+    yield
+    if not structlog.is_configured():
+        return
+    structlog.reset_defaults()
+    for name, module in list(sys.modules.items()):
+        log = getattr(module, "log", None) if name.startswith("pratique.") else None
+        if isinstance(log, BoundLoggerLazyProxy):
+            vars(log).pop("bind", None)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ from tests.house import House, opened
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
     yield
-    structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
 
 
