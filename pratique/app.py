@@ -102,6 +102,7 @@ def open_runtime(
     accompany(ledger, witnesses)
     try:
         demand_whole(ledger)
+        _demand_ours(ledger, registry)
         if by_name:
             registry = _with_servers(registry, ledger, by_name, ladder, world)
             registry.begin()
@@ -347,6 +348,19 @@ def _demand_floors(settings: Settings, runtime: Runtime) -> None:
 def ladder_of(settings: Settings, *, warm: int) -> Ladder:
     """Return a ladder as the settings have it; nothing of it is started yet."""
     return Ladder(warm=warm, most=settings.sandbox_most, image=settings.sandbox_image or DEFAULT_TAG)
+
+
+def _demand_ours(ledger: Ledger, own: Registry) -> None:
+    """Raise for a tool of ours whose name speaks of a server that the log knows: it could not be called.
+
+    Such a server may have left these settings, or be in those of another process.
+    """
+    with_prefix = {tool.capability.name.partition(".")[0]: tool.capability.name for tool in own}
+    for server in ledger.read(queries.servers) & with_prefix.keys():
+        raise ToolDeclarationError(
+            f"{with_prefix[server]} is called like a tool of the server {server!r}, which the log knows: "
+            f"rename one, or `pratique mcp remove {server}`"
+        )
 
 
 def _demand_all(registry: Registry, world: World) -> None:

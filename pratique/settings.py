@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -294,7 +295,16 @@ class McpServerSettings(_Part):
         return self
 
 
-ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+def _not_ours(name: str) -> str:
+    """A server of this name could have its tools offered under names that we use ourselves."""
+    if name == OURS:
+        raise ValueError(f"{OURS} is our own name: call the server something else")
+    return name
+
+
+OURS = "pratique"
+
+ServerName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$"), AfterValidator(_not_ours)]
 """What another program's server is called: its tools are `NAME.tool`."""
 
 

@@ -2,17 +2,26 @@
 
 Rules:
 - Model APIs take names of letters, digits, `_` and `-` only (64 at most): `mail.read` is `mail_read` there.
-- Two tools that would get the same name are an error, not a guess.
+- Two tools that would get the same name both get another, and so does one whose name is cut: eight digits of
+  the SHA-256 of its own name follow. What would still be the same is left out, and the log says so: no tool
+  stands for another, and no name takes the other tools away.
 - A name that was not offered is passed on as it is: the runtime denies the call, and that is on record.
 """
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from pratique import Outcome, Status, ToolDeclarationError, ToolSpec
+import structlog
+
+from pratique import Outcome, Status, ToolSpec
+
+log = structlog.get_logger("pratique")
 
 LONGEST_NAME = 64
+_DIGITS = 8
 
 _NOT_TAKEN = re.compile(r"[^A-Za-z0-9_-]")
 _NOT_A_CALL = (
@@ -61,25 +70,30 @@ class Offer:
 
     Args:
         tools: what the agent is offered.
-
-    Raises:
-        ToolDeclarationError: two of them would get the same name.
     """
 
     def __init__(self, tools: Iterable[ToolSpec]) -> None:
-        self.tools: dict[str, ToolSpec] = {}
-        for tool in tools:
-            name = _NOT_TAKEN.sub("_", tool.name)[:LONGEST_NAME]
-            if name in self.tools:
-                raise ToolDeclarationError(
-                    f"{self.tools[name].name} and {tool.name} would both be offered to the model as {name}: "
-                    "rename one of them"
-                )
-            self.tools[name] = tool
+        specs = list(tools)
+        plain = [_NOT_TAKEN.sub("_", tool.name) for tool in specs]
+        times = Counter(plain)
+        names = [
+            name if times[name] == 1 and len(name) <= LONGEST_NAME else _with_digits(name, tool.name)
+            for name, tool in zip(plain, specs, strict=True)
+        ]
+        twice = {name for name, count in Counter(names).items() if count > 1}
+        self.tools = {name: tool for name, tool in zip(names, specs, strict=True) if name not in twice}
+        for name, tool in zip(names, specs, strict=True):
+            if name in twice:
+                log.warning("a tool is not offered: another has its name", tool=tool.name, name=name)
 
     def real(self, name: str) -> str:
         """Return the tool's own name for a name that the model gave."""
         return self.tools[name].name if name in self.tools else name
+
+
+def _with_digits(plain: str, own: str) -> str:
+    digits = hashlib.sha256(own.encode()).hexdigest()[:_DIGITS]
+    return f"{plain[: LONGEST_NAME - _DIGITS - 1]}-{digits}"
 
 
 def told(outcome: Outcome) -> str:

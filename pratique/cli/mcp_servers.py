@@ -2,7 +2,7 @@
 
 Rules:
 - A definition is approved or refused by its digest: the one that was shown. If it changed since, nothing
-  happens.
+  happens. The digest is named in full: of a part of it, a server can make two definitions in a minute.
 - What is approved without a digest is shown first, and asked about; `--yes` says that you have looked.
 """
 
@@ -30,9 +30,10 @@ from pratique.ledger.door import Ledger
 from pratique.logs import configure_logs
 from pratique.model import Tier
 from pratique.settings import FILE, Settings
+from pratique.tools.registry import Registry
 
-LEAST_DIGEST = 8
-"""Digits of a digest that name a definition."""
+DIGITS = 64
+"""Digits of a digest (SHA-256, hexadecimal)."""
 
 Name = Annotated[str, typer.Argument(help="The server, as the settings call it.")]
 Tools = Annotated[
@@ -103,6 +104,7 @@ def add(  # noqa: PLR0913  # one option per setting
     tables = {"environment": _pairs("--env", env), "secrets": _pairs("--secret", secret)}
     stated |= {key: value for key, value in (lists | tables).items() if value}
     server = _servers(settings.with_servers(**{name: stated}))[name]
+    _demand_free(settings, name)
     listing = asyncio.run(_looked(server, settings))
     from pratique.proxy.pins import Pins  # noqa: PLC0415  # as below
     from pratique.proxy.settings_file import add_server  # noqa: PLC0415  # needs the extra
@@ -161,8 +163,9 @@ def show(
 ) -> None:
     """Show definitions as a model would read them, and what changed since they were approved.
 
-    Of a server, those that wait for somebody. Hidden characters are written out, and words that look like
-    orders to a model are pointed out. The last line of each says how to approve this very definition.
+    Of a server, those that wait for somebody; of many long ones, the first. Hidden characters are written
+    out, and words that look like orders to a model are pointed out. The last line of each says how to approve
+    this very definition.
 
     Example: `pratique mcp show files.read`
     """
@@ -178,8 +181,13 @@ def show(
     if as_json:
         print_json(views)
         return
-    for view in views:
-        shown.print_view(view)
+    lines = 0
+    for number, view in enumerate(views):
+        if lines > shown.MOST_LINES:
+            rest = len(views) - number
+            complain(f"{rest} more: name one, from {view.pin.tool} on; all of them with --json", "yellow")
+            break
+        lines += shown.print_view(view)
     if not views:
         say(f"Nothing of {server} waits. With --all, what is approved is shown.")
 
@@ -200,6 +208,7 @@ def check(
     """
     settings = _settings(config)
     servers, failed = _servers(settings), []
+    _demand_free(settings, *servers)
     for name in names or ():
         if name not in servers:
             fail(f"the settings have no server {name!r}; they have: {', '.join(sorted(servers)) or 'none'}")
@@ -329,7 +338,7 @@ def _answer(
             f" (its server says so; you said {tier})" if tier is not None and pin.tier != tier.value else ""
         )
         how = f"approved as {pin.tier}{raised}" if tier is not None else "refused"
-        say(f"{pin.tool}@{pin.seen[:LEAST_DIGEST]} is {how}.")
+        say(f"{pin.tool}@{pin.seen} is {how}.")
 
 
 def _chosen(pins: Any, name: str, tools: Sequence[str] | None) -> list[tuple[Any, str, bool]]:
@@ -341,11 +350,15 @@ def _chosen(pins: Any, name: str, tools: Sequence[str] | None) -> list[tuple[Any
         return waiting
     found = []
     for text in tools:
-        tool, _, digest = text.partition("@")
+        tool, at, digest = text.partition("@")
         pin = pins.find(tool if tool.startswith(f"{name}.") else f"{name}.{tool}")
-        if digest and (len(digest) < LEAST_DIGEST or not pin.seen.startswith(digest)):
-            raise PinError(f"{pin.tool} is not defined as @{digest[:64]} now: look at it again")
-        found.append((pin, pin.seen, bool(digest)))
+        if at and len(digest) != DIGITS:
+            raise PinError(
+                f"{text[:200]}: name all {DIGITS} digits of the digest, as `pratique mcp show` prints them"
+            )
+        if at and digest != pin.seen:
+            raise PinError(f"{pin.tool} is not defined as @{digest} now: look at it again")
+        found.append((pin, pin.seen, bool(at)))
     return found
 
 
@@ -371,6 +384,14 @@ def _settings(config: Path | None) -> Settings:
 
 def _servers(settings: Settings) -> Any:
     return servers_of(settings)
+
+
+def _demand_free(settings: Settings, *servers: str) -> None:
+    """Fail if a tool of our own is called like one of a server's: no call of it could be told from theirs."""
+    for tool in Registry.from_modules(settings.tools, settings.base):
+        name = tool.capability.name
+        if (prefix := name.partition(".")[0]) in servers:
+            fail(f"{name} is a tool of your own: call the server something else than {prefix}")
 
 
 async def _looked(server: Any, settings: Settings) -> Any:

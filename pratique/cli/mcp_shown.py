@@ -12,6 +12,9 @@ from pratique.model import Tier, Value
 from pratique.proxy.comparison import Part, parts, warnings
 from pratique.proxy.pins import Pin, Pins, Server
 
+MOST_LINES = 2000
+"""Lines of one text that are printed; the rest is in `--json`."""
+
 STATES = {"approved": "green", "new": "yellow", "changed": "bold yellow", "refused": "red"}
 SIGNS = {"+": "green", "-": "red", " ": ""}
 
@@ -59,25 +62,43 @@ def print_pins(found: Sequence[Pin]) -> None:
             complain(f"{pin.tool}: {pin.problem}", "yellow")
 
 
-def print_view(view: View, *, to_stderr: bool = False) -> None:
-    """Print one tool: what it is, what is odd about it, its definition, and how to answer."""
+def print_view(view: View, *, to_stderr: bool = False) -> int:
+    """Print one tool: what it is, what is odd about it, its definition, and how to answer.
+
+    Return how many lines of the definition were printed.
+    """
     out, pin = (stderr if to_stderr else console), view.pin
     out.print(Text(pin.tool, "bold"), Text(pin.state, STATES.get(pin.state, "dim")), soft_wrap=True)
     for name, value in _facts(pin):
         out.print(Text(f"  {name:<10}", "dim") + Text(visible(value)), soft_wrap=True)
     for warning in view.warnings:
         out.print(Text(f"  ! {warning}", "bold yellow"), soft_wrap=True)
+    lines = 0
     for part in view.parts:
         out.print(Text(f"  {part.name}{' (changed)' if part.changed else ''}", "dim"))
         for line in part.lines:
-            out.print(Text(f"  {line.sign} {line.text}", SIGNS[line.sign]), soft_wrap=True)
+            shown, rest = _begin(line.text)
+            lines += len(shown)
+            for text in shown:
+                out.print(Text(f"  {line.sign} {text}", SIGNS[line.sign]), soft_wrap=True)
+            if rest:
+                note = f"  ! {rest:,} more lines are not shown here: pratique mcp show {pin.tool} --json"
+                out.print(Text(note, "bold yellow"), soft_wrap=True)
     if pin.seen and not pin.is_approved:
         tool = pin.tool.partition(".")[2]
         tiers = "|".join(tier.value for tier in Tier if tier.rank >= Tier(pin.least).rank)
         out.print(Text("  to approve this definition:", "dim"))
-        command = f"pratique mcp approve {pin.server} {tool}@{pin.seen[:12]} --tier {tiers}"
+        command = f"pratique mcp approve {pin.server} {tool}@{pin.seen} --tier {tiers}"
         out.print(Text(f"    {command}", "dim"), soft_wrap=True)
     out.print()
+    return lines
+
+
+def _begin(text: str) -> tuple[list[str], int]:
+    """Return the first lines of a text, and how many more it has."""
+    lines = text.split("\n", MOST_LINES)
+    rest = lines.pop().count("\n") + 1 if len(lines) > MOST_LINES else 0
+    return lines, rest
 
 
 def _facts(pin: Pin) -> list[tuple[str, str]]:

@@ -25,6 +25,22 @@ class PinIs(NamedTuple):
         return f"{self.tool} is in quarantine ({row.state}): a person looks at it first"
 
 
+class IsOurs(NamedTuple):
+    """The log knows no server that this name speaks of: a tool of that name is our own, and has no pin."""
+
+    tool: str
+
+    def refuses(self, moment: Moment) -> str | None:
+        """See the class."""
+        server = self.tool.partition(".")[0]
+        if ServerIs(server, "").refuses(moment) is None:
+            return None
+        return (
+            f"{self.tool} is called like a tool of the server {server!r}, which the log knows: "
+            f"rename one, or `pratique mcp remove {server}`"
+        )
+
+
 class PinsAre(NamedTuple):
     """Nothing was said of this server's tools since record `seq`."""
 

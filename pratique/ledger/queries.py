@@ -218,6 +218,12 @@ def newest_checkpoint(connection: Connection) -> SignedCheckpoint | None:
     return None if note is None else SignedCheckpoint.parse(note)
 
 
+def servers(connection: Connection) -> set[str]:
+    """Return the names of other programs' servers that were added and not removed."""
+    chosen = select(t.mcp_servers.c.name).where(t.mcp_servers.c.removed_us == 0)
+    return set(connection.execute(chosen).scalars())
+
+
 def dropped(connection: Connection) -> int:
     """Return the last record that was dropped, 0 when none was."""
     chosen = select(func.max(t.segments.c.last)).where(t.segments.c.dropped_seq > 0)

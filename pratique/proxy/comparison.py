@@ -4,6 +4,7 @@ Rules:
 - Every text is shown with its hidden and bidirectional characters written out (`pratique.appearance`).
 - A warning is for the person who decides, and decides nothing: words that look like orders to a model are
   found by patterns, and a server can word its orders so that none fits.
+- A server writes what is compared: so many lines are compared with each other, and no more.
 """
 
 import difflib
@@ -19,6 +20,9 @@ from pratique.proxy.definition import Definition
 
 LONG: Final = 2000
 """Characters of a description from which on it is said that it is long."""
+
+MOST_COMPARED = 2000
+"""Lines of a part, old and new together, that are compared. Of more, all old ones are shown, then all new."""
 
 _AROUND = 24
 _MARK = "⟨U+"
@@ -48,18 +52,26 @@ _PATTERNS = {what: re2.compile("(?is)" + pattern) for what, pattern in _ORDERS.i
 
 
 class Line(Value):
-    """One line of a part of a definition: `sign` is `+` for what is new, `-` for what is gone, or a space."""
+    """One line of a part of a definition: `sign` is `+` for what is new, `-` for what is gone, or a space.
+
+    Of a part that is too long to be compared, it is all lines of one sign.
+    """
 
     sign: str
     text: str
 
 
 class Part(Value):
-    """One part of a definition, line by line. `changed` says whether any of them is."""
+    """One part of a definition, line by line. `changed` says whether any of them is.
+
+    Attributes:
+        count: how many lines of text it has.
+    """
 
     name: str
     lines: tuple[Line, ...]
     changed: bool
+    count: int
 
 
 def parts(before: Definition | None, after: Definition | None) -> list[Part]:
@@ -93,10 +105,23 @@ def _at(parts: dict[str, Any] | None, name: str) -> list[str]:
 
 
 def _part(name: str, old: list[str], new: list[str], *, both: bool) -> Part:
-    if not both:
-        lines = tuple(Line(sign=" ", text=text) for text in new or old)
-        return Part(name=name, lines=lines, changed=False)
-    return Part(name=name, lines=tuple(_compared(old, new)), changed=old != new)
+    changed = both and old != new
+    if not changed:
+        lines, count = _same(new or old), len(new or old)
+    elif len(old) + len(new) > MOST_COMPARED:
+        sides = (("-", old), ("+", new))
+        lines = tuple(Line(sign=sign, text="\n".join(texts)) for sign, texts in sides if texts)
+        count = len(old) + len(new)
+    else:
+        lines = tuple(_compared(old, new))
+        count = len(lines)
+    return Part(name=name, lines=lines, changed=changed, count=count)
+
+
+def _same(texts: list[str]) -> tuple[Line, ...]:
+    if len(texts) > MOST_COMPARED:
+        return (Line(sign=" ", text="\n".join(texts)),)
+    return tuple(Line(sign=" ", text=text) for text in texts)
 
 
 def _compared(old: list[str], new: list[str]) -> Iterator[Line]:

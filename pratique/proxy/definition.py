@@ -4,7 +4,8 @@ Rules:
 - The digest is SHA-256 over the RFC 8785 form of name, title, description, both schemas and annotations,
   together with the digest of the server's configuration. Change any of them, and it is another tool.
 - What of a listing is not in the digest (icons, `_meta`) is dropped: nobody is ever shown it.
-- Annotations are a server's own word: they can raise a tier and never lower it.
+- Annotations are a server's own word: they can raise a tier and never lower it. What a hint that is given
+  leaves open is read as the protocol reads it: what does not only read is destructive, unless it says no.
 """
 
 import hashlib
@@ -55,11 +56,18 @@ class Definition(Value):
 
     @property
     def at_least(self) -> Tier:
-        """The lowest tier that a person may give it, by the hints that say that it does more than read."""
+        """The lowest tier that a person may give it, by the hints that say that it does more than read.
+
+        A server that gives no such hint has said nothing: then it is the person's word alone. One that says
+        `readOnlyHint: false` has said that it changes something, and `destructiveHint` is true by default;
+        `destructiveHint` itself is only said of what changes something, unless it says that it only reads
+        (MCP specification of 2026-07-28, ToolAnnotations).
+        """
         hints = self.annotations or {}
-        if hints.get("destructiveHint") is True:
+        reads, destroys = hints.get("readOnlyHint"), hints.get("destructiveHint")
+        if destroys is True or (reads is False and destroys is not False):
             return Tier.IRREVERSIBLE
-        if hints.get("readOnlyHint") is False:
+        if destroys is False and reads is not True:
             return Tier.WRITE
         return Tier.EGRESS if hints.get("openWorldHint") is True else Tier.READ
 

@@ -6,6 +6,7 @@ Rules:
 - A definition that comes back as it was once approved is approved again by a person, or not at all.
 - Each change is compare-and-swap on the tool's last record: of two who look or answer at once, one is told.
 - The text of every definition that was seen lies beside the log, under its digest.
+- What became of a known tool is always recorded, of an approved one first. Only new names can be too many.
 
 An attacker who can modify the tables can have a tool called that nobody approved, until `pratique audit
 verify` is run: the intent on record breaks a law.
@@ -33,7 +34,10 @@ APPROVED = "approved"
 GONE = "gone"
 LONGEST_REASON = 500
 MOST_KNOWN = 1024
-"""Names of tools that one server may ever have listed: who makes up new ones all the time is not followed."""
+"""Names of tools that one server may ever have listed. One more is put on record as unusable, which says so;
+further new names are not looked at."""
+
+TOO_MANY = f"its server has listed more than {MOST_KNOWN} different tools: this name and others are not taken"
 
 _TRIES = 3
 
@@ -168,6 +172,9 @@ class Pins:
             listing: all that it lists.
             by: the process that looked.
 
+        Approved tools come first, then the others that are known. New names come last, as far as there is
+        room for them (`MOST_KNOWN`).
+
         Returns:
             The tools that changed, as they stand now.
 
@@ -177,11 +184,7 @@ class Pins:
         changed: set[str] = set()
         for _ in range(_TRIES):
             known = {pin.name: pin for pin in self.tools(server)}
-            if len(known.keys() | listing.tools.keys()) > MOST_KNOWN:
-                raise PinError(
-                    f"{server} has listed more than {MOST_KNOWN} different tools: it is not followed"
-                )
-            news = [*_news(known, listing), *_gone(known, listing)]
+            news = _news(known, listing)
             if not news:
                 break
             for name, found in news:
@@ -297,15 +300,30 @@ def stored_definition(connection: Connection, digest: str) -> Definition:
     return kept_definition(body)
 
 
-def _news(known: dict[str, Pin], listing: Listing) -> Iterable[tuple[str, Definition | Unusable]]:
-    for name, found in listing.tools.items():
-        pin = known.get(name)
+def _news(known: dict[str, Pin], listing: Listing) -> list[tuple[str, Definition | Unusable | None]]:
+    """Return what is to be recorded, in this order; None for a tool that is gone."""
+    changed = sorted(_changed(known, listing), key=lambda one: not known[one[0]].is_approved)
+    return [*changed, *_new(known, listing)]
+
+
+def _changed(known: dict[str, Pin], listing: Listing) -> Iterable[tuple[str, Definition | Unusable | None]]:
+    for name, pin in known.items():
+        found = listing.tools.get(name)
+        if found is None:
+            if pin.state != GONE:
+                yield name, None
+            continue
+        if pin.problem == TOO_MANY:
+            continue
         seen, problem = (found.digest, "") if isinstance(found, Definition) else ("", found.problem)
-        if pin is None or (pin.seen, pin.problem) != (seen, problem):
+        if (pin.seen, pin.problem) != (seen, problem):
             yield name, found
 
 
-def _gone(known: dict[str, Pin], listing: Listing) -> Iterable[tuple[str, None]]:
-    for name, pin in known.items():
-        if name not in listing.tools and pin.state != GONE:
-            yield name, None
+def _new(known: dict[str, Pin], listing: Listing) -> Iterable[tuple[str, Definition | Unusable]]:
+    room = MOST_KNOWN - len(known)
+    for name, found in listing.tools.items():
+        if name in known or room < 0:
+            continue
+        yield name, found if room else Unusable(name=name, problem=TOO_MANY)
+        room -= 1

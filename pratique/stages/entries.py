@@ -3,7 +3,8 @@
 Rules:
 - An intent is committed only while the policy that decided is in force, the session is open and this process
   serves it, the call is new and nobody edited it, the approval is unused and bound to it, and a standing
-  approval or a counted exception has uses left. Another program's tool is still the one that was approved.
+  approval or a counted exception has uses left. Another program's tool is still the one that was approved,
+  and one of ours is not called like another program's (its server may have been added meanwhile).
 - A denial and a read's outcome are committed only under the policy that decided; an outcome, once per intent.
 - What ran has an outcome on record even if that outcome cannot be recorded: then a bare one, without values.
 """
@@ -28,7 +29,7 @@ from pratique.ledger.guards import (
     UsesLeft,
 )
 from pratique.ledger.guards_approvals import ApprovalUsable, NotEdited, StandingUsable
-from pratique.ledger.guards_pinning import PinIs, PinsAre
+from pratique.ledger.guards_pinning import IsOurs, PinIs, PinsAre
 from pratique.ledger.sequencer import Entry
 from pratique.model import Allow, Call, Decision, Deny, Label, Outcome, Permit, Result, Unresolved
 
@@ -58,6 +59,8 @@ class Entries:
         ]
         if call.capability.pin:
             guards.append(PinIs(call.capability.name, call.capability.pin, call.capability.tier.value))
+        else:
+            guards.append(IsOurs(call.capability.name))
         yes = decision.approval
         if yes is not None:
             guards.append(ApprovalUsable(yes.ticket, call.digest, yes.card_digest, decision.epoch, rerun))
@@ -87,7 +90,7 @@ class Entries:
         guards: tuple[Guard, ...] = (CallIsOpen(permit.intent or 0),)
         if permit.intent is None:
             held = SessionIsHeld(permit.call.request.subject.session, self._ledger.writer.id)
-            guards = (EpochIs(permit.decision.epoch), held)
+            guards = (EpochIs(permit.decision.epoch), held, IsOurs(permit.call.capability.name))
         return self._entry(permit.call, draft, values, guards)
 
     def bare(self, permit: Permit, final: Deny) -> Entry:

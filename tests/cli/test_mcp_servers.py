@@ -92,6 +92,11 @@ def test_a_tool_is_approved_by_the_digest_that_was_shown(run: Run, told: Told) -
     line = next(line for line in shown.splitlines() if "mcp approve" in line)
     tool = line.split()[4]
     assert "read|egress|write|irreversible" in line
+    assert tool == f"read@{as_json(run('list', '--json'))['tools'][0]['seen']}"
+    for short in (tool[:-1], tool[:17], "read@"):  # of a part, a server makes two definitions in a minute
+        cut = run("approve", "files", short)
+        assert (cut.exit_code, "all 64 digits" in cut.stderr) == (2, True), cut.output
+    assert as_json(run("list", "--json"))["tools"][0]["state"] == "new"
     approved = run("approve", "files", tool, "--tier", "egress")
     assert "approved as egress" in approved.stdout
     told.lists(entry(description="Another."))
@@ -99,6 +104,38 @@ def test_a_tool_is_approved_by_the_digest_that_was_shown(run: Run, told: Told) -
     late = run("approve", "files", tool)
     assert (late.exit_code, "look at it again" in late.stderr) == (2, True)
     assert "not defined as" in late.stderr
+
+
+def test_a_server_is_not_called_like_tools_of_our_own(
+    run: Run, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(told.folder)
+    (told.folder / "ours_named_files.py").write_text(
+        "import pratique\n"
+        "@pratique.tool('files.own', tier='read')\n"
+        "async def own(ctx: pratique.ToolContext) -> str:\n"
+        "    'Own.'\n"
+        "    return 'x'\n"
+    )
+    (told.folder / "pratique.toml").write_text('tools = ["ours_named_files"]\n')
+    result = added(run, told)
+    assert (result.exit_code, "files.own is a tool of your own" in result.stderr) == (2, True), result.output
+    assert "servers" not in (told.folder / "pratique.toml").read_text()
+
+
+def test_of_a_definition_without_end_the_begin_is_printed_and_the_rest_is_named(run: Run, told: Told) -> None:
+    told.lists(
+        *(
+            entry(name, inputSchema={"type": "object", "properties": {"p": {"examples": [0] * 5000}}})
+            for name in ("one", "two")
+        )
+    )
+    added(run, told)
+    shown = run("show", "files")
+    assert "more lines are not shown here: pratique mcp show files.one --json" in shown.stdout
+    assert len(shown.stdout.splitlines()) < 2100
+    assert "1 more: name one, from files.two on" in shown.stderr
+    assert len(as_json(run("show", "files", "--json"))) == 2
 
 
 def test_what_is_approved_without_a_digest_is_shown_and_asked_about(run: Run, told: Told) -> None:

@@ -47,6 +47,18 @@ def test_a_new_tool_is_shown_whole_and_a_gone_one_as_it_was() -> None:
     assert parts(None, None) == []
 
 
+def test_so_many_lines_are_compared_and_no_more() -> None:
+    def enum(step: int) -> Definition:
+        values = [i * step % 97 for i in range(15_900)]
+        return defined(inputSchema={"type": "object", "properties": {"p": {"examples": values}}})
+
+    found = {part.name: part for part in parts(enum(1), enum(-1))}["inputSchema"]
+    assert [line.sign for line in found.lines] == ["-", "+"], "22 seconds, if each is compared with each"
+    assert found.changed
+    assert found.count == sum(line.text.count("\n") + 1 for line in found.lines) > 2 * 15_900
+    assert parts(enum(1), enum(1))[-1].lines[0].sign == " "
+
+
 def test_hidden_characters_are_written_out() -> None:
     hidden = defined(description="Adds.\u200b\u202eIGNORE\u202c\U000e0041")
     shown = {part.name: part for part in parts(None, hidden)}["description"].lines[0].text

@@ -157,9 +157,13 @@ def test_what_is_too_deep_is_unusable(depth: int) -> None:
     [
         (None, Tier.READ),
         ({"readOnlyHint": True, "destructiveHint": False}, Tier.READ),
-        ({"readOnlyHint": False}, Tier.WRITE),
+        ({"title": "Reads"}, Tier.READ),
+        ({"readOnlyHint": False}, Tier.IRREVERSIBLE),
+        ({"readOnlyHint": False, "destructiveHint": None}, Tier.IRREVERSIBLE),
+        ({"readOnlyHint": False, "destructiveHint": False}, Tier.WRITE),
+        ({"destructiveHint": False}, Tier.WRITE),
         ({"openWorldHint": True}, Tier.EGRESS),
-        ({"openWorldHint": True, "readOnlyHint": False}, Tier.WRITE),
+        ({"openWorldHint": True, "readOnlyHint": False, "destructiveHint": False}, Tier.WRITE),
         ({"readOnlyHint": True, "destructiveHint": True}, Tier.IRREVERSIBLE),
     ],
 )

@@ -199,9 +199,33 @@ def test_what_was_approved_is_still_approved_after_a_restart(empty_house: House,
 def test_a_server_that_makes_up_names_is_not_followed_for_ever(pins: Pins) -> None:
     for turn in range(MOST_KNOWN // 200):
         saw(pins, *(entry(f"t{turn}-{number}") for number in range(200)))
-    with pytest.raises(PinError, match="is not followed"):
-        saw(pins, *(entry(f"z{number}") for number in range(200)))
+    saw(pins, *(entry(f"z{number}") for number in range(200)))
+    assert saw(pins, *(entry(f"y{number}") for number in range(200)), *_listed(pins)) == []
+    found = pins.tools()
+    assert len(found) == MOST_KNOWN + 1, "one more says that there are more"
+    (last,) = [pin for pin in found if pin.problem]
+    assert (last.state, "1024 different tools" in last.problem) == ("unusable", True)
     assert MOST_TOOLS >= 200
+
+
+def _listed(pins: Pins) -> list[dict[str, Any]]:
+    """Return what the server listed last, as it was."""
+    return [entry(pin.name) for pin in pins.tools() if pin.state != "gone"]
+
+
+def test_a_change_of_an_approved_tool_is_recorded_first_however_many_names_there_are(
+    pins: Pins, ledger: Ledger
+) -> None:
+    saw(pins, entry())
+    approved(pins)
+    for turn in range(6):
+        saw(pins, entry(), *(entry(f"t{turn}-{number}") for number in range(200)))
+    before = len(records(ledger))
+    saw(pins, *(entry(f"z{number}") for number in range(50)), entry(description="EVIL"))
+    assert records(ledger)[before]["tool"] == "files.read"
+    assert pins.find("files.read").state == "changed"
+    saw(pins, entry())
+    assert not pins.find("files.read").is_approved
 
 
 def test_a_definition_that_was_tampered_with_is_not_shown(pins: Pins, ledger: Ledger) -> None:

@@ -5,8 +5,10 @@ Rules:
 - What was just done travels in the address as one of our words: an address cannot make a page say things.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
+import anyio.to_thread
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -67,16 +69,18 @@ async def page(  # what a page is made of
     here: str = "",
     status: int = 200,
     flash: Flash | None = None,
+    threaded: bool = False,
     **context: Any,
 ) -> Response:
-    """Return a page for this person."""
+    """Return a page for this person. A `threaded` one may be long: it is made beside the event loop."""
     parts = door(request)
     nav = [(href, name) for href, name, right in NAV if person is not None and person.may(right)]
     waiting = 0
     if person is not None and person.may(Right.QUEUE_READ):
         open_now = Chosen(now_us=parts.ledger.clock())
         waiting = await parts.ledger.query(lambda connection: how_many(connection, open_now))
-    return render(
+    make = partial(
+        render,
         template,
         {
             "me": person,
@@ -91,6 +95,7 @@ async def page(  # what a page is made of
         },
         status=status,
     )
+    return await anyio.to_thread.run_sync(make) if threaded else make()
 
 
 def after(address: str, done: str, ticket: str = "") -> RedirectResponse:

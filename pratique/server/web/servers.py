@@ -3,6 +3,7 @@
 Rules:
 - A definition is answered by its digest: the one that the page showed. If it changed since, nothing happens.
 - Every text is shown with its hidden characters written out; words like orders to a model are pointed out.
+- A server writes what is shown: a page holds so much of it, and is made beside the event loop.
 """
 
 from typing import Annotated, NamedTuple
@@ -13,7 +14,7 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from pratique.capabilities.rights import Right
 from pratique.errors import PinError, ToolError
 from pratique.model import Tier
-from pratique.proxy.comparison import Part, parts, warnings
+from pratique.proxy.comparison import MOST_COMPARED, Part, parts, warnings
 from pratique.proxy.pins import Pin, Pins, Server
 from pratique.server.auth.people import Person
 from pratique.server.door import Door, door
@@ -24,6 +25,9 @@ router = APIRouter()
 
 MOST_IN_FULL = 10
 """Tools that a page shows in full; the others are behind their links."""
+
+MOST_TEXT = 200_000
+"""Characters of definitions that a page shows. Only the first may have more: it is shown whole."""
 
 TIERS = {
     Tier.READ: "read: nothing changes",
@@ -112,6 +116,7 @@ async def _page(
         request,
         person,
         "servers.html",
+        threaded=True,
         title="Other programs' tools",
         here="/servers",
         status=status,
@@ -120,20 +125,31 @@ async def _page(
         problem=problem,
         may_answer=person.may(Right.SERVERS_RULE),
         default=Tier.IRREVERSIBLE.value,
+        most_compared=MOST_COMPARED,
     )
 
 
 def _found(here: Door, tool: str) -> list[Listed]:
     known, elsewhere = Pins(here.ledger), here.runtime.registry.elsewhere
     of_settings = elsewhere.names if elsewhere is not None else frozenset()
-    room, found = MOST_IN_FULL, []
+    room, text, found = MOST_IN_FULL, MOST_TEXT, []
     pins = known.tools()
     for server in known.servers():
-        own = [pin for pin in pins if pin.server == server.name]
-        full = [pin for pin in own if (pin.tool == tool if tool else pin.waits)][:room]
-        room -= len(full)
-        others = [pin for pin in own if pin not in full]
-        shown = [_shown(known, pin) for pin in full]
+        shown, others = [], []
+        for pin in pins:
+            if pin.server != server.name:
+                continue
+            if room <= 0 or text <= 0 or not (pin.tool == tool if tool else pin.waits):
+                others.append(pin)
+                continue
+            full = _shown(known, pin)
+            size = sum(len(line.text) for part in full.parts for line in part.lines)
+            if size > text and room < MOST_IN_FULL:
+                others.append(pin)
+                text = 0
+                continue
+            shown.append(full)
+            room, text = room - 1, text - size
         found.append(Listed(server, server.name in of_settings, shown, others))
     return found
 
