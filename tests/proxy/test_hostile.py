@@ -19,12 +19,12 @@ from pratique.errors import OutcomeUnknownError, ProxiedServerError
 from pratique.proxy import inline
 from pratique.proxy.connection import ServerConnection
 from pratique.sandbox import mark
-from tests.proxy.conftest import BOUNDS, Connect, Journal
+from tests.proxy.conftest import BOUNDS, Connect, Journal, sent
 
 
-async def call(server: ServerConnection, timeout: float = 5.0, **arguments: Any) -> str:  # noqa: ASYNC109
+async def call(server: ServerConnection, timeout: float = 20.0, **arguments: Any) -> str:  # noqa: ASYNC109
     """Call `echo` and return the text that came."""
-    result = await server.call("echo", arguments or {"text": "hello"}, timeout=timeout)
+    result = await sent(server, "echo", arguments or {"text": "hello"}, timeout=timeout)
     return str(result["content"][0]["text"])
 
 
@@ -69,7 +69,8 @@ async def until(happened: Any, seconds: float = 5.0) -> None:
 async def test_what_is_no_list_of_tools_is_an_error_and_its_process_goes(
     connect: Connect, journal: Journal, what: str, why: str
 ) -> None:
-    server = connect(what, bounds=BOUNDS.model_copy(update={"start": 1.0, "listing": 1.0}))
+    hangs = {"start": 1.0} if what == "hang-start" else {"listing": 1.0} if what == "hang-list" else {}
+    server = connect(what, bounds=BOUNDS.model_copy(update=hangs))
     with pytest.raises(ProxiedServerError) as problem:
         await server.definitions()
     assert why in str(problem.value)
@@ -184,20 +185,20 @@ async def test_a_list_that_does_not_come_ends_its_server_however_short_the_time(
 async def test_a_start_that_takes_the_whole_time_of_a_call_was_no_call(
     connect: Connect, journal: Journal
 ) -> None:
-    with pytest.raises(ProxiedServerError, match="the call was not sent"):
-        await call(connect("hang-start"), timeout=0.5)
+    with pytest.raises(ProxiedServerError, match=r"did not list its tools within 0\.5 s"):
+        await sent(connect("hang-start"), "echo", {}, patience=0.5)
     assert journal.count("call") == 0
 
 
 async def test_what_the_server_refuses_did_not_run(connect: Connect) -> None:
     with pytest.raises(ProxiedServerError) as problem:
         await call(connect("refuse"))
-    assert "it did not run" in str(problem.value)
+    assert "it says that it did not run" in str(problem.value)
     assert "IGNORE" not in str(problem.value)
 
 
 async def test_an_error_of_the_tool_is_a_result(connect: Connect) -> None:
-    result = await connect("failed").call("echo", {"text": "x"}, timeout=5)
+    result = await sent(connect("failed"), "echo", {"text": "x"}, timeout=5)
     assert result["isError"] is True
     assert "IGNORE" in result["content"][0]["text"]
 
@@ -229,7 +230,7 @@ async def test_a_flood_of_standard_error_is_read_and_not_logged(connect: Connect
 
 
 async def test_a_pattern_of_the_servers_is_not_matched_here(connect: Connect) -> None:
-    result = await connect("slow-pattern").call("echo", {"text": "x"}, timeout=2)
+    result = await sent(connect("slow-pattern"), "echo", {"text": "x"}, timeout=2)
     assert result["structuredContent"] == {"text": "a" * 40 + "!"}
 
 
