@@ -214,7 +214,7 @@ def test_what_a_library_quotes_of_a_server_is_visible_bounded_and_redacted(
         configure_logs(form="json", secrets=["SECRETKEY123"])
         for _ in range(100):
             for name in names:
-                logging.getLogger(name).warning("\x1b]0;pwned\x07 SECRETKEY123 \u202e\n" + "x" * 9000)
+                logging.getLogger(name).warning("\x1b]0;pwned\x07 SECRETKEY123 \u202e\n%s", "x" * 9000)
         said = capsys.readouterr().err
     finally:
         structlog.reset_defaults()

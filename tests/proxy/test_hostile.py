@@ -133,7 +133,6 @@ async def test_a_lost_server_is_started_anew_for_the_next_need(connect: Connect,
     assert len(await server.definitions()) == 1
 
 
-@pytest.mark.parametrize("what", ["hang-call", "stopped"])
 async def test_a_call_is_not_sent_to_another_life_of_the_server_than_the_one_that_was_checked(
     connect: Connect, journal: Journal
 ) -> None:
@@ -173,6 +172,7 @@ async def test_a_program_that_says_nothing_is_told_of_as_such(connect: Connect) 
     assert "_remove_reader" not in str(lines)
 
 
+@pytest.mark.parametrize("what", ["hang-call", "stopped"])
 async def test_a_server_that_hangs_is_told_left_and_ended(
     connect: Connect, journal: Journal, what: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Claims that an issuer signed and that are malformed are refused, and a person is spelt as their token says."""
+"""Malformed claims are refused, whoever signed them, and a person is spelt as their token says."""
 
 import time
 from types import SimpleNamespace
