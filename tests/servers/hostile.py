@@ -195,7 +195,8 @@ def brackets(number: int, _arguments: Any) -> None:
 def heavy(number: int, arguments: Any) -> None:
     """Answer, and then say something large that nobody asked for."""
     echo(number, arguments)
-    say(method="notifications/message", params={"level": "info", "data": "x" * 70_000})
+    for _ in range(3):
+        say(method="notifications/message", params={"level": "info", "data": "x" * 70_000})
 
 
 def refuse(number: int, _arguments: Any) -> None:
