@@ -4,6 +4,8 @@ Rules:
 - JSON in service, coloured text at a terminal. Always to standard error: standard output is for results.
 - A line that cannot be written is lost, and changes nothing else.
 - A call's lines carry its trace id and call id.
+- What the MCP SDK and the HTTP client log quotes servers: it is written by the same way, made visible, and
+  bounded. Other libraries' loggers are left alone.
 - A processor takes secrets and personal data out of every line, whoever wrote it. Arguments and results are
   never logged.
 """
@@ -11,14 +13,22 @@ Rules:
 import contextlib
 import logging
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+import time
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, TextIO, cast
 
 import structlog
 
+from pratique.appearance import visible
 from pratique.redaction import KINDS, SECRET_NAMES, Kind, Redaction
 
 Event = MutableMapping[str, Any]
+
+QUOTING = ("mcp", "client", "httpx2", "httpcore2")
+"""Loggers of libraries that quote what a server said; `client` is the MCP SDK's for its sessions."""
+
+_LONGEST_WORDS = 500
+_MINUTE = 60.0
 
 
 class Redactor:
@@ -87,6 +97,48 @@ def configure_logs(
         logger_factory=structlog.PrintLoggerFactory(file=cast("TextIO", StandardError())),
         cache_logger_on_first_use=True,
     )
+    _take_over_libraries()
+
+
+class FromLibraries(logging.Handler):
+    """Takes what libraries say that quote other programs' words: visible, short, redacted, so many lines.
+
+    Args:
+        most: lines in each minute; the rest is dropped, and that is said once.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, most: int = 60, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(logging.WARNING)
+        self._most, self._clock = most, clock
+        self._since, self._count = clock(), 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line of a library's, by our own way."""
+        now = self._clock()
+        if now - self._since >= _MINUTE:
+            self._since, self._count = now, 0
+        self._count += 1
+        if self._count > self._most + 1:
+            return
+        log = structlog.get_logger("pratique")
+        if self._count > self._most:
+            log.warning("libraries say more than is logged", lines=self._most)
+            return
+        try:
+            words = visible(record.getMessage()[:_LONGEST_WORDS])
+        except Exception:  # noqa: BLE001  # a line that cannot be made changes nothing else
+            words = "(a line that cannot be written)"
+        log.log(record.levelno, "a library says", library=record.name, words=words)
+
+
+def _take_over_libraries() -> None:
+    """Have the loggers of the libraries that talk to other programs' servers write by our own way."""
+    handler = FromLibraries()
+    for name in QUOTING:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.WARNING)
 
 
 class StandardError:

@@ -3,13 +3,14 @@
 import asyncio
 import io
 import json
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import structlog
 
-from pratique.logs import configure_logs
+from pratique.logs import QUOTING, configure_logs
 from pratique.model import Status
 from pratique.tools.context import ToolContext
 from pratique.tools.registry import tool
@@ -201,3 +202,25 @@ async def test_where_nobody_reads_what_it_says_a_call_is_what_it_is(
     assert (outcome.status, outcome.value) == (Status.DONE, "done"), outcome
     structlog.get_logger("pratique").warning("heard again")
     assert "heard again" in said()
+
+
+def test_what_a_library_quotes_of_a_server_is_visible_bounded_and_redacted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    names = ("mcp.client.streamable_http", "client", "httpx2")
+    before = {name: (logging.getLogger(name).handlers, logging.getLogger(name).propagate) for name in QUOTING}
+    try:
+        configure_logs(form="json", secrets=["SECRETKEY123"])
+        for _ in range(100):
+            for name in names:
+                logging.getLogger(name).warning("\x1b]0;pwned\x07 SECRETKEY123 \u202e\n%s", "x" * 9000)
+        said = capsys.readouterr().err
+    finally:
+        structlog.reset_defaults()
+        for name, (handlers, propagate) in before.items():
+            logging.getLogger(name).handlers, logging.getLogger(name).propagate = handlers, propagate
+    assert "SECRETKEY123" not in said
+    assert "\x1b" not in said
+    assert "U+202E" in said
+    assert len(said.splitlines()) == 61
+    assert max(map(len, said.splitlines())) < 1500

@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, field_validator
 from pratique.errors import ProxiedServerError, SandboxUnavailableError
 from pratique.model import Level, Value
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.budget import Budget
 from pratique.proxy.inline import Inline
 from pratique.proxy.intake import Fate
 from pratique.proxy.lines import Child, talking
@@ -63,7 +64,7 @@ class ChildServer(Value):
 
 @asynccontextmanager
 async def child(
-    server: ChildServer, ladder: Ladder, name: str, bounds: Bounds, fate: Fate
+    server: ChildServer, ladder: Ladder, name: str, bounds: Bounds, fate: Fate, budget: Budget
 ) -> AsyncIterator[Streams]:
     """Start a server and talk to it; at the end of the block nothing of it lives.
 
@@ -73,6 +74,7 @@ async def child(
         name: of the server, for people.
         bounds: what it gets.
         fate: is told how it ended.
+        budget: how much it may say.
 
     Raises:
         ProxiedServerError: it cannot be started as demanded.
@@ -81,7 +83,7 @@ async def child(
         started = await _start(server, ladder)
     except SandboxUnavailableError as problem:
         raise ProxiedServerError(f"the MCP server {name} cannot be started: {problem}") from problem
-    async with talking(started, name, bounds, fate) as streams:
+    async with talking(started, name, bounds, fate, budget) as streams:
         yield streams
 
 

@@ -28,6 +28,7 @@ from pratique.settings import McpServerSettings, Settings
 from pratique.tools.hosts import Network
 
 _LARGEST = 256 * 1024
+_ENVELOPE = 64 * 1024
 
 
 class Configured:
@@ -87,7 +88,8 @@ class Configured:
     def connection(self, ladder: Ladder, network: Network) -> Connection:
         """Return a connection to it; nothing is started before it is needed."""
         bounds = Bounds(
-            message_bytes=max(2 * self.result_limit, Bounds().message_bytes),
+            # A result may come twice in one message: as text, and as structured content.
+            message_bytes=max(2 * self.result_limit, Bounds().definitions_bytes) + _ENVELOPE,
             listing=min(self.timeout, Bounds().listing),
         )
         opener: Opener

@@ -1,9 +1,11 @@
 """A connection to one MCP server, made when it is needed and made anew when it was lost.
 
 Rules:
+- A call is sent only where its tool was listed and checked: on that very link, with no word since then that
+  the tools changed. Nothing is listed here that nobody compares.
 - A call is sent once. If its answer does not come (the server died, hung, or answers what is no answer),
-  nobody knows whether it ran: `OutcomeUnknownError`, and no second try. What was surely not sent, or what the
-  server says that it did not take, is a `ProxiedServerError`.
+  nobody knows whether it ran: `OutcomeUnknownError`, and no second try. What was surely not sent is a
+  `ProxiedServerError`; what the server says that it did not take is a `SaidNotRunError`: its word, no more.
 - A server that let a call wait too long is not asked again: the next need starts another one.
 - No word of the server's is in an error: an agent reads those as ours. Its words go to the log.
 - What a server asks of us (sampling, elicitation, roots, input) is refused, always.
@@ -13,7 +15,7 @@ Rules:
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import mcp_types as types
 import structlog
@@ -33,7 +35,6 @@ from pydantic import TypeAdapter, ValidationError
 from pratique.appearance import visible
 from pratique.errors import OutcomeUnknownError, ProxiedServerError
 from pratique.proxy.bounds import Bounds
-from pratique.proxy.intake import NOT_SENT
 from pratique.proxy.link import Link, Opener
 
 log = structlog.get_logger("pratique")
@@ -48,16 +49,38 @@ _ANSWER: TypeAdapter[Any] = TypeAdapter(types.CallToolResult | types.InputRequir
 _LONGEST_WORDS = 500
 
 
+class StaleListingError(ProxiedServerError):
+    """The call was not sent: what was checked may not be what the server has now. List again, and compare."""
+
+
+class SaidNotRunError(ProxiedServerError):
+    """The server got the call, and says that it did not run. Only it can know."""
+
+
+class Listed(NamedTuple):
+    """What a server listed, and where: a call may be sent there as long as nothing changed.
+
+    Attributes:
+        tools: each as the JSON of the protocol's `Tool`.
+        link: the connection on which they were listed.
+        changes: how often the server had said by then that its tools changed.
+    """
+
+    tools: list[dict[str, Any]]
+    link: Link
+    changes: int
+
+
 class Connection(Protocol):
     """One MCP server, as the proxy uses it. Safe for many calls at a time."""
 
-    async def definitions(
+    async def listed(
         self,
         *,
         max_age: float = 0.0,
         timeout: float | None = None,  # noqa: ASYNC109  # a server that hangs is ended
-    ) -> list[dict[str, Any]]:
-        """Return every tool that the server lists, each as the JSON of the protocol's `Tool`.
+    ) -> Listed:
+        """Return every tool that the server lists.
 
         Args:
             max_age: seconds that a list may be old. One from before a `tools/list_changed`, or from another
@@ -69,15 +92,25 @@ class Connection(Protocol):
         """
         ...
 
-    async def call(self, name: str, arguments: dict[str, Any], *, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109  # the server is told, too
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        listed: Listed,
+        timeout: float,  # noqa: ASYNC109  # the server is told, too
+    ) -> dict[str, Any]:
         """Call a tool and return the JSON of its `CallToolResult`; `isError` is kept.
 
         Args:
             name: as the server calls it.
             arguments: JSON values.
-            timeout: seconds for all of it, a start of the server included.
+            listed: what was checked; it is sent nowhere else.
+            timeout: seconds until the answer.
 
         Raises:
+            StaleListingError: it was not sent, because that was listed elsewhere, or has changed.
+            SaidNotRunError: the server says that it did not run.
             ProxiedServerError: it did not run.
             OutcomeUnknownError: it may have run; it is never repeated here.
         """
@@ -112,7 +145,7 @@ class ServerConnection:
         self._opener, self._bounds, self._mode, self._clock = opener, bounds or Bounds(), mode, clock
         self._link: Link | None = None
         self._ending: set[asyncio.Task[None]] = set()
-        self._listed: tuple[Link, int, float, list[dict[str, Any]]] | None = None
+        self._listed: tuple[Listed, float] | None = None
         self._listing = asyncio.Lock()
         self._closed = False
 
@@ -122,6 +155,15 @@ class ServerConnection:
         max_age: float = 0.0,
         timeout: float | None = None,  # noqa: ASYNC109  # a server that hangs is ended
     ) -> list[dict[str, Any]]:
+        """Return the tools alone: see `listed`."""
+        return (await self.listed(max_age=max_age, timeout=timeout)).tools
+
+    async def listed(
+        self,
+        *,
+        max_age: float = 0.0,
+        timeout: float | None = None,  # noqa: ASYNC109  # a server that hangs is ended
+    ) -> Listed:
         """List the server's tools: see `Connection`."""
         asked, most = self._clock(), self._bounds.start + self._bounds.listing
         seconds = most if timeout is None else min(timeout, most)
@@ -148,25 +190,29 @@ class ServerConnection:
                     why = self._why(link, problem)
                     link.retire()
                     raise self._error(f"did not list its tools: {why}") from problem
-            self._listed = (link, changes, began, found)
-            return found
+            listed = Listed(found, link, changes)
+            self._listed = (listed, began)
+            return listed
 
-    async def call(self, name: str, arguments: dict[str, Any], *, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109  # the server is told, too
+    async def call(
+        self,
+        name: str,
+        arguments: dict[str, Any],
+        *,
+        listed: Listed,
+        timeout: float,  # noqa: ASYNC109  # the server is told, too
+    ) -> dict[str, Any]:
         """Call a tool: see `Connection`."""
-        link = self._usable()
-        sent = False
+        link = listed.link
+        self._demand_current(listed)
         with link.used():
             try:
+                client = await link.client()  # it was there when it listed: this does not wait
+                self._demand_current(listed)
                 async with asyncio.timeout(timeout):
-                    client = await link.client()
-                    if self._listed is None or self._listed[0] is not link:
-                        await self.definitions(max_age=timeout)  # the client needs its headers from the list
-                    sent = True
                     answer = await client.session.send_request(_request(name, arguments), _ANSWER)
             except TimeoutError:
                 link.retire()
-                if not sent:
-                    raise self._error(f"was not there within {timeout:g} s: the call was not sent") from None
                 raise self._unknown(f"did not answer within {timeout:g} s") from None
             except MCPError as problem:
                 raise self._refused(link, problem) from problem
@@ -177,7 +223,7 @@ class ServerConnection:
                 ) from problem
         if isinstance(answer, types.InputRequiredResult):
             self._log("asked for input instead of answering", ", ".join(answer.input_requests or {}))
-            raise self._error("asked for input (elicitation, sampling or roots), which no server gets")
+            raise self._said_not_run("asked for input (elicitation, sampling or roots), which no server gets")
         found: dict[str, Any] = answer.model_dump(by_alias=True, mode="json", exclude_unset=True)
         return found
 
@@ -189,6 +235,17 @@ class ServerConnection:
             self._link = None
         while self._ending:
             await asyncio.wait(self._ending)
+
+    def _demand_current(self, listed: Listed) -> None:
+        """Raise unless nothing is known to have changed since something was listed."""
+        if self._closed:
+            raise self._error("was closed: open the runtime again")
+        if listed.link is not self._link or not listed.link.usable:
+            raise StaleListingError(
+                f"the MCP server {self.name} was lost before the call, which was not sent"
+            )
+        if listed.link.changes != listed.changes:
+            raise StaleListingError(f"the MCP server {self.name} changed its tools: the call was not sent")
 
     def _usable(self) -> Link:
         """Return the link in use, or the start of another one."""
@@ -206,11 +263,12 @@ class ServerConnection:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    def _known(self, max_age: float) -> list[dict[str, Any]] | None:
+    def _known(self, max_age: float) -> Listed | None:
         if self._listed is None or max_age <= 0:
             return None
-        link, changes, began, found = self._listed
-        fresh = link is self._link and link.usable and link.changes == changes
+        found, began = self._listed
+        link = found.link
+        fresh = link is self._link and link.usable and link.changes == found.changes
         return found if fresh and self._clock() - began <= max_age else None
 
     async def _pages(self, client: Client) -> list[dict[str, Any]]:
@@ -240,11 +298,11 @@ class ServerConnection:
     def _refused(self, link: Link, problem: MCPError) -> ProxiedServerError | OutcomeUnknownError:
         """Return what an error answer, or the end of the connection, says about the call."""
         code = problem.error.code
-        if code == NOT_SENT:
+        if link.fate.was_not_sent(problem.error.message):
             return self._error("could not be reached: the call was not sent")
         if code in NOT_TAKEN:
             self._log("refused a call", problem.error.message)
-            return self._error(f"refused the call (error {code}): it did not run")
+            return self._said_not_run(f"refused the call (error {code})")
         if code in SESSION_GONE:
             link.retire()
         if code == CONNECTION_CLOSED or link.fate.over.is_set():
@@ -256,9 +314,9 @@ class ServerConnection:
         """Say in our words why a link failed; the server's own go to the log."""
         if link.fate.over.is_set():
             return link.fate.why
-        if isinstance(problem, MCPError) and problem.error.code in {CONNECTION_CLOSED, NOT_SENT}:
-            return link.fate.problem or "the connection ended"
         if isinstance(problem, MCPError):
+            if problem.error.code == CONNECTION_CLOSED or link.fate.was_not_sent(problem.error.message):
+                return link.fate.problem or "the connection ended"
             self._log("answered with an error", problem.error.message)
             return f"error {problem.error.code}"
         self._log("answered what cannot be read", str(problem))
@@ -271,6 +329,9 @@ class ServerConnection:
 
     def _error(self, what: str) -> ProxiedServerError:
         return ProxiedServerError(f"the MCP server {self.name} {what}")
+
+    def _said_not_run(self, what: str) -> SaidNotRunError:
+        return SaidNotRunError(f"the MCP server {self.name} {what}: it says that it did not run the call")
 
     def _unknown(self, what: str) -> OutcomeUnknownError:
         return OutcomeUnknownError(f"the MCP server {self.name} {what}: nobody knows whether the call ran")

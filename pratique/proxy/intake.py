@@ -4,12 +4,14 @@ Rules:
 - As many answers pass as there were requests. Of what nobody asked for, requests pass (the client answers
   each with a refusal), of the notifications only those that end or open something of the protocol's. The
   rest (logging, progress, news of lists) ends here; that the tools changed is remembered.
-- What nobody asked for draws on a budget that fills up again with time. Who empties it is cut off.
+- What nobody asked for draws on a budget (`pratique.proxy.budget`), which the transport asks before it reads
+  a message. Who empties it is cut off.
 - What is on standard output and is no message is skipped, so many times.
 - How a connection ended is said once, in one line; the first cause counts.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -22,14 +24,12 @@ from mcp_types import JSONRPCNotification, JSONRPCRequest
 
 from pratique.appearance import visible
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.budget import Budget
 from pratique.proxy.streams import Incoming, Streams, Transport, Writing
 
 log = structlog.get_logger("pratique")
 
-Clock = Callable[[], float]
-
-NOT_SENT = -32098
-"""The error of a request that never left (from the range that JSON-RPC leaves to implementations)."""
+FLOOD = "it floods us with messages that nobody asked for"
 
 _PASSED_ON = frozenset({"notifications/cancelled"})
 _LONGEST_WORD = 80
@@ -42,12 +42,29 @@ class Fate:
     Attributes:
         why: what ended it.
         problem: what went wrong last without ending it, for whoever cannot make the connection.
+
+    A request that never left is told by a word that is made for it alone, and that the server never hears:
+    whatever number a server answers with, it cannot say that a request was not sent.
     """
 
     def __init__(self) -> None:
         self.over = asyncio.Event()
         self.why = ""
         self.problem = ""
+        self._unsent: set[str] = set()
+
+    def not_sent(self) -> str:
+        """Return a new word for one request that did not leave."""
+        word = secrets.token_hex(16)
+        self._unsent.add(word)
+        return word
+
+    def was_not_sent(self, word: str) -> bool:
+        """Whether a word stands for a request that did not leave. It does so once."""
+        if word not in self._unsent:
+            return False
+        self._unsent.remove(word)
+        return True
 
     def end(self, why: str) -> None:
         """Say that it is over, and why. Only the first word counts."""
@@ -61,19 +78,18 @@ class Intake:
 
     Args:
         name: of the server, for the log.
-        bounds: how much it may say.
+        bounds: how much junk it may write.
+        budget: how much it may say.
         fate: is told when it said too much, or nothing any more.
         changed: is called when the server says that its tools changed.
-        clock: seconds, monotonic.
     """
 
     def __init__(
-        self, name: str, bounds: Bounds, fate: Fate, changed: Callable[[], None], clock: Clock
+        self, name: str, bounds: Bounds, budget: Budget, fate: Fate, changed: Callable[[], None]
     ) -> None:
-        self._name, self._bounds, self._fate, self._changed, self._clock = name, bounds, fate, changed, clock
-        self._budget, self._since = float(bounds.burst), clock()
+        self._name, self._bounds, self._budget = name, bounds, budget
+        self._fate, self._changed = fate, changed
         self._junk = 0
-        self._awaited = 0
         self._done = False
         self.refused: list[str] = []
 
@@ -119,7 +135,7 @@ class Intake:
                 self._refuse(message.method)
             return self._spends()
         if not isinstance(message, JSONRPCNotification):
-            return self._answers() or self._spends()
+            return self._budget.answered() or self._spends()
         if message.method == "notifications/tools/list_changed":
             self._changed()
         return self._spends() and (
@@ -127,15 +143,11 @@ class Intake:
         )
 
     def _sent(self, item: SessionMessage) -> None:
-        self._awaited += isinstance(item.message, JSONRPCRequest)
+        if isinstance(item.message, JSONRPCRequest):
+            self._budget.asked()
 
     def _closed(self) -> None:
         self._done = True
-
-    def _answers(self) -> bool:
-        """Whether an answer is one of those that are awaited, by their number."""
-        awaited, self._awaited = self._awaited > 0, max(0, self._awaited - 1)
-        return awaited
 
     def _refuse(self, method: str) -> None:
         """Note that the server asked for something; the client refuses it, because it offers nothing."""
@@ -146,14 +158,10 @@ class Intake:
 
     def _spends(self) -> bool:
         """Take one message from the budget; false, and the end of the connection, if there is none left."""
-        now = self._clock()
-        gained = (now - self._since) * self._bounds.rate
-        self._budget, self._since = min(float(self._bounds.burst), self._budget + gained), now
-        if self._budget < 1:
-            self._fate.end("it floods us with messages that nobody asked for")
-            return False
-        self._budget -= 1
-        return True
+        if self._budget.takes_unasked():
+            return True
+        self._fate.end(FLOOD)
+        return False
 
 
 class _Told:

@@ -1,7 +1,8 @@
 """MCP on a child's standard streams: one JSON message a line, of bounded length.
 
 Rules:
-- A line longer than the bound ends the connection: it is neither kept nor skipped.
+- A line that is longer than the bound, that nobody asked for, or that holds too many values ends the
+  connection: it is neither read, nor kept, nor skipped.
 - What a child does not read waits in a short queue, and not for long: who does not read is cut off.
 - Standard error goes to the log, so many lines and so much of each; the rest is read and dropped, so that the
   child does not block on it.
@@ -24,7 +25,8 @@ from mcp_types import jsonrpc_message_adapter
 
 from pratique.appearance import visible
 from pratique.proxy.bounds import Bounds
-from pratique.proxy.intake import Fate
+from pratique.proxy.budget import Budget, holds_at_most
+from pratique.proxy.intake import FLOOD, Fate
 from pratique.proxy.streams import Incoming, Streams
 
 log = structlog.get_logger("pratique")
@@ -32,6 +34,10 @@ log = structlog.get_logger("pratique")
 _QUEUE = 256
 _LONGEST_LOG_LINE = 500
 _CHUNK = 65536
+_WORDLESS = (
+    " before it said anything: the program gave up, or could not be started (a jail reads the system's "
+    "folders and what `paths` names: the program and its interpreter must be there)"
+)
 
 
 class Child(Protocol):
@@ -50,7 +56,9 @@ class Child(Protocol):
 
 
 @asynccontextmanager
-async def talking(child: Child, name: str, bounds: Bounds, fate: Fate) -> AsyncIterator[Streams]:
+async def talking(
+    child: Child, name: str, bounds: Bounds, fate: Fate, budget: Budget
+) -> AsyncIterator[Streams]:
     """Talk to a child until the block ends; then end it, whatever happens meanwhile."""
     async with AsyncExitStack() as at_end:
         at_end.push_async_callback(_end, child, name, bounds)
@@ -68,7 +76,7 @@ async def talking(child: Child, name: str, bounds: Bounds, fate: Fate) -> AsyncI
         writer = await at_end.enter_async_context(_writer(files[0]))
         came, incoming = anyio.create_memory_object_stream[Incoming](0)
         outgoing, leaving = anyio.create_memory_object_stream[SessionMessage](_QUEUE)
-        reading = asyncio.create_task(_read(output, came, bounds, fate), name=f"mcp {name} out")
+        reading = asyncio.create_task(_read(output, came, bounds, fate, budget), name=f"mcp {name} out")
         at_end.push_async_callback(_ended, reading)
         writing = asyncio.create_task(_write(writer, leaving, bounds, fate), name=f"mcp {name} in")
         at_end.push_async_callback(_ended, writing)
@@ -88,18 +96,30 @@ async def _ended(task: "asyncio.Task[None]") -> None:
 
 
 async def _read(
-    output: asyncio.StreamReader, came: MemoryObjectSendStream[Incoming], bounds: Bounds, fate: Fate
+    output: asyncio.StreamReader,
+    came: MemoryObjectSendStream[Incoming],
+    bounds: Bounds,
+    fate: Fate,
+    budget: Budget,
 ) -> None:
     """Read lines and hand them on as messages; what is none, as the exception that says so."""
+    said_something = False
     with came, contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         while True:
             try:
                 line = await output.readuntil(b"\n")
             except asyncio.IncompleteReadError:
-                fate.end("its standard output ended")
+                fate.end("its standard output ended" + ("" if said_something else _WORDLESS))
                 return
             except asyncio.LimitOverrunError:
                 fate.end(f"it wrote a message of more than {bounds.message_bytes:,} bytes")
+                return
+            said_something = True
+            if not budget.takes(len(line)):
+                fate.end(FLOOD)
+                return
+            if not holds_at_most(line, bounds.values):
+                fate.end(f"it wrote a message of more than {bounds.values:,} values")
                 return
             if line.strip():
                 await came.send(_message(line))
@@ -171,4 +191,5 @@ async def _writer(file: BinaryIO) -> AsyncIterator[asyncio.StreamWriter]:
     try:
         yield asyncio.StreamWriter(transport, protocol, None, loop)
     finally:
-        transport.abort()  # what it did not read by now, it will not
+        if not transport.is_closing():  # it is, when the child closed its end
+            transport.abort()  # what it did not read by now, it will not

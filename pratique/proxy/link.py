@@ -22,13 +22,15 @@ from pydantic import ValidationError
 from pratique.appearance import visible
 from pratique.errors import ProxiedServerError, ToolError
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.budget import Budget
 from pratique.proxy.intake import Fate, Intake
 from pratique.proxy.streams import Streams, Transport
 
 log = structlog.get_logger("pratique")
 
-Opener = Callable[[Fate], Transport]
-"""Starts or reaches the server; the streams are ours until the block ends. It tells the fate what it sees.
+Opener = Callable[[Fate, Budget], Transport]
+"""Starts or reaches the server; the streams are ours until the block ends. It tells the fate what it sees,
+and asks the budget before it reads a message.
 
 `partial(child, server, ladder, name, bounds)` and `partial(remote, server, network, name, bounds)` are such.
 """
@@ -52,7 +54,8 @@ class Link:
         self._name, self._opener, self._bounds, self._mode = name, opener, bounds, mode
         self.fate = Fate()
         self.changes = 0
-        self._intake = Intake(name, bounds, self.fate, self._changed, time.monotonic)
+        self._budget = Budget(bounds, time.monotonic)
+        self._intake = Intake(name, bounds, self._budget, self.fate, self._changed)
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._ready.add_done_callback(_seen)
         self._users = 0
@@ -119,7 +122,7 @@ class Link:
 
     async def _keep(self) -> None:
         try:
-            async with self._intake.around(self._opener(self.fate)) as streams:
+            async with self._intake.around(self._opener(self.fate, self._budget)) as streams:
                 async with asyncio.timeout(self._bounds.start) as patience:
                     async with Client(
                         _Given(streams), mode=self._mode, client_info=_US, cache=None

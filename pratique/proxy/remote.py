@@ -4,11 +4,13 @@ Rules:
 - The way out is that of every tool (`pratique.tools.hosts`): the one declared host, an address that was
   looked at, verified TLS, no redirect, a bounded body. Plain HTTP only within the own network.
 - A request that was not sent, one whose answer broke off, and one that was refused are told apart.
+- An answer, and each event of a stream, is counted before the SDK reads it (`pratique.proxy.budget`).
 - What is no call (notifications, the end of a session, the stream of news) gets little time, and the stream
   of news is not opened for ever.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,7 +24,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pratique.errors import ToolError
 from pratique.model import Value
 from pratique.proxy.bounds import Bounds
-from pratique.proxy.intake import NOT_SENT, Fate
+from pratique.proxy.budget import Budget, holds_at_most
+from pratique.proxy.intake import FLOOD, Fate
 from pratique.proxy.streams import Streams
 from pratique.tools.hosts import DeclaredHosts, Network
 
@@ -32,6 +35,9 @@ _MOST_STREAMS = 20
 _CONNECTIONS = 64
 _ERROR = 400
 _NO_GET = 405
+_NOT_SENT = -32098
+_STREAM = "text/event-stream"
+_EVENT_END = re.compile(rb"(?:\r\n|\r(?!\n)|\n){2}")
 
 
 class RemoteServer(Value):
@@ -85,7 +91,7 @@ class _Declared:
 
 @asynccontextmanager
 async def remote(
-    server: RemoteServer, network: Network, name: str, bounds: Bounds, fate: Fate
+    server: RemoteServer, network: Network, name: str, bounds: Bounds, fate: Fate, budget: Budget
 ) -> AsyncIterator[Streams]:
     """Talk to a server by HTTP until the block ends.
 
@@ -95,11 +101,12 @@ async def remote(
         name: of the server, for people.
         bounds: what it gets.
         fate: is told how it ended.
+        budget: how much it may say.
     """
     secret = {header: value.get_secret_value() for header, value in server.secrets.items()}
     way = DeclaredHosts(_Declared(server, name), network, connections=_CONNECTIONS)
     async with httpx2.AsyncClient(
-        transport=_Guarded(way, bounds, fate),
+        transport=_Guarded(way, bounds, fate, budget),
         headers={"accept-encoding": "gzip, deflate", "user-agent": "pratique", **server.headers, **secret},
         # An answer takes as long as its call: whoever calls keeps the time.
         timeout=httpx2.Timeout(CONNECT, read=None),
@@ -117,8 +124,8 @@ async def remote(
 class _Guarded(httpx2.AsyncBaseTransport):
     """Answers in the server's place when it does not, so that one lost request does not end them all."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, bounds: Bounds, fate: Fate) -> None:
-        self._inner, self._bounds, self._fate = inner, bounds, fate
+    def __init__(self, inner: httpx2.AsyncBaseTransport, bounds: Bounds, fate: Fate, budget: Budget) -> None:
+        self._inner, self._bounds, self._fate, self._budget = inner, bounds, fate, budget
         self._streams = 0
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -133,13 +140,13 @@ class _Guarded(httpx2.AsyncBaseTransport):
             answer = await self._inner.handle_async_request(request)
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout) as problem:
             self._fate.problem = f"it cannot be reached ({type(problem).__name__})"
-            return _in_its_place(request, NOT_SENT)
+            return _in_its_place(request, _NOT_SENT, self._fate.not_sent())
         except ToolError as problem:  # our own refusal, in our own words
             self._fate.problem = str(problem)
-            return _in_its_place(request, NOT_SENT)
+            return _in_its_place(request, _NOT_SENT, self._fate.not_sent())
         except httpx2.HTTPError as problem:
             self._fate.problem = f"its connection broke off ({type(problem).__name__})"
-            return _in_its_place(request, CONNECTION_CLOSED)
+            return _in_its_place(request, CONNECTION_CLOSED, "no answer")
         if answer.status_code >= _ERROR:
             self._fate.problem = f"it answered HTTP {answer.status_code}"
         elif answer.is_redirect:
@@ -166,39 +173,79 @@ class _Guarded(httpx2.AsyncBaseTransport):
 
     def _bounded(self, answer: httpx2.Response, request: httpx2.Request) -> httpx2.Response:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-        # The SDK bounds each event of a stream, and the way out the whole of it.
-        most = None if kind == "text/event-stream" else self._bounds.message_bytes
-        return httpx2.Response(
-            answer.status_code,
-            headers=answer.headers,
-            stream=_Body(answer, most, self._fate),
-            request=request,
-        )
+        headers = httpx2.Headers(answer.headers)
+        if kind == _STREAM:
+            headers["content-type"] = _STREAM  # it is UTF-8, whatever charset it claims: so it was counted
+            stream: httpx2.AsyncByteStream = _Events(answer, self._bounds, self._fate, self._budget)
+        else:
+            stream = _Body(answer, self._bounds, self._fate)
+        return httpx2.Response(answer.status_code, headers=headers, stream=stream, request=request)
 
 
 class _Body(httpx2.AsyncByteStream):
-    """A body whose end by force is an error that the SDK expects."""
+    """A body, given when it is whole and was counted. Its end by force is an error that the SDK expects."""
 
-    def __init__(self, answer: httpx2.Response, most: int | None, fate: Fate) -> None:
-        self._answer, self._most, self._fate = answer, most, fate
+    def __init__(self, answer: httpx2.Response, bounds: Bounds, fate: Fate) -> None:
+        self._answer, self._bounds, self._fate = answer, bounds, fate
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        came = 0
+        came = bytearray()
+        async for part in self._parts():
+            came += part
+            self._demand_short(came, "an answer")
+        yield self._counted(bytes(came))
+
+    async def _parts(self) -> AsyncIterator[bytes]:
         try:
             async for part in self._answer.aiter_raw():
-                came += len(part)
-                if self._most is not None and came > self._most:
-                    self._fate.end(f"it gave an answer of more than {self._most:,} bytes")
-                    raise httpx2.StreamError("the answer is too large")
                 yield part
         except ToolError as problem:
-            self._fate.end("it gave an answer without end")
-            raise httpx2.StreamError("the answer is too large") from problem
+            raise self._ended("it gave an answer without end") from problem
         except httpx2.HTTPError as problem:
             raise httpx2.StreamError(f"the answer broke off: {type(problem).__name__}") from problem
 
+    def _demand_short(self, came: bytearray, what: str) -> None:
+        if len(came) > self._bounds.message_bytes:
+            raise self._ended(f"it gave {what} of more than {self._bounds.message_bytes:,} bytes")
+
+    def _counted(self, text: bytes) -> bytes:
+        if not holds_at_most(text, self._bounds.values):
+            raise self._ended(f"it gave an answer of more than {self._bounds.values:,} values")
+        return text
+
+    def _ended(self, why: str) -> httpx2.StreamError:
+        self._fate.end(why)
+        return httpx2.StreamError("the answer is too large")
+
     async def aclose(self) -> None:
         await self._answer.aclose()
+
+
+class _Events(_Body):
+    """A stream of events, each given when it is whole, and was taken from the budget, whatever its kind."""
+
+    def __init__(self, answer: httpx2.Response, bounds: Bounds, fate: Fate, budget: Budget) -> None:
+        super().__init__(answer, bounds, fate)
+        self._budget = budget
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        came = bytearray()
+        async for part in self._parts():
+            begin = max(0, len(came) - 3)  # the longest end of an event that may have begun
+            came += part
+            while end := _EVENT_END.search(came, begin):
+                event = bytes(came[: end.end()])
+                del came[: end.end()]
+                begin = 0
+                yield self._taken(event)
+            self._demand_short(came, "an event")
+        if came:
+            yield self._taken(bytes(came))
+
+    def _taken(self, event: bytes) -> bytes:
+        if not self._budget.takes(len(event)):
+            raise self._ended(FLOOD)
+        return self._counted(event)
 
 
 async def _is_asked(request: httpx2.Request) -> bool:
@@ -207,7 +254,7 @@ async def _is_asked(request: httpx2.Request) -> bool:
     return isinstance(message, dict) and "id" in message and "method" in message
 
 
-def _in_its_place(request: httpx2.Request, code: int) -> httpx2.Response:
+def _in_its_place(request: httpx2.Request, code: int, words: str) -> httpx2.Response:
     """Return the error that the SDK takes for the server's own, to the request that it stands for."""
-    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": "no answer"}}
+    error = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": words}}
     return httpx2.Response(502, json=error, request=request)

@@ -4,7 +4,8 @@ Rules:
 - What can be called is what the ledger says is approved, of servers that these settings have, configured as
   they were when it was approved. It is read again whenever something rests on it and it may have changed.
 - Before each call the server is asked what it lists now. A tool that is not, to the byte, what was approved
-  is not called: that is put on record, and the tool is in quarantine.
+  is not called: that is put on record, and the tool is in quarantine. The call goes where that list came
+  from, before the server says anything else of its tools; else it is asked again, so many times.
 - A server is started, or reached, when it is first needed.
 """
 
@@ -19,10 +20,17 @@ import anyio.to_thread
 import structlog
 from sqlalchemy import Connection as Database
 
-from pratique.errors import PinError, PratiqueError, ToolError
+from pratique.errors import (
+    OutcomeUnknownError,
+    PinError,
+    PratiqueError,
+    ProxiedServerError,
+    ToolError,
+)
 from pratique.ledger.door import Ledger
+from pratique.model import Tier
 from pratique.proxy.configured import Configured
-from pratique.proxy.connection import Connection
+from pratique.proxy.connection import Connection, Listed, SaidNotRunError, StaleListingError
 from pratique.proxy.definition import Definition, Listing
 from pratique.proxy.foreign import foreign_tool, output_check
 from pratique.proxy.listing import read_listing
@@ -39,6 +47,7 @@ RECORD_EVERY = 60.0
 """Seconds between two records of news about tools that nobody calls: a server may have news all the time."""
 
 _LEAST_SECONDS = 0.05
+_MOST_LOOKS = 5
 
 
 class Ready(NamedTuple):
@@ -132,7 +141,7 @@ class Servers:
         if name not in self.by_name:
             known = ", ".join(sorted(self.by_name)) or "none"
             raise PinError(f"the settings have no server {name[:80]!r}; they have: {known}")
-        return await self._record(name, await self._listing(self.by_name[name]))
+        return await self._record(name, (await self._listing(self.by_name[name]))[0])
 
     async def aclose(self) -> None:
         """End every server that was started."""
@@ -143,19 +152,40 @@ class Servers:
         self, server: Configured, pin: Pin, check: Check | None, arguments: dict[str, Any]
     ) -> Any:
         """Call a tool, if its pin is what permitted the call, and its server still lists that definition."""
-        name, until = pin.tool, time.monotonic() + server.timeout
+        until = time.monotonic() + server.timeout
+        for _ in range(_MOST_LOOKS):
+            try:
+                answer = await self._call_once(server, pin, arguments, until)
+            except StaleListingError as problem:
+                log.info("a server is asked again before a call", server=server.name, why=str(problem))
+                continue
+            except SaidNotRunError as problem:
+                if pin.tier == Tier.READ:
+                    raise
+                raise OutcomeUnknownError(f"{problem}, which nobody else can know") from problem
+            return value_of(pin.tool, answer, check)
+        raise ProxiedServerError(f"the MCP server {server.name} changes all the time: the call was not sent")
+
+    async def _call_once(
+        self, server: Configured, pin: Pin, arguments: dict[str, Any], until: float
+    ) -> dict[str, Any]:
+        """Ask a server what it lists, and send the call to where that was listed.
+
+        Raises:
+            StaleListingError: it was not sent: something came in between.
+        """
+        name = pin.tool
         now = self._ready.get(name)
         if now is None or now.pin != pin:
             raise ToolError(f"{name} is not what was approved any more: it did not run")
-        listing = await self._listing(server, server.timeout)
+        listing, listed = await self._listing(server, max(until - time.monotonic(), _LEAST_SECONDS))
         found = listing.tools.get(pin.name)
         if not isinstance(found, Definition) or found.digest != pin.pin:
             await self._record(server.name, listing)
             raise ToolError(f"{name} is not what was approved any more: it did not run, and is in quarantine")
         await self._follow(server.name, listing)
         left = max(until - time.monotonic(), _LEAST_SECONDS)
-        answer = await self._connection(server).call(pin.name, arguments, timeout=left)
-        return value_of(name, answer, check)
+        return await self._connection(server).call(pin.name, arguments, listed=listed, timeout=left)
 
     async def _follow(self, server: str, listing: Listing) -> None:
         """Record news about a server's other tools, now and then: they do not concern this call."""
@@ -177,7 +207,7 @@ class Servers:
             await anyio.to_thread.run_sync(self.refresh)
         return changed
 
-    async def _listing(self, server: Configured, seconds: float | None = None) -> Listing:
+    async def _listing(self, server: Configured, seconds: float | None = None) -> tuple[Listing, Listed]:
         return await _listed(server, self._connection(server), seconds)
 
     def _connection(self, server: Configured) -> Connection:
@@ -223,12 +253,15 @@ async def look(server: Configured, ladder: Ladder, network: Network) -> Listing:
     """
     connection = server.connection(ladder, network)
     try:
-        return await _listed(server, connection)
+        return (await _listed(server, connection))[0]
     finally:
         await connection.aclose()
 
 
-async def _listed(server: Configured, connection: Connection, seconds: float | None = None) -> Listing:
-    """Ask a server what it lists, for so many seconds."""
-    listed = await connection.definitions(timeout=seconds)
-    return read_listing(server.config, server.name, listed, server.least)
+async def _listed(
+    server: Configured, connection: Connection, seconds: float | None = None
+) -> tuple[Listing, Listed]:
+    """Ask a server what it lists, for so many seconds; it is read and digested in a thread."""
+    listed = await connection.listed(timeout=seconds)
+    reading = partial(read_listing, server.config, server.name, listed.tools, server.least)
+    return await anyio.to_thread.run_sync(reading), listed

@@ -12,13 +12,30 @@ import pytest_asyncio
 from pratique.model import Level
 from pratique.proxy.bounds import Bounds
 from pratique.proxy.child import ChildServer, child
-from pratique.proxy.connection import ServerConnection
+from pratique.proxy.connection import ServerConnection, StaleListingError
 from pratique.sandbox.ladder import Ladder
 
 HOSTILE = Path(__file__).parent.parent / "servers" / "hostile.py"
-BOUNDS = Bounds(start=5, listing=5, ending=0.5, message_bytes=1 << 20)
+BOUNDS = Bounds(start=30, listing=30, ending=0.5, message_bytes=1 << 20)
 
 Connect = Callable[..., ServerConnection]
+
+
+async def sent(
+    server: ServerConnection,
+    name: str,
+    arguments: dict[str, Any],
+    *,
+    timeout: float = 20.0,  # noqa: ASYNC109
+    patience: float | None = None,
+) -> dict[str, Any]:
+    """List and call, as the proxy does; nothing is compared. `patience` is for the list."""
+    while True:
+        listed = await server.listed(timeout=patience)
+        try:
+            return await server.call(name, arguments, listed=listed, timeout=timeout)
+        except StaleListingError:
+            continue
 
 
 class Journal:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,14 +19,15 @@ from structlog.testing import capture_logs
 
 from pratique.errors import OutcomeUnknownError, ProxiedServerError
 from pratique.proxy import inline
-from pratique.proxy.connection import ServerConnection
+from pratique.proxy.connection import ServerConnection, StaleListingError
+from pratique.proxy.intake import FLOOD
 from pratique.sandbox import mark
-from tests.proxy.conftest import BOUNDS, Connect, Journal
+from tests.proxy.conftest import BOUNDS, Connect, Journal, sent
 
 
-async def call(server: ServerConnection, timeout: float = 5.0, **arguments: Any) -> str:  # noqa: ASYNC109
+async def call(server: ServerConnection, timeout: float = 20.0, **arguments: Any) -> str:  # noqa: ASYNC109
     """Call `echo` and return the text that came."""
-    result = await server.call("echo", arguments or {"text": "hello"}, timeout=timeout)
+    result = await sent(server, "echo", arguments or {"text": "hello"}, timeout=timeout)
     return str(result["content"][0]["text"])
 
 
@@ -69,7 +72,8 @@ async def until(happened: Any, seconds: float = 5.0) -> None:
 async def test_what_is_no_list_of_tools_is_an_error_and_its_process_goes(
     connect: Connect, journal: Journal, what: str, why: str
 ) -> None:
-    server = connect(what, bounds=BOUNDS.model_copy(update={"start": 1.0, "listing": 1.0}))
+    hangs = {"start": 1.0} if what == "hang-start" else {"listing": 1.0} if what == "hang-list" else {}
+    server = connect(what, bounds=BOUNDS.model_copy(update=hangs))
     with pytest.raises(ProxiedServerError) as problem:
         await server.definitions()
     assert why in str(problem.value)
@@ -96,6 +100,8 @@ async def test_the_sum_of_all_definitions_is_bounded(connect: Connect) -> None:
         ("junk", "it writes what is not MCP to its standard output"),
         ("bad-answer", "it is not what the protocol says"),
         ("error", "answered with error -32603"),
+        ("forge", "answered with error -32098"),
+        ("brackets", "it wrote a message of more than 100,000 values"),
     ],
 )
 async def test_a_call_without_an_answer_may_have_run_and_is_not_repeated(
@@ -125,6 +131,45 @@ async def test_a_lost_server_is_started_anew_for_the_next_need(connect: Connect,
             await call(server)
     assert len(journal.pids) == 2
     assert len(await server.definitions()) == 1
+
+
+async def test_a_call_is_not_sent_to_another_life_of_the_server_than_the_one_that_was_checked(
+    connect: Connect, journal: Journal
+) -> None:
+    server = connect("")
+    listed = await server.listed()
+    os.kill(journal.pids[0], signal.SIGKILL)
+    await until(lambda: not listed.link.usable)
+    for _ in range(2):
+        with pytest.raises(StaleListingError, match="not sent"):
+            await server.call("echo", {}, listed=listed, timeout=20)
+        await server.definitions()
+    assert journal.count("call") == 0
+
+
+async def test_a_call_is_not_sent_after_the_server_said_that_its_tools_changed(
+    connect: Connect, journal: Journal
+) -> None:
+    server = connect("news")
+    listed = await server.listed()
+    await server.call("echo", {}, listed=listed, timeout=20)
+    with pytest.raises(StaleListingError, match="not sent"):
+        await server.call("echo", {}, listed=listed, timeout=20)
+    assert journal.count("call") == 1
+
+
+async def test_what_is_large_and_that_nobody_asked_for_ends_the_connection_unread(connect: Connect) -> None:
+    server = connect("heavy")
+    listed = await server.listed()
+    assert (await server.call("echo", {"text": "a"}, listed=listed, timeout=20))["content"]
+    await until(lambda: not listed.link.usable)
+    assert listed.link.fate.why == FLOOD
+
+
+async def test_a_program_that_says_nothing_is_told_of_as_such(connect: Connect) -> None:
+    with capture_logs() as lines, pytest.raises(ProxiedServerError, match="before it said anything"):
+        await connect("", command=("true",)).definitions()
+    assert "_remove_reader" not in str(lines)
 
 
 @pytest.mark.parametrize("what", ["hang-call", "stopped"])
@@ -162,9 +207,10 @@ async def test_who_is_cancelled_does_not_wait_and_the_server_is_told(
 
 async def test_a_server_that_does_not_read_is_cut_off(connect: Connect, journal: Journal) -> None:
     server = connect("stopped", bounds=BOUNDS.model_copy(update={"reading": 0.3}))
-    await server.definitions()
-    first, *others = (call(server, timeout=20, text="x" * 100_000) for _ in range(8))
-    calls = [asyncio.create_task(one) for one in (first, *others)]
+    listed = await server.listed()
+    words = {"text": "x" * 100_000}
+    some = (server.call("echo", words, listed=listed, timeout=20) for _ in range(8))
+    calls = [asyncio.create_task(one) for one in some]
     await until(lambda: journal.count("call") == 1)
     for said in await asyncio.gather(*calls, return_exceptions=True):
         assert isinstance(said, OutcomeUnknownError)
@@ -184,20 +230,20 @@ async def test_a_list_that_does_not_come_ends_its_server_however_short_the_time(
 async def test_a_start_that_takes_the_whole_time_of_a_call_was_no_call(
     connect: Connect, journal: Journal
 ) -> None:
-    with pytest.raises(ProxiedServerError, match="the call was not sent"):
-        await call(connect("hang-start"), timeout=0.5)
+    with pytest.raises(ProxiedServerError, match=r"did not list its tools within 0\.5 s"):
+        await sent(connect("hang-start"), "echo", {}, patience=0.5)
     assert journal.count("call") == 0
 
 
 async def test_what_the_server_refuses_did_not_run(connect: Connect) -> None:
     with pytest.raises(ProxiedServerError) as problem:
         await call(connect("refuse"))
-    assert "it did not run" in str(problem.value)
+    assert "it says that it did not run" in str(problem.value)
     assert "IGNORE" not in str(problem.value)
 
 
 async def test_an_error_of_the_tool_is_a_result(connect: Connect) -> None:
-    result = await connect("failed").call("echo", {"text": "x"}, timeout=5)
+    result = await sent(connect("failed"), "echo", {"text": "x"}, timeout=5)
     assert result["isError"] is True
     assert "IGNORE" in result["content"][0]["text"]
 
@@ -229,7 +275,7 @@ async def test_a_flood_of_standard_error_is_read_and_not_logged(connect: Connect
 
 
 async def test_a_pattern_of_the_servers_is_not_matched_here(connect: Connect) -> None:
-    result = await connect("slow-pattern").call("echo", {"text": "x"}, timeout=2)
+    result = await sent(connect("slow-pattern"), "echo", {"text": "x"}, timeout=2)
     assert result["structuredContent"] == {"text": "a" * 40 + "!"}
 
 

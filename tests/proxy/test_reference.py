@@ -21,6 +21,7 @@ from pratique.proxy.link import Opener
 from pratique.proxy.remote import RemoteServer, remote
 from pratique.sandbox.ladder import Ladder
 from pratique.tools.hosts import Network
+from tests.proxy.conftest import sent
 from tests.proxy.test_hostile import until
 from tests.servers.machine import end, free_port, greets
 from tests.servers.machine import until as at_last
@@ -77,15 +78,15 @@ async def test_the_sdks_server_in_both_versions_on_both_ways(sdk: ServerConnecti
     assert {"add", "fail", "large", "wait", "grow"} <= set(tools)
     assert tools["add"]["description"] == "Add two numbers."
     assert tools["add"]["inputSchema"]["required"] == ["a", "b"]
-    added = await sdk.call("add", {"a": 2, "b": 3}, timeout=10)
+    added = await sent(sdk, "add", {"a": 2, "b": 3}, timeout=10)
     assert added["structuredContent"] == {"result": 5}
-    failed = await sdk.call("fail", {}, timeout=10)
+    failed = await sent(sdk, "fail", {}, timeout=10)
     assert failed["isError"] is True
-    unknown = await sdk.call("no-such-tool", {}, timeout=10)
+    unknown = await sent(sdk, "no-such-tool", {}, timeout=10)
     assert unknown["isError"] is True
-    large = await sdk.call("large", {"size": 1_000_000}, timeout=10)
+    large = await sent(sdk, "large", {"size": 1_000_000}, timeout=10)
     assert len(text_of(large)) == 1_000_000
-    sums = await asyncio.gather(*(sdk.call("add", {"a": n, "b": n}, timeout=20) for n in range(30)))
+    sums = await asyncio.gather(*(sent(sdk, "add", {"a": n, "b": n}, timeout=20) for n in range(30)))
     assert [found["structuredContent"]["result"] for found in sums] == [2 * n for n in range(30)]
 
 
@@ -98,7 +99,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_cancelled_in_the_server(
     sdk = ServerConnection("sdk", opener, BOUNDS, mode=version)
     await sdk.definitions()
     with pytest.raises(OutcomeUnknownError):
-        await sdk.call("wait", {}, timeout=1.0)
+        await sent(sdk, "wait", {}, timeout=1.0)
     await until(lambda: journal.exists() and journal.read_text() == "cancelled")
     await sdk.aclose()
 
@@ -122,7 +123,7 @@ async def test_news_of_a_changed_list_arrives_on_every_way(way: tuple[Opener, Pa
     sdk = ServerConnection("sdk", way[0], BOUNDS, mode=version)
     try:
         before = await kept(sdk)
-        await sdk.call("grow", {}, timeout=10)
+        await sent(sdk, "grow", {}, timeout=10)
         async with asyncio.timeout(10):
             while await sdk.definitions(max_age=3600) is before:  # noqa: ASYNC110  # it tells when it likes
                 await asyncio.sleep(0.02)
@@ -173,12 +174,12 @@ async def test_the_reference_file_server_reads_what_it_was_given(
     server = npm("filesystem", str(documents), level=level, lent=(str(documents),))
     names = {tool["name"] for tool in await server.definitions()}
     assert {"read_text_file", "write_file", "list_directory"} <= names
-    read = await server.call("read_text_file", {"path": str(documents / "order.txt")}, timeout=20)
+    read = await sent(server, "read_text_file", {"path": str(documents / "order.txt")}, timeout=20)
     assert text_of(read) == "Order 4711: two chairs"
-    refused = await server.call("read_text_file", {"path": "/etc/hostname"}, timeout=20)
+    refused = await sent(server, "read_text_file", {"path": "/etc/hostname"}, timeout=20)
     assert refused["isError"] is True
-    written = await server.call(
-        "write_file", {"path": str(documents / "new.txt"), "content": "x"}, timeout=20
+    written = await sent(
+        server, "write_file", {"path": str(documents / "new.txt"), "content": "x"}, timeout=20
     )
     assert written.get("isError", False) is (level is Level.JAIL)
 
@@ -188,14 +189,14 @@ async def test_the_reference_server_that_has_everything(npm: Npm, level: Level) 
     server = npm("everything", level=level)
     names = {tool["name"] for tool in await server.definitions()}
     assert {"echo", "get-sum"} <= names
-    assert text_of(await server.call("echo", {"message": "hello"}, timeout=20)) == "Echo: hello"
-    assert "5" in text_of(await server.call("get-sum", {"a": 2, "b": 3}, timeout=20))
+    assert text_of(await sent(server, "echo", {"message": "hello"}, timeout=20)) == "Echo: hello"
+    assert "5" in text_of(await sent(server, "get-sum", {"a": 2, "b": 3}, timeout=20))
 
 
 @SLOW
 async def test_the_reference_memory_server_remembers_within_its_life(npm: Npm) -> None:
     server = npm("memory", level=Level.INLINE)
     entity = {"name": "order 4711", "entityType": "order", "observations": ["two chairs"]}
-    await server.call("create_entities", {"entities": [entity]}, timeout=20)
-    found = await server.call("search_nodes", {"query": "chairs"}, timeout=20)
+    await sent(server, "create_entities", {"entities": [entity]}, timeout=20)
+    found = await sent(server, "search_nodes", {"query": "chairs"}, timeout=20)
     assert found["structuredContent"]["entities"] == [entity]

@@ -15,8 +15,9 @@ from pratique.proxy.bounds import Bounds
 from pratique.proxy.connection import ServerConnection
 from pratique.proxy.remote import RemoteServer, remote
 from pratique.tools.hosts import Network
+from tests.proxy.conftest import sent
 
-BOUNDS = Bounds(start=5, listing=5, message_bytes=1 << 20)
+BOUNDS = Bounds(start=30, listing=30, message_bytes=1 << 20)
 TOOL = {"name": "echo", "inputSchema": {"type": "object"}}
 COMPLETE = {"resultType": "complete"}
 
@@ -200,7 +201,7 @@ async def test_what_is_no_answer_leaves_the_call_unknown_and_it_is_not_sent_agai
 ) -> None:
     async with place(answering) as there, connected(there.url) as server:
         with pytest.raises(OutcomeUnknownError) as problem:
-            await server.call("echo", {}, timeout=5)
+            await sent(server, "echo", {}, timeout=20)
         assert there.calls == 1
         assert "IGNORE" not in str(problem.value)
         assert "in time" not in str(problem.value)
@@ -220,7 +221,7 @@ async def test_what_is_no_answer_leaves_the_call_unknown_and_it_is_not_sent_agai
 async def test_what_was_too_much_is_said(answering: Answering, why: str) -> None:
     async with place(answering) as there, connected(there.url) as server:
         with pytest.raises(OutcomeUnknownError, match=why):
-            await server.call("echo", {}, timeout=5)
+            await sent(server, "echo", {}, timeout=20)
 
 
 async def test_a_server_that_hangs_is_left_after_the_time_of_the_call() -> None:
@@ -231,7 +232,7 @@ async def test_a_server_that_hangs_is_left_after_the_time_of_the_call() -> None:
 
     async with place(hangs) as there, connected(there.url) as server:
         with pytest.raises(OutcomeUnknownError, match=r"did not answer within 0\.3 s"):
-            await server.call("echo", {}, timeout=0.3)
+            await sent(server, "echo", {}, timeout=0.3)
         assert len(await server.definitions()) == 1
         forever.set()
 
@@ -249,7 +250,7 @@ async def test_one_lost_call_takes_no_other_with_it() -> None:
     async with place(lose_the_first) as there, connected(there.url) as server:
         await server.definitions()
         answers = await asyncio.gather(
-            *(server.call("echo", {}, timeout=5) for _ in range(8)), return_exceptions=True
+            *(sent(server, "echo", {}, timeout=20) for _ in range(8)), return_exceptions=True
         )
         assert sum(isinstance(answer, OutcomeUnknownError) for answer in answers) == 1
         assert sum(isinstance(answer, dict) for answer in answers) == 7
@@ -261,7 +262,7 @@ async def test_secrets_go_into_headers_and_into_no_error() -> None:
 
     async with place(ok) as there:
         async with connected(there.url, secrets={"Authorization": "Bearer of-the-tests"}) as server:
-            await server.call("echo", {}, timeout=5)
+            await sent(server, "echo", {}, timeout=20)
         assert {asked.headers["authorization"] for asked in there.asked} == {"Bearer of-the-tests"}
     async with connected(there.url, secrets={"Authorization": "Bearer of-the-tests"}) as server:
         with pytest.raises(ProxiedServerError) as problem:
@@ -287,7 +288,7 @@ async def test_a_server_that_is_not_there_is_an_error_that_says_so() -> None:
         with pytest.raises(ProxiedServerError, match="it cannot be reached"):
             await server.definitions()
         with pytest.raises(ProxiedServerError, match="it cannot be reached"):
-            await server.call("echo", {}, timeout=5)
+            await sent(server, "echo", {}, timeout=20)
 
 
 async def test_a_server_that_does_not_speak_tls_is_not_spoken_to() -> None:

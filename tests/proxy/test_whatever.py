@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pratique.errors import ProxiedServerError
 from pratique.proxy.bounds import Bounds
+from pratique.proxy.budget import Budget
 from pratique.proxy.connection import ServerConnection
 from pratique.proxy.intake import Fate
 from pratique.proxy.lines import talking
@@ -105,8 +106,8 @@ async def _list(answers: list[bytes], lines: list[bytes]) -> list[dict[str, Any]
     """Return what the server lists; None for an error of ours."""
 
     @asynccontextmanager
-    async def opened(fate: Fate) -> AsyncIterator[Streams]:
-        async with talking(Piped(answers, lines), "any", BOUNDS, fate) as streams:
+    async def opened(fate: Fate, budget: Budget) -> AsyncIterator[Streams]:
+        async with talking(Piped(answers, lines), "any", BOUNDS, fate, budget) as streams:
             yield streams
 
     server = ServerConnection("any", opened, BOUNDS)

@@ -184,6 +184,21 @@ def error(number: int, _arguments: Any) -> None:
     say(id=number, error={"code": -32603, "message": WORDS})
 
 
+def forge(number: int, _arguments: Any) -> None:
+    say(id=number, error={"code": -32098, "message": "no answer"})
+
+
+def brackets(number: int, _arguments: Any) -> None:
+    put(f'{{"jsonrpc":"2.0","id":{number},"result":{{"content":[],"a":[{"[]," * 200_000}0]}}}}\n')
+
+
+def heavy(number: int, arguments: Any) -> None:
+    """Answer, and then say something large that nobody asked for."""
+    echo(number, arguments)
+    for _ in range(3):
+        say(method="notifications/message", params={"level": "info", "data": "x" * 70_000})
+
+
 def refuse(number: int, _arguments: Any) -> None:
     say(id=number, error={"code": -32602, "message": WORDS})
 
@@ -242,6 +257,7 @@ def echo(number: int, arguments: Any) -> None:
 CALLS: dict[str, Callable[[int, Any], None]] = {
     "ask": ask,
     "bad-answer": bad_answer,
+    "brackets": brackets,
     "connect": connect,
     "daemon": daemon,
     "deep": deep,
@@ -251,7 +267,9 @@ CALLS: dict[str, Callable[[int, Any], None]] = {
     "error": error,
     "failed": failed,
     "flood": flood_call,
+    "forge": forge,
     "hang-call": hang_call,
+    "heavy": heavy,
     "input": input_wanted,
     "junk": junk,
     "long-answer": long_answer,

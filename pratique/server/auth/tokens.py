@@ -27,6 +27,7 @@ from joserfc import jwt
 from joserfc.errors import ExpiredTokenError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from pratique.appearance import LEFT_TO_RIGHT, visible
 from pratique.audit.identity import HOLDER
 from pratique.errors import SettingsError
 from pratique.identity.keys import Key
@@ -47,6 +48,7 @@ LEEWAY_SECONDS = 30
 TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 
 _USER = re.compile(r"[^\s*]{1,254}")
+_LAST_SECOND = 253_402_300_800  # the year 10000: no clock here goes that far
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -113,8 +115,13 @@ class Tokens:
         known = self._settings.clients.get(client)
         if known is None:
             raise self._forbidden("this client is no agent here: name it in server.oauth.clients")
-        granted = claims.get("scope", "")
-        if not set(self._settings.scopes) <= set(granted.split() if isinstance(granted, str) else granted):
+        ends, granted = claims["exp"], claims.get("scope", "")
+        if isinstance(ends, bool) or not isinstance(ends, int | float) or not 0 < ends < _LAST_SECOND:
+            raise self._no("it does not say when it expires")
+        words = granted.split() if isinstance(granted, str) else granted
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise self._no("its scope is no text")
+        if not set(self._settings.scopes) <= set(words):
             raise self._forbidden("the token lacks a scope", "insufficient_scope")
         own = claims["sub"] == client
         if own and not known.acts_for:
@@ -127,14 +134,14 @@ class Tokens:
             label=clip(client),
             issued_by=self._settings.issuer,
             issued_us=0,
-            ends_us=int(claims["exp"] * 1_000_000),
+            ends_us=int(ends * 1_000_000),
             revoked_us=0,
         )
 
     def _user(self, claims: dict[str, Any]) -> str:
         name = self._settings.user_claim
         user = claims.get(name)
-        if not isinstance(user, str) or not _USER.fullmatch(user) or printable(user) != user:
+        if not isinstance(user, str) or not _USER.fullmatch(user) or not _is_seen(user):
             raise self._no(f"the token's claim {name} names nobody")
         if name == "email" and claims.get("email_verified") is not True:
             raise self._no("the token's e-mail address was not verified")
@@ -221,6 +228,11 @@ class Tokens:
         if error:
             problem.headers["WWW-Authenticate"] = self.challenge(error, why)
         return problem
+
+
+def _is_seen(user: str) -> bool:
+    """Whether every character of a name can be seen: two names that look the same would be two people."""
+    return printable(user) == user and visible(user).replace(LEFT_TO_RIGHT, "") == user
 
 
 def is_token(text: str) -> bool:
