@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import anyio
+import anyio.to_thread
 import orjson
 
 from pratique.approvals import clocks
@@ -219,15 +220,18 @@ class Queue:
             return None
         subject, now_us = call.request.subject, self._ledger.clock()
 
-        def find(connection: Any) -> Standing | None:
+        def find() -> Standing | None:
+            groups = {need.approvers: members(need.approvers) for need in ask.needs}  # looks for itself
+            return self._ledger.read(lambda connection: within(connection, groups))
+
+        def within(connection: Any, groups: dict[str, Sequence[str]]) -> Standing | None:
             row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
             if row is not None and row.state != "void":
                 return None
-            groups = {need.approvers: members(need.approvers) for need in ask.needs}
             found = standing_approvals(connection, self._ledger, subject.agent, call.capability.name, groups)
             return next((one for one in found if not stands_not(ask, call, one, now_us)), None)
 
-        return await self._ledger.query(find)
+        return await anyio.to_thread.run_sync(find)
 
     async def get(self, ticket: str) -> Question:
         """Return the question with this ticket.

@@ -73,11 +73,14 @@ def savepoint(driver: sqlite3.Connection) -> Iterator[None]:
 
 
 def reader_engine(path: Path) -> Engine:
-    """Return an engine whose connections can only read."""
+    """Return an engine whose connections can only read: as many as there are threads that read at once.
+
+    A bound would be one more thing to wait for, and whoever reads while they read would wait for themselves.
+    """
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=QueuePool,
-        pool_size=4,
+        pool_size=0,  # no bound
         connect_args={"isolation_level": None, "check_same_thread": False, "timeout": BUSY_SECONDS},
     )
     event.listen(engine, "connect", lambda connection, _: _pragmas(connection, read_only=True))

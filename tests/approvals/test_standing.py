@@ -188,3 +188,12 @@ async def test_a_use_whose_process_died_is_counted(scene: House) -> None:
     settle(runtime.ledger)
     assert runtime.desk.standings.get(standing.id).uses == 1
     assert KIM not in str(records(runtime.ledger, "standing.made"))
+
+
+async def test_however_many_ask_at_once_nobody_waits_for_what_they_hold_themselves(scene: House) -> None:
+    runtime = scene.runtime()
+    sessions = [await opened(runtime) for _ in range(60)]
+    async with asyncio.timeout(25):
+        for _ in range(3):
+            outcomes = await asyncio.gather(*(one.call("desk.note", {"text": "two"}) for one in sessions))
+            assert {outcome.status for outcome in outcomes} == {Status.PENDING}
