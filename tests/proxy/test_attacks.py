@@ -185,10 +185,14 @@ async def test_a_server_that_asks_for_a_model_gets_none(attacked: Attacked) -> N
         assert outcome.label.integrity is Integrity.UNTRUSTED
 
 
-async def test_a_server_that_wants_input_instead_of_answering_fails_its_call(attacked: Attacked) -> None:
-    async with attacked("modern,input") as runtime:
+@pytest.mark.parametrize(("tier", "status"), [(Tier.READ, Status.FAILED), (Tier.WRITE, Status.UNKNOWN)])
+async def test_a_server_that_wants_input_gets_none_and_its_word_that_nothing_ran_is_only_a_word(
+    attacked: Attacked, tier: Tier, status: Status
+) -> None:
+    """It was called. Whether it did something before it asked, nobody knows but itself."""
+    async with attacked("modern,input", tier=tier) as runtime:
         outcome = await call(runtime)
-        assert outcome.status is Status.FAILED
+        assert outcome.status is status
         assert "asked for input" in outcome.error
 
 
