@@ -54,8 +54,9 @@ from pratique.ledger import policies
 from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Capability, Taint
 from pratique.settings import Settings
+from pratique.tools.declaration import Tool
 from pratique.tools.levels import lacking_floors
-from pratique.tools.registry import Registry, Tool
+from pratique.tools.registry import Registry
 
 IN_FORCE = "in-force"
 

@@ -20,7 +20,7 @@ from pratique.ledger import queries
 from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, PAY, TWO
 from tests.house import (
     ALLOW_ALL,
