@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pratique.approvals.clocks import sweep
-from pratique.approvals.reading import Filter
+from pratique.approvals.listing import Filter
 from pratique.errors import (
     CardRefusesError,
     ConfirmationError,
