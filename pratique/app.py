@@ -45,9 +45,10 @@ from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.ladder import Ladder
 from pratique.settings import Settings
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
-from pratique.tools.registry import Registry, Tool
+from pratique.tools.registry import Registry
 from pratique.witnesses.named import witnesses_of
 from pratique.witnesses.pushing import accompany
 

@@ -29,7 +29,8 @@ from pratique.cli.console import (
 from pratique.errors import NoteError, SettingsError, WitnessError
 from pratique.ledger import queries
 from pratique.ledger.bundles import verify_bundle_at
-from pratique.ledger.verification import Asked, Claim, reading, verify_file
+from pratique.ledger.readonly import reading
+from pratique.ledger.verification import Asked, Claim, verify_file
 from pratique.settings import Settings
 from pratique.witnesses.named import witnesses_of
 from pratique.witnesses.pushing import held

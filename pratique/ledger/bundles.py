@@ -31,8 +31,8 @@ from pratique.errors import LedgerUnavailableError, RetentionError, SettingsErro
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import driver_of
 from pratique.ledger.tree import StoredTree, leaves
-from pratique.ledger.verification import driver_of
 
 MANIFEST: Final = "manifest.json"
 RECORDS: Final = "records.jsonl.gz"

@@ -13,10 +13,10 @@ import orjson
 from sqlalchemy import Connection, select
 
 from pratique.approvals.card import Card, CardArgument
+from pratique.approvals.dossier import Dossier
+from pratique.approvals.dossier import Ran as Found
 from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
-from pratique.approvals.reading import Dossier
-from pratique.approvals.reading import Ran as Found
 from pratique.capabilities.rights import Right
 from pratique.electorate import Handed, Members
 from pratique.errors import LedgerCorruptError
