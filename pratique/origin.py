@@ -7,6 +7,7 @@ Rules:
 - Excerpts and ids are bounded: they go into records and cards.
 """
 
+import re
 from enum import StrEnum
 
 from pratique.words import ArgumentClass, Confidentiality, Integrity, Value
@@ -126,7 +127,14 @@ class Origin(Value):
         return _WORDS[self.kind] + place + how + also
 
 
+def argument_of(path: str) -> str:
+    """Return the argument that a leaf's path begins with: the names and places below it are its content."""
+    return _BELOW.split(path, maxsplit=1)[0]
+
+
 UNSEARCHED = "unsearched"
+
+_BELOW = re.compile(r"[.\[]")
 
 _WORDS = {
     OriginKind.REQUEST: "is in the request",

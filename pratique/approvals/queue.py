@@ -164,7 +164,7 @@ class Queue:
             return question
         again = await self.card(call, ask) if card is None or (waited and card.preview) else card
         if isinstance(again, Rejection) or again.refuses:
-            return _unseen(question, again)
+            return _unseen(question, again, call)
         return question if again.digest == question.card_digest else None
 
     async def _lately_asked(self, call: Call, ask: Ask) -> str | None:
@@ -394,7 +394,7 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
         values["why"] = call.request.why.encode()
     if call.request.edited is not None:
         values["edited"] = call.request.edited.model_dump_json().encode()
-    if isinstance(call, Call) and call.judged.origins:
+    if isinstance(call, Call) and (call.judged.origins or call.judged.references):
         values["judged"] = call.judged.model_dump_json().encode()
     return values
 
@@ -408,9 +408,11 @@ def _is_current(question: Question, ask: Ask, card: Card) -> bool:
     return same and question.epoch == ask.epoch
 
 
-def _unseen(question: Question, card: Card | Rejection) -> Rejection:
+def _unseen(question: Question, card: Card | Rejection, call: Call) -> Rejection:
+    """Say that a yes cannot be used yet. The agent is told: not what a tool says of what it is not shown."""
     problem = card.text if isinstance(card, Rejection) else card.refuses
-    why = f"{question.ticket} is approved, but what it will change cannot be seen now: {problem}; call again"
+    said = "" if call.request.references else f": {problem}"
+    why = f"{question.ticket} is approved, but what it will change cannot be seen now{said}; call again"
     return Rejection(ticket="", text=why)
 
 

@@ -32,6 +32,7 @@ from pratique.ledger.guards_approvals import ApprovalIs, NotAskedYet
 from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Ask, Call, Decision, Edited, OriginKind, Request, Tier, Unresolved
+from pratique.origin import argument_of
 from pratique.quarantine.approver import changed_leaves
 from pratique.sessions.hosting import Hosting
 from pratique.stages.enforcement import Enforcement
@@ -220,7 +221,8 @@ class Editing:
 def _told(call: Call) -> dict[str, Any]:
     """Return what changed as the agent may be told: values that the editor typed, and no others.
 
-    What they left in may be what was withheld from the agent.
+    What they left in may be what was withheld from the agent. So may a name below an argument be that was
+    given by reference: of what was changed below one, only the argument is told.
     """
     edited = call.request.edited
     changed = {} if edited is None else edited.changed
@@ -233,7 +235,10 @@ def _told(call: Call) -> dict[str, Any]:
             if origin.argument == path
         )
     }
-    return {path: value if path in theirs else None for path, value in changed.items()}
+    told = {path: value if path in theirs else None for path, value in changed.items()}
+    if not call.request.references:
+        return told
+    return {argument_of(path): told.get(path) if argument_of(path) == path else None for path in told}
 
 
 def _use_within(connection: Connection, ticket: str) -> int:

@@ -339,6 +339,7 @@ class Hosting:
         if row is None or row.session != subject.session:
             raise UnknownTicketError(f"the session {subject.session} asked no question {ticket!r}")
         proposed = queries.record(connection, row.proposed_seq) or {}
+        stored = self._stored_judgement(connection, proposed)
         return Request(
             subject=subject,
             context=label_from(proposed["context"]),
@@ -346,7 +347,8 @@ class Hosting:
             tool=row.tool,
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
-            judged=self._judged(connection, proposed),
+            references=stored.references if stored else (),
+            judged=self._judged(proposed, stored),
             code=_code(proposed),
             why=self._said(connection, proposed, "why"),
             edited=_edited(self._said(connection, proposed, "edited")),
@@ -356,11 +358,11 @@ class Hosting:
         """Return a value that not every question has."""
         return self._value(connection, proposed, field).decode() if f"{field}_c" in proposed else ""
 
-    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
+    def _judged(self, proposed: queries.Record, stored: Judged | None) -> Judged | None:
         """Return what provenance said when the question was put: that is what the person was shown."""
         if proposed["epoch"] != self._host.enforcement.snapshot.epoch:
             return None  # another policy asked: under this one the call is judged anew
-        return self._stored_judgement(connection, proposed) or Judged(taint=Taint(proposed["taint"]))
+        return stored or Judged(taint=Taint(proposed["taint"]))
 
     def _stored_judgement(self, connection: Connection, proposed: queries.Record) -> Judged | None:
         owner = queries.subject_of(connection, proposed["seq"])
