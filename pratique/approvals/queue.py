@@ -52,6 +52,7 @@ from pratique.model import (
     Waiting,
     WasEdited,
 )
+from pratique.redaction import KINDS, redact
 
 Previewed = Callable[[Call], Awaitable[Preview]]
 
@@ -411,7 +412,7 @@ def _is_current(question: Question, ask: Ask, card: Card) -> bool:
 def _unseen(question: Question, card: Card | Rejection, call: Call) -> Rejection:
     """Say that a yes cannot be used yet. The agent is told: not what a tool says of what it is not shown."""
     problem = card.text if isinstance(card, Rejection) else card.refuses
-    said = "" if call.request.references else f": {problem}"
+    said = "" if call.request.references else f": {redact(problem, kinds=KINDS)}"
     why = f"{question.ticket} is approved, but what it will change cannot be seen now{said}; call again"
     return Rejection(ticket="", text=why)
 

@@ -71,7 +71,7 @@ def judge(  # what a verdict depends on, by name
     reached = exposed or any(origin.kind is OriginKind.UNTRUSTED for origin in origins)
     acts = tier is not Tier.READ
     asked = origins if reached else [origin for origin in origins if origin.part is Part.CONFIDENTIAL]
-    sinks = tuple(dict.fromkeys(_sinks(asked, identities=identities)))
+    sinks = tuple(_sinks(asked, identities=identities))
     outside = plan is not None and acts and tool not in plan
     reasons = (
         *sinks,
@@ -97,10 +97,16 @@ def _taint(origins: Sequence[Origin], *, reached: bool, sink: bool) -> Taint:
 
 
 def _sinks(origins: Sequence[Origin], *, identities: bool) -> Iterator[Reason]:
-    """Yield a reason for each value that decides where things go and is tainted or unexplained."""
+    """Yield the reasons of values that decide where things go and are tainted or unexplained.
+
+    Each once, and those of one argument in the order of their words: where in a list it stands is not told.
+    """
+    texts: dict[str, set[str]] = {}
     for origin in origins:
         if _decides(origin) and not trusted(origin, identities=identities):
-            yield Reason(rule="provenance", effect="ask", text=_explain(origin))
+            texts.setdefault(argument_of(origin.argument), set()).add(_explain(origin))
+    for found in texts.values():
+        yield from (Reason(rule="provenance", effect="ask", text=text) for text in sorted(found))
 
 
 def _decides(origin: Origin) -> bool:

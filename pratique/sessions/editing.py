@@ -37,6 +37,7 @@ from pratique.quarantine.approver import changed_leaves
 from pratique.sessions.hosting import Hosting
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.resolve import resolve
+from pratique.stages.withheld import Withheld
 from pratique.tools.registry import Registry
 
 MOST_BYTES = 256 * 1024
@@ -165,7 +166,7 @@ class Editing:
 
         call = resolved(request)
         if call.request.edited is not None:
-            told = call.request.edited.model_copy(update={"changed": _told(call)})
+            told = call.request.edited.model_copy(update={"changed": _told(call, provenance.withheld)})
             judged = call.judged
             call = resolved(request.model_copy(update={"edited": told, "judged": judged}))
         decision: Decision = enforcement.decide(call)
@@ -218,7 +219,7 @@ class Editing:
         return [voted, drafts.decided(ticket, session, "approved", [edited.by], edited.reason)]
 
 
-def _told(call: Call) -> dict[str, Any]:
+def _told(call: Call, withheld: Withheld) -> dict[str, Any]:
     """Return what changed as the agent may be told: values that the editor typed, and no others.
 
     What they left in may be what was withheld from the agent. So may a name below an argument be that was
@@ -235,10 +236,11 @@ def _told(call: Call) -> dict[str, Any]:
             if origin.argument == path
         )
     }
+    references = call.request.references
+    if references:
+        theirs -= {path for path in theirs if withheld.repeats(references, changed[path])}
     told = {path: value if path in theirs else None for path, value in changed.items()}
-    if not call.request.references:
-        return told
-    return {argument_of(path): told.get(path) if argument_of(path) == path else None for path in told}
+    return {argument_of(path): told.get(argument_of(path)) for path in told} if references else told
 
 
 def _use_within(connection: Connection, ticket: str) -> int:

@@ -67,6 +67,13 @@ class Withheld:
                 self._handed.add(value)
         return now, self._handed
 
+    def repeats(self, references: Collection[str], value: Any) -> bool:
+        """Return whether a value, however short, holds any of what some references stand for."""
+        echoes = Echoes(1)
+        for reference in references:
+            echoes.add(self._values.get(reference))
+        return echoes.hears_in(value)
+
     def keep(self, value: Any, paths: Collection[str], echoes: Collection[Echoes] = ()) -> dict[str, str]:
         """Keep what stands at these paths of a result, and what repeats what must not come back.
 
