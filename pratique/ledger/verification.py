@@ -8,7 +8,8 @@ The steps, each marked where it is done:
 5. Index columns and the tree say what the records say; the schema holds nothing that is not ours.
 6. Every step in the log was allowed when it was made (`pratique.audit.legality`).
 7. State tables are what the log makes of them.
-8. If `values`, and the vault's key is at hand: its values are those that the records commit to.
+8. If `values`: what the records commit to is in the vault, or was erased on record; and it is that very
+   value, where the vault's key is at hand.
 
 Rules:
 - A file is only read, and need not be one that this installation could write to.
@@ -58,7 +59,7 @@ from pratique.ledger.schema import foreign_objects
 from pratique.ledger.state import load
 from pratique.ledger.tree import leaves
 from pratique.ledger.vault import Vault
-from pratique.ledger.vault_check import changed_values
+from pratique.ledger.vault_check import changed_values, vanished_values
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
 
@@ -100,7 +101,7 @@ class Asked(NamedTuple):
         strict: read every record, and demand its canonical form.
         processes: how many may hash.
         progress: told how many records more were hashed.
-        values: open every value in the vault, too, and hold it against its record's commitment.
+        values: look for every value in the vault, too, and hold it against its record's commitment.
     """
 
     anchor: Head | None = None
@@ -350,7 +351,12 @@ class _Verification:
             raise BrokenError(Break.BESIDE, f"the table {forged} is not what the log makes of it")
 
     def _values(self) -> None:
-        vault = _vault_beside(self._path) if self._asked.values else None
+        if not self._asked.values:
+            return
+        for seq, gone in vanished_values(self._connection):
+            problem = f"its values {gone}, and no record says that they were erased"
+            raise BrokenError(Break.VANISHED, problem, seq)
+        vault = _vault_beside(self._path)
         if vault is None:
             return
         for seq, wrong in changed_values(self._connection, vault):

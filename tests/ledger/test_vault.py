@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from pratique.audit.chain import Report, Verdict
+from pratique.audit.chain import Break, Report, Verdict
+from pratique.audit.drafts import recovered
 from pratique.errors import LedgerCorruptError, LedgerUnavailableError
-from pratique.ledger import queries
+from pratique.ledger import erasure, queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.erasing import Erasing
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.vault import KEY_BYTES, Opened, Sealing, Vault
 from pratique.ledger.verification import Asked, verify_file
@@ -225,6 +227,78 @@ async def test_verification_finds_a_vault_row_that_was_changed(house: House) -> 
     assert (found.verdict, found.broken_at) == (Verdict.BROKEN, seq)
     assert found.problem == f"the vault value of record {seq} does not open"
     assert verify_file(ledger.path).verdict is Verdict.UNANCHORED, "without the values, it is not looked at"
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (
+            "DELETE FROM vault WHERE seq = ?",
+            "its values (args, judged) are gone from the vault",
+        ),
+        (
+            "DELETE FROM vault_keys WHERE subject = (SELECT subject FROM vault WHERE seq = ?)",
+            "its values cannot be read: their person's key is gone from the vault",
+        ),
+    ],
+)
+@pytest.mark.parametrize("other", ["", "session", "call", "subject"])
+async def test_verification_finds_values_that_are_gone_and_were_not_erased(
+    house: House, damage: str, problem: str, other: str
+) -> None:
+    """An erasure of something else is no reason, and neither is a key file that is not there."""
+    ledger, seq = await noted(house)
+    if other:
+        runtime = house.runtime()
+        async with await opened(runtime, user="bo@acme.example") as session:
+            await session.call("desk.note", {"text": "of another"}, call_id="other")
+        erasing = {
+            "session": Erasing(session=session.id),
+            "call": Erasing(session=session.id, call="other"),
+            "subject": Erasing(subject=ledger.vault.subject_id("bo@acme.example")),
+        }[other]
+        erasure.erase(ledger, erasing, "of the tests", "ana@acme.example")
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    ledger.path.with_name("vault.key").rename(ledger.path.with_name("vault.key.elsewhere"))
+    sql(ledger, damage, seq)
+    found = verified(ledger)
+    assert (found.verdict, found.kind) == (Verdict.BROKEN, Break.VANISHED)
+    assert found.problem == f"{problem}, and no record says that they were erased"
+    first = 2 if "key" in problem else seq  # a person's key is for all of their values
+    assert found.broken_at == first
+    assert verify_file(ledger.path).verdict is Verdict.UNANCHORED, "without the values, it is not looked at"
+
+
+@pytest.mark.parametrize("what", ["session", "call", "subject"])
+async def test_values_that_were_erased_are_not_missed(house: House, what: str) -> None:
+    runtime = house.runtime()
+    ledger = runtime.ledger
+    async with await opened(runtime) as session:
+        await session.call("desk.note", {"text": "what was said"}, call_id="c1")
+        await session.call("desk.pay", {"to": "li", "amount": 1}, call_id="c2")
+    subject = ledger.vault.subject_id(session.subject.user)
+    erasing = {
+        "session": Erasing(session=session.id),
+        "call": Erasing(session=session.id, call="c1"),
+        "subject": Erasing(subject=subject),
+    }[what]
+    erasure.erase(ledger, erasing, "of the tests", "ana@acme.example")
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    async with await opened(house.runtime()) as later:
+        await later.call("desk.note", {"text": "what was said later"})
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    seq = [r["seq"] for r in records(ledger, "call.intent") if "args_c" in r][-1]
+    sql(ledger, "DELETE FROM vault WHERE seq = ?", seq)
+    found = verified(ledger)
+    assert (found.kind, found.broken_at) == (Break.VANISHED, seq), "what came after an erasure is kept"
+
+
+async def test_values_that_a_recovery_from_a_damaged_file_may_have_lost_are_not_missed(house: House) -> None:
+    ledger, seq = await noted(house)
+    sql(ledger, "DELETE FROM vault WHERE seq = ?", seq)
+    torn = recovered("torn", kept=seq, upto=seq, evidence=[], by="ana@acme.example", reason="the disk")
+    ledger.commit_now(Entry(drafts=(torn,)))
+    assert verified(ledger).verdict is Verdict.UNANCHORED
 
 
 async def test_verification_finds_a_value_that_whoever_has_the_key_file_put_there(house: House) -> None:
