@@ -141,6 +141,7 @@ class ServerSettings(_Part):
         connections: connections at a time; more get 503.
         sessions: sessions that are kept in memory; the others are looked up again.
         shutdown_seconds: how long running calls may take to finish when the server is told to stop.
+        check_hours: every so many hours it asks other programs' servers what they list; 0 for never.
         metrics_token: `env:NAME` or `file:PATH`: who shows it may read `/metrics` from elsewhere.
         oidc: logins by the company.
         oauth: MCP clients with access tokens.
@@ -163,6 +164,7 @@ class ServerSettings(_Part):
     connections: int = Field(default=2000, gt=0)
     sessions: int = Field(default=10_000, gt=0)
     shutdown_seconds: float = Field(default=20.0, ge=0)
+    check_hours: float = Field(default=0.0, ge=0, le=24 * 365, allow_inf_nan=False)
     metrics_token: str = ""
     oidc: OidcSettings | None = None
     oauth: OAuthSettings | None = None

@@ -112,9 +112,10 @@ class _Reasons:
         session, before = record.get("session", ""), record["seq"] < erasure["seq"]
         if not erasure["subject"]:
             call = erasure["call_id"]
-            return before and session == erasure["session"] and call in {"", record.get("call_id", "")}
+            named = session == erasure["session"] and call in {"", record.get("call_id", "")}
+            return bool(before and named)
         subject, opened_us = self._sessions.get(session, ("", 0))
         if not subject:
-            return before
+            return bool(before)
         # What was sealed while its person was being erased is not kept, though it was written after that.
-        return subject == erasure["subject"] and (before or opened_us < erasure["ts_us"])
+        return bool(subject == erasure["subject"] and (before or opened_us < erasure["ts_us"]))

@@ -24,6 +24,7 @@ from pratique.server.auth.cookies import SetCookie
 from pratique.server.auth.oidc import Company
 from pratique.server.auth.tokens import Tokens
 from pratique.server.bodies import BoundedBody
+from pratique.server.checking import HOUR, checking
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
 from pratique.server.problems import install
@@ -120,6 +121,9 @@ def create_app(
         import_module("pratique.server.web").mount(app)
     if mcp_is_installed():
         beside.append(import_module("pratique.server.mcp").mount(app, here))
+    elsewhere = runtime.registry.elsewhere
+    if settings.check_hours and elsewhere is not None:
+        beside.append(checking(elsewhere, settings.check_hours * HOUR))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)
     app.add_middleware(GuardedHeaders, hosts=hosts_of(settings), tls=settings.speaks_tls)
