@@ -1,8 +1,8 @@
 """Asks other programs' servers now and then what they list, so that no agent is the first to find a change.
 
 Rules:
-- It is `pratique mcp check`, by the server itself: what changed is in quarantine and on record, nothing approved.
-- The first look is at the start. A server that cannot be had is told in the log; the others are asked all the same.
+- It is `pratique mcp check`, by the server itself: what changed is in quarantine, and on record.
+- The first look is at the start. A server that cannot be had is told in the log; the others are asked anyway.
 """
 
 import asyncio
