@@ -33,6 +33,10 @@ CANCELLED_S = 5.0
 """How long calls that were cancelled when the server ends may take until they are on record."""
 
 
+Beside = Callable[[], AbstractAsyncContextManager[None]]
+"""What runs while the server does."""
+
+
 class Secrets(NamedTuple):
     """What the settings only name: the server's secret at the company's provider, and the metrics' token."""
 
@@ -56,6 +60,26 @@ async def background(notifier: Notifier | None) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+def _lifespan(
+    here: Door, beside: list[Beside], notifier: Notifier | None, *, close: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what runs while the server does, and what ends when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with background(notifier), AsyncExitStack() as meanwhile:
+            for run in beside:
+                await meanwhile.enter_async_context(run())
+            yield
+        here.closing.set()
+        await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
+        here.glance.close()
+        if close:
+            await here.runtime.aclose()
+
+    return lifespan
 
 
 def create_app(
@@ -83,26 +107,12 @@ def create_app(
     company = Company(settings.oidc, secrets.oidc) if settings.oidc else None
     tokens = Tokens(settings.oauth, settings.public_url, resource.PATH) if settings.oauth else None
     here = Door(runtime, settings, company=company, metrics_token=secrets.metrics, tokens=tokens)
-
-    beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with background(notifier), AsyncExitStack() as meanwhile:
-            for run in beside:
-                await meanwhile.enter_async_context(run())
-            yield
-        here.closing.set()
-        await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
-        here.glance.close()
-        if close:
-            await runtime.aclose()
-
+    beside: list[Beside] = []
     app = FastAPI(
         title="Pratique",
         version=__version__,
         summary="The runtime between AI agents and the tools they call.",
-        lifespan=lifespan,
+        lifespan=_lifespan(here, beside, notifier, close=close),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
