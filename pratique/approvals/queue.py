@@ -319,7 +319,7 @@ class Queue:
             CardRefusesError: a yes to what cannot be shown in full.
         """
         question, asked = self.look(ticket), self.asked(ticket)
-        demand_open(question, voter, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         electorate = self.electorate(question, asked.user, members)
         demand_approver(question, voter, electorate)
         demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)
@@ -426,12 +426,10 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
     return values
 
 
-def demand_open(question: Question, voter: str, now_us: int) -> None:
+def demand_open(question: Question, now_us: int) -> None:
     """Raise TicketClosedError when a question can no longer be answered."""
     if question.state != "proposed":
-        raise TicketClosedError(
-            f"{question.ticket} is {question.state} already: {printable(voter)} changed nothing"
-        )
+        raise TicketClosedError(f"{question.ticket} is {question.state} already; nothing was changed")
     if not question.is_open(now_us):
         raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
 

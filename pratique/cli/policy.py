@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic import ValidationError
 
 from pratique.app import failed_tests, known_tools, ladder_of, local_login, open_ledger
 from pratique.audit.canonical import canonical
@@ -53,7 +54,9 @@ from pratique.errors import PolicyError, SettingsError, told
 from pratique.ledger import policies
 from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Capability, Taint
-from pratique.settings import Settings
+from pratique.settings import ELSEWHERE, Settings
+from pratique.spelling import meant
+from pratique.stages.resolve import problems
 from pratique.tools.levels import lacking_floors
 from pratique.tools.registry import Registry, Tool
 
@@ -177,6 +180,11 @@ def explain_command(
         print_json({**found.model_dump(mode="json"), **refused, "invalid_arguments": invalid})
         return
     show_explanation(found, declared.capability, invalid)
+    known = snapshot.policy.file.agents
+    if agent not in known:
+        say(
+            f"hint: agents of the policy: {', '.join(sorted(known)) or 'none'}{meant(agent, known)}", "yellow"
+        )
 
 
 @app.command(name="who-can")
@@ -371,17 +379,16 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+        hint = f"; {ELSEWHERE}" if isinstance(problem, FileNotFoundError) else ""
+        raise SettingsError(f"policy: {path}: {told(problem)}{hint}") from None
 
 
 def _declared(tools: Registry, name: str) -> Tool:
     found = tools.get(name)
     if found is None:
-        known = (
-            ", ".join(sorted(tool.capability.name for tool in tools))
-            or "none; name their modules in pratique.toml"
-        )
-        fail(f"there is no tool {name!r} (declared: {known})")
+        names = sorted(tool.capability.name for tool in tools)
+        known = ", ".join(names) or "none; name their modules in pratique.toml"
+        fail(f"{tools.why_not(name)} (declared: {known}){meant(name, names)}")
     return found
 
 
@@ -399,8 +406,8 @@ def _arguments(text: str, settings: Settings) -> dict[str, Any]:
 def _invalid(tool: Tool, arguments: dict[str, Any]) -> str:
     try:
         tool.arguments.model_validate_json(orjson.dumps(arguments), strict=True)
-    except ValueError as problem:
-        return "; ".join(line.strip() for line in str(problem).splitlines()[1:3])
+    except ValidationError as problem:
+        return problems(problem)
     return ""
 
 
