@@ -29,8 +29,12 @@ from pydantic_settings import SettingsError as ForeignSettingsError
 
 from pratique.errors import SettingsError, told
 from pratique.redaction import KINDS, Kind, Redaction
+from pratique.spelling import meant_key
 
 FILE = "pratique.toml"
+ELSEWHERE = f"go to the folder of {FILE}, or name that file with --config"
+"""What to do where a file is missing that belongs to the settings: mostly one stands in another folder."""
+
 PREFIX = "PRATIQUE_"
 Event = Literal[
     "asked",
@@ -515,5 +519,6 @@ def _line(path: Path, error: Any) -> str:
     key = ".".join(map(str, error["loc"]))
     variable = PREFIX + key.split(".")[0].upper()
     where = variable if variable in os.environ else f"{path}: {key}"
-    what = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    unknown = error["type"] == "extra_forbidden"
+    what = f"unknown key{meant_key(Settings, error['loc'])}" if unknown else error["msg"]
     return f"{where}: {what}"
