@@ -27,7 +27,7 @@ from pratique.server.bodies import BoundedBody
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
 from pratique.server.problems import install
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 
 CANCELLED_S = 5.0
 """How long calls that were cancelled when the server ends may take until they are on record."""
