@@ -23,6 +23,8 @@ from pathlib import Path
 import pratique
 from benchmarks.table import Row
 from pratique.ledger import queries
+from pratique.model import Status
+from pratique.sessions.session import Session
 
 POLICY = """
 [agents.support]
@@ -33,6 +35,7 @@ roles = ["support"]
 id = "support-reads"
 to = "support"
 tools = ["crm.*"]
+taint = "sink"
 """
 
 CALLS = 6000
@@ -120,16 +123,21 @@ async def _compare(folder: Path) -> list[Row]:
     settings = pratique.Settings(folder=folder / "ledger", policy=folder / "policy.toml")
     async with pratique.open_runtime(settings, tools=[lookup, letter]) as runtime:
 
+        async def look_up(session: Session) -> None:
+            outcome = await session.call("crm.lookup", {"customer": "8821"})
+            if outcome.status is not Status.DONE:
+                raise RuntimeError(f"what is measured is a call that runs: {outcome.error}")
+
         @asynccontextmanager
         async def clean() -> AsyncIterator[Work]:
             async with runtime.session(agent="support", user="kim@acme.example") as session:
-                yield lambda: session.call("crm.lookup", {"customer": "8821"})
+                yield lambda: look_up(session)
 
         @asynccontextmanager
         async def exposed() -> AsyncIterator[Work]:
             async with runtime.session(agent="support", user="kim@acme.example") as session:
                 await session.call("crm.letter", {})
-                yield lambda: session.call("crm.lookup", {"customer": "8821"})
+                yield lambda: look_up(session)
 
         await spread(clean, 16, 500)
         record = runtime.ledger.read(lambda c: queries.last_records(c, 2))[-2]
@@ -145,7 +153,7 @@ async def _compare(folder: Path) -> list[Row]:
         for callers, now, end in ((1, 250, 120), (16, 100, 50)):
             measured = [(await spread(clean, callers), await spread(append, callers)) for _ in range(RUNS)]
             rows += _rows(callers, measured, now, end)
-        cpu = min([(await spread(exposed, 16))[1] for _ in range(RUNS)]) / CALLS * 1e6
+        cpu = sorted([(await spread(exposed, 16))[1] for _ in range(RUNS)])[RUNS // 2] / CALLS * 1e6
         rows.append(
             Row("the same after text from outside, 16 callers", "every call is traced", f"{cpu:.0f} µs", "")
         )

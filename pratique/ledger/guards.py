@@ -15,14 +15,14 @@ from pratique.ledger import tables as t
 class Moment(NamedTuple):
     """What a guard may look at: the transaction, the epoch in force in it, and its time.
 
-    `held` are sessions that were found to be this process's since another process last wrote: nothing that
-    this process does not know of can have happened to them.
+    `held` is what guards found true since another process last wrote, as their kind and what it is true of.
+    Only this process can have made it untrue since, and the sequencer forgets it before it writes what does.
     """
 
     connection: Connection
     epoch: int
     now_us: int
-    held: set[str]
+    held: set[tuple[str, str]]
 
 
 class Guard(Protocol):
@@ -146,9 +146,9 @@ class SessionIsHeld(NamedTuple):
 
     def refuses(self, moment: Moment) -> str | None:
         """See the class."""
-        if self.session in moment.held:
+        if ("session", self.session) in moment.held:
             return None
         why = SessionIsOpen(self.session, self.writer).refuses(moment)
         if why is None:
-            moment.held.add(self.session)
+            moment.held.add(("session", self.session))
         return why

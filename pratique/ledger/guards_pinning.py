@@ -26,14 +26,20 @@ class PinIs(NamedTuple):
 
 
 class IsOurs(NamedTuple):
-    """The log knows no server that this name speaks of: a tool of that name is our own, and has no pin."""
+    """The log knows no server that this name speaks of: a tool of that name is our own, and has no pin.
+
+    Looked at for every call of such a tool, so asked again only when it may have changed (`Moment.held`).
+    """
 
     tool: str
 
     def refuses(self, moment: Moment) -> str | None:
         """See the class."""
+        if ("ours", self.tool) in moment.held:
+            return None
         server = self.tool.partition(".")[0]
         if ServerIs(server, "").refuses(moment) is None:
+            moment.held.add(("ours", self.tool))
             return None
         return (
             f"{self.tool} is called like a tool of the server {server!r}, which the log knows: "

@@ -54,6 +54,7 @@ _NOBODYS = b"", 0
 """A head that no log has: the next transaction reads what it appends to."""
 
 _OF_SESSIONS = {"session.close", "session.resume"}
+_OF_MANY = {"key.revoke", "mcp.add", "mcp.remove"}  # end sessions; say whose a tool's name is
 
 _HEAD = "SELECT seq, leaf, (SELECT MAX(epoch) FROM policies) FROM records ORDER BY seq DESC LIMIT 1"
 _BODY = "SELECT body FROM records WHERE seq = ?"
@@ -239,7 +240,7 @@ class Sequencer:
         self.counted: Callable[[int], None] | None = None  # is told how many entries each batch had
         self._own_head: tuple[bytes, int] = _NOBODYS
         self._uncovered_since = time.monotonic()
-        self._held: set[str] = set()
+        self._held: set[tuple[str, str]] = set()
         self.epoch = 0  # as last seen in a transaction
         self._thread = threading.Thread(target=self._work, name="pratique-sequencer", daemon=True)
         self._thread.start()
@@ -384,9 +385,9 @@ class Sequencer:
     def _expect(self, draft: Draft) -> None:
         """Let go of what this record may put an end to, before it is written."""
         if draft["type"] in _OF_SESSIONS:
-            self._held.discard(draft["session"])
-        elif draft["type"] == "key.revoke":
-            self._held.clear()  # it ends sessions, whichever they are
+            self._held.discard(("session", draft["session"]))
+        elif draft["type"] in _OF_MANY:
+            self._held.clear()
         elif "carried" in draft:
             self._carried()  # no longer is nothing carried
 
@@ -399,7 +400,7 @@ class Sequencer:
         seq, leaf, epoch = row
         own, before = self._own_head
         if leaf != own:
-            self._held.clear()  # another process has written: what was known of sessions may be over
+            self._held.clear()  # another process has written: what was known may be over
             self._demand_same_history(driver, seq)
             for (erased,) in driver.execute(_ERASED, (self._seen[0],)).fetchall():
                 self._erased(Erasing.of(orjson.loads(erased)))

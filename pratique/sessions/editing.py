@@ -15,18 +15,11 @@ import anyio.to_thread
 import orjson
 from sqlalchemy import Connection
 
+from pratique.approvals.answering import demand_approver, demand_open, demand_whole
 from pratique.approvals.card import Card
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
-from pratique.approvals.queue import (
-    Asked,
-    Queue,
-    demand_approver,
-    demand_open,
-    demand_whole,
-    new_ticket,
-    proposal,
-)
+from pratique.approvals.queue import Asked, Queue, new_ticket, proposal
 from pratique.audit import deciding, drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft
@@ -127,7 +120,7 @@ class Editing:
         return self._host.queue.look(ticket), self._host.queue.asked(ticket)
 
     def _demand(self, question: Question, asked: Asked, editor: str) -> None:
-        demand_open(question, editor, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         demand_approver(
             question, editor, self._host.queue.electorate(question, asked.user, self._host.desk.members)
         )

@@ -19,7 +19,8 @@ from pratique.sessions.code_calls import MOST_CALLS
 from pratique.sessions.session import Session
 from pratique.tools.code import python_tool, run_shell
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.declaration import Tool, tool
+from pratique.tools.registry import Registry
 from tests.house import (
     ALLOW_ALL,
     ASK_IRREVERSIBLE,
@@ -109,7 +110,7 @@ async def test_what_is_not_declared_or_not_allowed_is_not_called(start: Start, d
     undeclared, denied, invalid, seen = outcome.value["value"]
     assert undeclared == "this code may not call 'desk.pay'; it may call: desk.look, desk.note"
     assert denied.startswith("desk.note: denied: no rule")
-    assert "desk.look: denied: desk.look: no: Extra inputs" in invalid
+    assert "desk.look: denied: desk.look: no: not an argument" in invalid
     assert seen == {"seen": ""}
     assert not desk.effects
     outcomes = [(r["tool"], r["outcome"]) for r in records(runtime.ledger, "call.outcome")]

@@ -13,7 +13,7 @@ from pratique.ledger.verification import verify_file
 from pratique.proxy.pins import Pins
 from pratique.server.app import create_app
 from pratique.server.checking import checking
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 from tests.house import records
 from tests.proxy.listed import entry
 from tests.proxy.told import Told, approve

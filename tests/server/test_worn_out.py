@@ -15,7 +15,7 @@ from pratique.ledger.sequencer import Entry
 from pratique.server.bounds import Rate
 from pratique.server.problems import places_of, told_to_strangers
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import Clock, House, answer, break_log, mend_log, opened
 from tests.server import test_keys
 from tests.server.front import Front, front_of
