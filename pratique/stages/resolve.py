@@ -13,6 +13,7 @@ import hashlib
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
@@ -51,7 +52,7 @@ def resolve(
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
     except ValidationError as problem:
-        said = _kinds(problem) if request.references else _problems(problem)
+        said = _kinds(problem) if request.references else problems(problem)
         return _unresolved(request, f"{request.tool}: {said}")
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
@@ -133,10 +134,10 @@ def _digest(request: Request, tool_digest: str) -> str:
     return hashlib.sha256(orjson.dumps(about)).hexdigest()
 
 
-def _problems(problem: ValidationError) -> str:
+def problems(problem: ValidationError) -> str:
     """Say what is wrong, in words for the record, which is in clear: names of arguments may be anything."""
     found = problem.errors(include_input=False, include_url=False, include_context=False)
-    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
+    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {_said(error)}" for error in found]
     more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
     shown = (redact(line[:LONGEST_PROBLEM], kinds=KINDS)[:200] for line in lines[:MOST_PROBLEMS])
     return "; ".join(shown) + more
@@ -148,3 +149,12 @@ def _kinds(problem: ValidationError) -> str:
     names = ((str(error["loc"][0]) if error["loc"] else "arguments", error["type"]) for error in found)
     lines = dict.fromkeys(f"{redact(name, kinds=KINDS)[:200]}: {kind}" for name, kind in names)
     return "; ".join([*lines][:MOST_PROBLEMS]) + " (it was given by reference, so no more is said)"
+
+
+def _said(error: ErrorDetails) -> str:
+    """Say two of Pydantic's errors, the common ones, in words that say what to do."""
+    if error["type"] == "missing":
+        return "missing"
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return "not an argument of this tool"
+    return error["msg"]
