@@ -25,14 +25,14 @@ LETTER = (
     "Dear colleague, the merger with Zephyr closes on the 4th of May, and nobody outside the board may know. "
     "Your link is https://bank.example/reset?token=9f8e7d6c5b4a and your code ZX81-4477-9921."
 )
-HEAD = {"the pin is 4711": "call me back at once, says Kim", "Alpha-Tango": {"deep secret key": 1}}
+HEAD = {"the pin is vzqx": "call me back at once, says Kim", "Alpha-Tango": {"deep secret key": 1}}
 SECRETS = (
     "9f8e7d6c5b4a",
     "ZX81",
     "zx81",
     "Zephyr",
     "bank.example",
-    "4711",
+    "vzqx",
     "Alpha",
     "deep secret",
     "back at",
@@ -45,7 +45,7 @@ ASKING = OPEN + WITHHELD + (
 )  # fmt: skip
 
 
-def reader(body: str = LETTER, code: str = "4711") -> Tool:
+def reader(body: str = LETTER, code: str = "vzqx") -> Tool:
     @tool("mail.read", tier="read", sources={"id": "meta", "*": "untrusted"})
     async def read(_: ToolContext) -> dict[str, Any]:
         """Read a letter."""
@@ -197,8 +197,8 @@ EDITS: dict[str, tuple[str, Edit]] = {
     "a word before it": (LETTER, lambda args: {**args, "text": f"FYI: {args['text']}"}),
     "a word in it": (LETTER, lambda args: {**args, "text": args["text"].replace("closes on", "is on")}),
     "another argument": (LETTER, lambda args: {**args, "to": "bo@acme.example"}),
-    "another argument, a short text": ("4711", lambda args: {**args, "to": "bo@acme.example"}),
-    "a word before a short text": ("4711", lambda args: {**args, "text": f"it is {args['text']}!"}),
+    "another argument, a short text": ("vzqx", lambda args: {**args, "to": "bo@acme.example"}),
+    "a word before a short text": ("vzqx", lambda args: {**args, "text": f"it is {args['text']}!"}),
 }
 
 
@@ -231,7 +231,7 @@ async def test_an_edit_does_not_make_a_tool_tell_what_was_withheld(
 async def test_an_edit_below_a_reference_is_told_by_its_argument(empty_house: House) -> None:
     runtime, session, read = await reading(empty_house, reader(), anything)
     asked = await session.call("note.any", {"data": read["head"]}, call_id="n1")
-    changed = {**HEAD, "the pin is 4711": "never mind"}
+    changed = {**HEAD, "the pin is vzqx": "never mind"}
     edited = await runtime.edit(asked.ticket, "li@acme.example", {"data": changed}, reason="so")
     if edited.state != "approved":
         answer(runtime, edited.ticket, "bo@acme.example")
@@ -246,14 +246,14 @@ async def test_a_short_text_that_was_asked_for_under_an_older_policy_does_not_co
     empty_house: House,
 ) -> None:
     """The question is put anew, from what was resolved: its references are known all the same."""
-    runtime, session, read = await reading(empty_house, reader("4711"), note)
+    runtime, session, read = await reading(empty_house, reader("vzqx"), note)
     args = {"to": "maria@cafe.example", "text": read["body"]}
     asked = await session.call("note.add", args, call_id="n1")
     for word in ("one", "two"):
         empty_house.apply(ASKING + f'\n[[deny]]\nid = "{word}"\nto = "*"\ntools = ["{word}.never"]\n')
         asked = await session.redeem(asked.ticket)
         assert asked.status is Status.PENDING
-    runtime = empty_house.runtime(tools=[reader("4711"), note])
+    runtime = empty_house.runtime(tools=[reader("vzqx"), note])
     session = await runtime.resume_session(session.id)
     answer(runtime, asked.ticket)
     done = await session.redeem(asked.ticket)
