@@ -22,8 +22,9 @@ from pratique.ledger.door import Ledger
 from pratique.runtime import Runtime
 from pratique.server.app import create_app
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import tool
 from pratique.tools.execution import Executor
-from pratique.tools.registry import Registry, tool
+from pratique.tools.registry import Registry
 
 POLICY = """
 [agents.support]

@@ -25,10 +25,10 @@ from pratique.audit.merkle import consistency_proof, inclusion_proof
 from pratique.audit.record import GENESIS, seal
 from pratique.ledger.checkpoints import Cadence, Checkpoints
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import driver_of, read_only, reading
 from pratique.ledger.scan import scan_file
 from pratique.ledger.sequencer import Entry, Sequencer
 from pratique.ledger.tree import StoredTree, grow
-from pratique.ledger.verification import driver_of, read_only, reading
 
 RECORDS = 1_000_000
 DRAFT = {

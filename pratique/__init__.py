@@ -18,7 +18,8 @@ from pratique.sandbox.backend import File, Limits, Work
 from pratique.sessions.session import Session
 from pratique.settings import Settings
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.declaration import Tool, tool
+from pratique.tools.registry import Registry
 
 __version__ = "0.1.0"
 

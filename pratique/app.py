@@ -45,9 +45,10 @@ from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.ladder import Ladder
 from pratique.settings import ELSEWHERE, Settings
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
 from pratique.tools.levels import demand_levels
-from pratique.tools.registry import Registry, Tool
+from pratique.tools.registry import Registry
 from pratique.witnesses.named import witnesses_of
 from pratique.witnesses.pushing import accompany
 
@@ -107,23 +108,33 @@ def open_runtime(
             registry = _with_servers(registry, ledger, by_name, ladder, world)
             registry.begin()
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
-        for intent in settle(ledger):
-            log.warning(
-                "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
-            )
-        runtime = Runtime(
-            ledger,
-            registry,
-            executor,
-            wait=settings.wait,
-            limits=(settings.arguments_bytes, settings.arguments_depth),
-            shadow_every=settings.shadow_every,
-        )
-        runtime.queue.most_open = settings.open_questions
+        _settle(ledger)
+        runtime = _runtime_of(settings, ledger, registry, executor)
         _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
         raise
+    return runtime
+
+
+def _settle(ledger: Ledger) -> None:
+    """Close what an earlier run left open, and say of which calls nobody knows what became."""
+    for intent in settle(ledger):
+        log.warning(
+            "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
+        )
+
+
+def _runtime_of(settings: Settings, ledger: Ledger, registry: Registry, executor: Executor) -> Runtime:
+    runtime = Runtime(
+        ledger,
+        registry,
+        executor,
+        wait=settings.wait,
+        limits=(settings.arguments_bytes, settings.arguments_depth),
+        shadow_every=settings.shadow_every,
+    )
+    runtime.queue.most_open = settings.open_questions
     return runtime
 
 

@@ -5,7 +5,8 @@ Rules:
 - A line that cannot be written is lost, and changes nothing else.
 - A call's lines carry its trace id and call id.
 - What the MCP SDK and the HTTP client log quotes servers: it is written by the same way, made visible, and
-  bounded. Other libraries' loggers are left alone.
+  bounded: all of it by `configure_logs`, what our own connections cause in any process (`quoting_servers`).
+  Other libraries' loggers are left alone.
 - A processor takes secrets and personal data out of every line, whoever wrote it. Arguments and results are
   never logged.
 """
@@ -14,7 +15,8 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any, TextIO, cast
 
 import structlog
@@ -130,6 +132,44 @@ class FromLibraries(logging.Handler):
         except Exception:  # noqa: BLE001  # a line that cannot be made changes nothing else
             words = "(a line that cannot be written)"
         log.log(record.levelno, "a library says", library=record.name, words=words)
+
+
+@contextlib.contextmanager
+def quoting_servers() -> Iterator[None]:
+    """Take what libraries log in this block, and in the tasks that begin in it, from their own loggers.
+
+    It is written by our own way (`FromLibraries`), even where the host has its own logging and
+    `configure_logs` was never called: there a line would be the server's raw words, at any length. What the
+    host itself does with the same libraries is logged as before.
+    """
+    for name, logger in list(logging.root.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] in QUOTING:
+            logger.addFilter(_TAKES)  # a second time changes nothing
+    token = _ABROAD.set(True)
+    try:
+        yield
+    finally:
+        _ABROAD.reset(token)
+
+
+class _Takes(logging.Filter):
+    """Lets pass what the host's own work made these libraries say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._handler = FromLibraries()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a line goes its own way; else it is written here, if it is a warning."""
+        if not _ABROAD.get():
+            return True
+        if record.levelno >= self._handler.level:
+            self._handler.handle(record)
+        return False
+
+
+_ABROAD: ContextVar[bool] = ContextVar("pratique_abroad", default=False)
+_TAKES = _Takes()
 
 
 def _take_over_libraries() -> None:

@@ -35,7 +35,7 @@ from pratique.runtime import Runtime
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import Session
 from pratique.settings import Settings
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 
 MOST_RECORDS = 100_000
 

@@ -18,8 +18,9 @@ from pratique.ledger.recovery import settle
 from pratique.model import Answer, Ask, Call, Decision, Outcome, Permit, Request, Result, Unresolved
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.registry import Registry
 
 
 def die() -> None:

@@ -23,8 +23,9 @@ from pratique.ledger.recovery import settle
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.registry import Registry
 
 SECOND = 1_000_000
 START_US = 1_790_000_000 * SECOND  # 2026-09-21

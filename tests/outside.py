@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import PEOPLE
 
 REQUEST = "Pay the invoice of Bolt Ltd, 18.50 EUR, and tell maria@cafe.example that it is done."

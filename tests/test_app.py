@@ -23,7 +23,7 @@ from pratique.ledger import queries
 from pratique.model import Status
 from pratique.tools.code import python_tool, run_python
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import ALLOW_ALL, DENY_ALL, PEOPLE, POLICY, Desk, break_log, mend_log, records
 
 

@@ -13,7 +13,7 @@ import structlog
 from pratique.logs import QUOTING, configure_logs
 from pratique.model import Status
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import House, opened
 
 

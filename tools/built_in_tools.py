@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 
 from pratique.tools import code, email, email_mbox, files, tickets
+from pratique.tools.declaration import Tool
 from pratique.tools.endorse import endorse_tools
 from pratique.tools.imap import ImapAccount, imap_tools
-from pratique.tools.registry import Tool
 from pratique.tools.roundup import roundup_tools
 from pratique.tools.smtp import SmtpAccount, smtp_tools
 from pratique.tools.sql import Database, sql_tools

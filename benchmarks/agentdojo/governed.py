@@ -26,8 +26,9 @@ from pratique.quarantine.identify import identified, record_of
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools import context
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.registry import Registry
 
 
 class Timed(Runtime):

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from pratique.approvals.answering import demand_approver, demand_open
 from pratique.approvals.question import Question
-from pratique.approvals.queue import Queue, demand_approver, demand_open
+from pratique.approvals.queue import Queue
 from pratique.approvals.standing import StandingApproval, Standings
 from pratique.audit import deciding
 from pratique.audit.record import Draft

@@ -6,10 +6,8 @@ Rules:
 - What the card says that the call will change is looked at again before a yes is used: if the world has moved
   on, the question is asked again.
 - A yes given beforehand is looked for only when nobody was asked about this very call.
-- Answers are compare-and-swap: a late one, a second one or one that lost a race changes nothing.
-- One no is a no, and it has a reason. A yes needs every rule's quorum of distinct people.
-- Who may answer is what `pratique.electorate` says; who answers is what the caller's login says.
-- A yes to what cannot be undone comes with the destination, typed once more.
+- Answers are compare-and-swap: a late one, a second one or one that lost a race changes nothing. Which ones
+  count is what `pratique.approvals.answering` says.
 - Two clocks: how long a question waits, and how long a yes may be used.
 - One key (in process: one agent) has a bounded number of questions that wait. What a call will change is not
   computed again for whoever keeps asking how it stands.
@@ -25,27 +23,20 @@ import anyio.to_thread
 import orjson
 
 from pratique.approvals import clocks
-from pratique.approvals.card import NO_PREVIEW, Card, confirms, make_card
+from pratique.approvals.answering import Vote, demand_approver, demand_open, demand_whole, entry_of
+from pratique.approvals.card import NO_PREVIEW, Card, make_card
 from pratique.approvals.question import Question, question_of
 from pratique.approvals.standing import standing_approvals
 from pratique.audit import drafts
 from pratique.audit.record import Draft
 from pratique.capabilities.decide import stands_not
 from pratique.electorate import Electorate, Handed, Members
-from pratique.errors import (
-    CanonicalError,
-    CardRefusesError,
-    ConfirmationError,
-    LedgerCorruptError,
-    NotAnApproverError,
-    TicketClosedError,
-)
+from pratique.errors import CanonicalError, LedgerCorruptError, TicketClosedError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import EpochIs, SessionIsOpen
-from pratique.ledger.guards_approvals import ApprovalIs, FewWait, NotAskedYet
-from pratique.ledger.guards_identity import NobodyDisabled
+from pratique.ledger.guards_approvals import FewWait, NotAskedYet
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.ledger.vault import Sealing
 from pratique.model import (
@@ -60,9 +51,7 @@ from pratique.model import (
     Unresolved,
     Waiting,
     WasEdited,
-    printable,
 )
-from pratique.people import same_person
 
 Previewed = Callable[[Call], Awaitable[Preview]]
 
@@ -323,24 +312,8 @@ class Queue:
         electorate = self.electorate(question, asked.user, members)
         demand_approver(question, voter, electorate)
         demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)
-        given = self.votes(ticket)
-        if any(same_person(name) == same_person(voter) for name, _, _ in given):
-            raise TicketClosedError(f"{voter} has answered {ticket} already")
-        vote = "approve" if approve else "reject"
-        yes = [name for name, word, _ in given if word == "approve"] + ([voter] if approve else [])
-        records = [drafts.voted(ticket, question.session, voter, vote, reason)]
-        if not approve:
-            records.append(drafts.decided(ticket, question.session, "rejected", [voter], reason))
-        elif electorate.suffice(yes):
-            records.append(drafts.decided(ticket, question.session, "approved", yes, reason))
-        # The yes is for the policy that asked: under another one the question has to be asked again.
-        counted = (voter, *(name for name in yes if not electorate.why_not(name)))
-        guards = (
-            ApprovalIs(ticket, "proposed", len(given), changes=question.changes),
-            EpochIs(question.epoch),
-            NobodyDisabled(counted),
-        )
-        done = self._ledger.commit_now(Entry(drafts=tuple(records), guards=guards))
+        vote = Vote(voter, approve=approve, reason=reason)
+        done = self._ledger.commit_now(entry_of(question, electorate, self.votes(ticket), vote))
         if isinstance(done, Refused):
             raise TicketClosedError(f"{done.why}; nothing was changed")
         return self.look(ticket)
@@ -424,42 +397,6 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
     if isinstance(call, Call) and call.judged.origins:
         values["judged"] = call.judged.model_dump_json().encode()
     return values
-
-
-def demand_open(question: Question, now_us: int) -> None:
-    """Raise TicketClosedError when a question can no longer be answered."""
-    if question.state != "proposed":
-        raise TicketClosedError(f"{question.ticket} is {question.state} already; nothing was changed")
-    if not question.is_open(now_us):
-        raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
-
-
-def demand_approver(question: Question, voter: str, electorate: Electorate) -> None:
-    """Raise NotAnApproverError when this person may not answer."""
-    why_not = electorate.why_not(voter)
-    if why_not:
-        raise NotAnApproverError(f"{printable(voter)} cannot answer {question.ticket}: {why_not}")
-
-
-def demand_whole(question: Question, card: Card, *, approve: bool, reason: str, confirm: str) -> None:
-    """Raise for an answer that lacks something: a no without its reason, a yes without the destination.
-
-    Raises:
-        NotAnApproverError: a no without a reason.
-        CardRefusesError: a yes to what cannot be shown in full.
-        ConfirmationError: a yes without the destination, or with another one.
-    """
-    if not approve:
-        if not reason.strip():
-            raise NotAnApproverError("a no needs a reason: the agent and the requester are told")
-        return
-    if card.refuses:
-        raise CardRefusesError(f"{question.ticket} cannot be approved: {card.refuses}. Reject it, or edit it")
-    if not confirms(card, confirm):
-        raise ConfirmationError(
-            f"{question.ticket} cannot be undone: to approve it, type what it goes to ({card.confirm})"
-            + (f"; {confirm.strip()[:80]!r} is something else" if confirm.strip() else "")
-        )
 
 
 def _is_current(question: Question, ask: Ask, card: Card) -> bool:

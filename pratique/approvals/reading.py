@@ -1,204 +1,31 @@
 """What people read: the queue a page at a time, and everything that belongs to one question.
 
 Rules:
-- The order is: what has escalated, then the riskiest (tier, then taint), then what has the least time left.
-- A page starts at a place in that order, not at a number: it costs the same with ten waiting and with ten
-  thousand, and what is answered meanwhile moves nothing out of sight.
 - Values come from the vault, checked against the record. What was erased is said to be erased; what cannot
   be shown in full cannot be answered.
 - What a call gave is shown to those only who may see it: the caller decides who that is.
 """
 
-import base64
-import binascii
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection
 
-from pratique.approvals.card import Card
-from pratique.approvals.desk import Desk, Remark
+from pratique.approvals.desk import Desk
+from pratique.approvals.dossier import Dossier, Earlier, HandOver, Ran, Vote, Wanting
+from pratique.approvals.listing import MOST_ON_A_PAGE, Filter, Line, Page, cursor_of, place_of
 from pratique.approvals.question import Question, question_of
 from pratique.approvals.queue import Asked
-from pratique.approvals.reasons import PRESETS
 from pratique.electorate import Electorate, Handed
-from pratique.errors import CursorError, LedgerCorruptError
+from pratique.errors import LedgerCorruptError
 from pratique.ledger import queries
 from pratique.ledger import queries_approvals as asking
 from pratique.ledger.door import Ledger
 from pratique.ledger.queries_approvals import Chosen
-from pratique.model import Edit, Need, Taint, Tier, Value
 
-MOST_ON_A_PAGE = 200
 MOST_EARLIER = 10
 ENDED = ("approved", "started", "finished", "unknown", "rejected", "expired", "void", "edited")
-
-
-class Filter(Value):
-    """Which questions a person wants to see; what is empty does not matter.
-
-    Attributes:
-        state: one of `Question.state`, `over` for all that are not open, or `any`.
-        tool: exactly, or `mail.*`. agent, tier, taint, session, shape: exactly.
-        person: on whose behalf it was asked, exactly: names are not kept in clear, so parts cannot be found.
-        text: stands in the tool's or agent's name, in ticket, session or call id.
-        mine: only what this person may answer: by their groups, by a hand-over, or since it escalated.
-    """
-
-    state: str = "proposed"
-    tool: str = ""
-    agent: str = ""
-    tier: Tier | None = None
-    taint: Taint | None = None
-    session: str = ""
-    shape: str = ""
-    person: str = ""
-    text: str = ""
-    mine: str = ""
-
-
-class Line(Value):
-    """One question in the queue.
-
-    Attributes:
-        user: on whose behalf; empty if it was erased.
-        needs: who must agree; `votes` have answered so far.
-        urgent: it has escalated.
-        wait_s: seconds it may still wait; 0 for none. age_s: since it was asked.
-        destination: what it goes to, if it cannot be undone (`Card.confirm`).
-        refuses: why it cannot be approved; empty if it can.
-    """
-
-    ticket: str
-    tool: str
-    tier: str
-    taint: str
-    agent: str
-    user: str
-    state: str
-    needs: tuple[Need, ...]
-    votes: int
-    urgent: bool
-    age_s: int
-    wait_s: int
-    proposed_us: int
-    wait_until_us: int
-    shape: str
-    session: str
-    epoch: int
-    destination: str
-    refuses: str
-    edited_from: str
-    edited_by: str
-    decided_by: tuple[str, ...]
-    reason: str
-
-
-class Page(Value):
-    """Some questions in order, how many there are in all, and where to go on; `next` is empty at the end."""
-
-    lines: tuple[Line, ...]
-    total: int
-    next: str = ""
-
-
-class Vote(Value):
-    """One answer: `approve` or `reject`."""
-
-    voter: str
-    vote: str
-    reason: str
-    ts_us: int
-
-
-class HandOver(Value):
-    """Who handed the question to whom, and why."""
-
-    by: str
-    to: str
-    reason: str
-    ts_us: int
-
-
-class Wanting(Value):
-    """What one rule still wants: `given` of `quorum` people of a group have said yes."""
-
-    rule: str
-    approvers: str
-    quorum: int
-    given: int
-
-
-class Earlier(Value):
-    """What became of an earlier question about the same tool and shape."""
-
-    ticket: str
-    state: str
-    decided_by: tuple[str, ...]
-    reason: str
-    proposed_us: int
-    taint: str
-
-
-class Ran(Value):
-    """What ran, and what came of it.
-
-    Attributes:
-        outcome: done, failed, unknown, denied; `running` while there is none.
-        duration_us: how long it took.
-        result: what it gave, as JSON text; None if this reader may not see it, or it was erased.
-        error: what went wrong, in words.
-        record: the record that says so.
-    """
-
-    outcome: str
-    duration_us: int = 0
-    result: str | None = None
-    error: str = ""
-    level: str = ""
-    record: int = 0
-
-
-class Dossier(Value):
-    """Everything about one question.
-
-    Attributes:
-        question: how it stands.
-        card: what was asked, in full; `arguments_json` the same as JSON, to be edited.
-        user: on whose behalf. why: the agent's own words, which nothing is bound to.
-        policy: SHA-256 of the policy that asked; its number is `question.epoch`.
-        current: whether that policy is still in force: under another one no answer counts.
-        votes, thread, handed: what people did so far. wanting: what is still wanted, rule by rule.
-        electorate_groups: the groups (or `person:NAME`) who may answer now.
-        earlier: what became of questions of the same tool and shape.
-        edit: what somebody changed, when this is an edited call.
-        why_not: why the reader may not answer; empty if they may.
-        wait_s: seconds it may still wait. use_s: seconds a yes may still be used. Both 0 for none.
-        ran: what ran, once it was decided.
-        reasons: for a no.
-    """
-
-    question: Question
-    card: Card
-    arguments_json: str
-    user: str
-    why: str
-    policy: str
-    current: bool
-    votes: tuple[Vote, ...]
-    wanting: tuple[Wanting, ...]
-    electorate_groups: tuple[str, ...]
-    handed: tuple[HandOver, ...]
-    thread: tuple[Remark, ...]
-    earlier: tuple[Earlier, ...]
-    edit: Edit | None
-    why_not: str
-    now_us: int
-    wait_s: int
-    use_s: int
-    ran: Ran | None
-    reasons: tuple[str, ...] = PRESETS
 
 
 class Reading:
@@ -229,13 +56,13 @@ class Reading:
 
         def read(connection: Connection) -> Page:
             if is_open:
-                rows = asking.most_urgent(connection, chosen, _place(after, (int, int, str)), most + 1)
+                rows = asking.most_urgent(connection, chosen, place_of(after, (int, int, str)), most + 1)
             else:
-                rows = asking.newest(connection, chosen, _place(after, (int, str)), most + 1)
+                rows = asking.newest(connection, chosen, place_of(after, (int, str)), most + 1)
             lines = tuple(self._line(connection, row) for row in rows[:most])
             last = rows[most - 1] if len(rows) > most else None
             return Page(
-                lines=lines, total=asking.how_many(connection, chosen), next=_cursor(last, is_open=is_open)
+                lines=lines, total=asking.how_many(connection, chosen), next=cursor_of(last, is_open=is_open)
             )
 
         return self._ledger.read(read)
@@ -268,11 +95,10 @@ class Reading:
         """
         queue, ledger = self._desk.queue, self._ledger
         question, asked, now_us = queue.look(ticket), queue.asked(ticket), ledger.clock()
-        votes = ledger.read(lambda c: queries.votes(c, ticket))
-        handed = ledger.read(lambda c: asking.hand_overs(c, ticket))
-        over = tuple(Handed(row.person, row.heir) for row in handed)
+        votes, handed = self._votes(ticket), self._hand_overs(ticket)
+        over = tuple(Handed(one.by, one.to) for one in handed)
         electorate = question.electorate(asked.user, self._desk.members, over)
-        yes = [row.voter for row in votes if row.vote == "approve"]
+        yes = [one.voter for one in votes if one.vote == "approve"]
         proposed = ledger.read(lambda c: queries.record(c, question.proposed_seq)) or {}
         epoch = ledger.read(queries.epoch)
         return Dossier(
@@ -283,17 +109,10 @@ class Reading:
             why=asked.why,
             policy=proposed.get("policy_digest", ""),
             current=question.epoch == epoch,
-            votes=tuple(
-                Vote(voter=row.voter, vote=row.vote, reason=row.reason, ts_us=row.ts_us) for row in votes
-            ),
+            votes=votes,
             wanting=_wanting(electorate, yes),
-            electorate_groups=(
-                *dict.fromkeys(need.approvers for need in question.needs),
-                *electorate.wider,
-            ),
-            handed=tuple(
-                HandOver(by=row.person, to=row.heir, reason=row.reason, ts_us=row.ts_us) for row in handed
-            ),
+            electorate_groups=(*dict.fromkeys(need.approvers for need in question.needs), *electorate.wider),
+            handed=handed,
             thread=tuple(self._desk.thread(ticket)),
             earlier=self._earlier(question),
             edit=asked.edited.told if asked.edited else None,
@@ -385,6 +204,14 @@ class Reading:
         except LedgerCorruptError:
             return None
 
+    def _votes(self, ticket: str) -> tuple[Vote, ...]:
+        rows = self._ledger.read(lambda c: queries.votes(c, ticket))
+        return tuple(Vote(voter=row.voter, vote=row.vote, reason=row.reason, ts_us=row.ts_us) for row in rows)
+
+    def _hand_overs(self, ticket: str) -> tuple[HandOver, ...]:
+        rows = self._ledger.read(lambda c: asking.hand_overs(c, ticket))
+        return tuple(HandOver(by=row.person, to=row.heir, reason=row.reason, ts_us=row.ts_us) for row in rows)
+
     def _earlier(self, question: Question) -> tuple[Earlier, ...]:
         if not question.shape:
             return ()
@@ -423,30 +250,3 @@ def _wanting(electorate: Electorate, yes: Sequence[str]) -> tuple[Wanting, ...]:
 
 def _left(until_us: int, now_us: int) -> int:
     return max(0, until_us - now_us) // 1_000_000
-
-
-def _cursor(row: Any, *, is_open: bool) -> str:
-    if row is None:
-        return ""
-    place = [row.rank, row.wait_until_us, row.ticket] if is_open else [row.proposed_us, row.ticket]
-    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
-
-
-def _place(cursor: str, kinds: tuple[type, ...]) -> Any:
-    """Return the place that a cursor stands for, or None for the start.
-
-    Raises:
-        CursorError: it stands for none.
-    """
-    if not cursor:
-        return None
-    try:
-        place = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        place = None
-    fits = isinstance(place, list) and len(place) == len(kinds)
-    if not fits or any(type(item) is not kind for item, kind in zip(place, kinds, strict=True)):
-        raise CursorError("no list gave this cursor: begin at the start of the list")
-    if any(isinstance(item, int) and not -(2**62) < item < 2**62 for item in place):
-        raise CursorError("no list gave this cursor: begin at the start of the list")
-    return tuple(place)

@@ -23,6 +23,7 @@ from casbin.persist import Adapter
 from casbin.util import SimpleEval
 
 from pratique.capabilities.constraints import Arguments, Condition, compile_constraint
+from pratique.capabilities.lint import read_policy
 from pratique.capabilities.manifest import (
     AllowRule,
     AskRule,
@@ -31,7 +32,6 @@ from pratique.capabilities.manifest import (
     PolicyFile,
     ToolLabels,
     microseconds,
-    read_policy,
 )
 from pratique.errors import ConstraintError, DependencyError
 from pratique.model import ENGINE, Confidentiality, Taint, Tier

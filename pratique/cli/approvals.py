@@ -11,8 +11,9 @@ import typer
 
 from pratique.app import local_login, open_desk, open_ledger, open_notifier
 from pratique.approvals.desk import Desk
+from pratique.approvals.listing import Filter
 from pratique.approvals.question import Question
-from pratique.approvals.reading import Filter, Reading
+from pratique.approvals.reading import Reading
 from pratique.approvals.reasons import PRESETS
 from pratique.cli import approvals_standing
 from pratique.cli.approvals_shown import dossier_view, queue_table

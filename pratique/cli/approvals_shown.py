@@ -11,8 +11,9 @@ from rich.text import Text
 
 from pratique.appearance import visible
 from pratique.approvals.card import Card, CardOrigin
+from pratique.approvals.dossier import Dossier
+from pratique.approvals.listing import Line, Page
 from pratique.approvals.question import Question
-from pratique.approvals.reading import Dossier, Line, Page
 from pratique.approvals.standing import StandingApproval
 from pratique.capabilities.patterns import in_words
 from pratique.cli.trace import moment

@@ -17,6 +17,7 @@ from pratique.errors import PratiqueError, RetentionError, SettingsError
 from pratique.ledger import queries
 from pratique.ledger import tables as t
 from pratique.ledger.bundles import openings_of, write_bundle
+from pratique.ledger.readonly import driver_of
 from pratique.ledger.segments import (
     Hold,
     drop_segment,
@@ -28,7 +29,6 @@ from pratique.ledger.segments import (
 )
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import driver_of
 from pratique.settings import Settings
 from pratique.witnesses.named import witnesses_of
 from pratique.witnesses.pushing import push_newest, standings

@@ -55,6 +55,18 @@ class Key(Value):
         """Return whether its agent may act for this person."""
         return any(_covers(pattern, user) for pattern in self.acts_for)
 
+    def as_spelt(self, user: str) -> str:
+        """Return a person as the key spells them, if it names them.
+
+        Case does not tell people apart here, as it does not tell accounts apart: who mistypes a name is not
+        somebody else. But values are kept, found and erased by the very name: one person must have one.
+        """
+        if user in self.acts_for:
+            return user
+        folded = user.casefold()
+        names = (name for name in self.acts_for if "*" not in name and name.casefold() == folded)
+        return next(names, user)
+
 
 class Issued(Value):
     """A new key and its text, which is shown this once."""

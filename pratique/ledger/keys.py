@@ -39,7 +39,7 @@ class KeyFolder:
     """
 
     def __init__(self, folder: Path, log: str) -> None:
-        self._folder, self._log = folder, log
+        self.folder, self._log = folder, log
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             refuse_open(folder)
@@ -59,9 +59,9 @@ class KeyFolder:
         """
         signer = self._known.get(key)
         if signer is None:
-            signer = self._read(self._folder / f"{Verifier.parse(key).key_id.hex()}.key")
+            signer = self._read(self.folder / f"{Verifier.parse(key).key_id.hex()}.key")
             if str(signer.verifier) != key:
-                raise LedgerCorruptError(f"{self._folder}: the file of {key} holds another key")
+                raise LedgerCorruptError(f"{self.folder}: the file of {key} holds another key")
             self._known[key] = signer
         return signer
 
@@ -69,19 +69,19 @@ class KeyFolder:
         """Make a new key, as a file; it signs nothing before a record brings it into force."""
         seed = os.urandom(SEED_BYTES)
         signer = Signer(self._log, ED25519, seed)
-        self._write(self._folder / f"{signer.verifier.key_id.hex()}.key", signer)
+        self._write(self.folder / f"{signer.verifier.key_id.hex()}.key", signer)
         self._known[str(signer.verifier)] = signer
         return signer
 
     def last_signed(self) -> SignedCheckpoint | None:
         """Return the last checkpoint that was signed here, or None."""
-        return last_signed(self._folder)
+        return last_signed(self.folder)
 
     def remember(self, signed: SignedCheckpoint) -> None:
         """Write down what was signed, in place of what was before."""
-        draft = self._folder / f"{SIGNED}.{os.getpid()}"
+        draft = self.folder / f"{SIGNED}.{os.getpid()}"
         draft.write_text(str(signed.note), encoding="utf-8")
-        draft.replace(self._folder / SIGNED)
+        draft.replace(self.folder / SIGNED)
 
     def _make(self, path: Path) -> None:
         self._write(path, Signer(self._log, ED25519, os.urandom(SEED_BYTES)))
@@ -114,7 +114,7 @@ class KeyFolder:
         return signer
 
     def _publish(self) -> None:
-        public = self._folder / PUBLIC
+        public = self.folder / PUBLIC
         with contextlib.suppress(OSError):
             if not public.exists():
                 public.write_text(f"{self.first.verifier}\n", encoding="utf-8")

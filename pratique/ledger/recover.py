@@ -31,10 +31,11 @@ from pratique.audit.merkle import root_of
 from pratique.errors import ForkError, LedgerError, LedgerUnavailableError, RecoveryRefusedError
 from pratique.ledger.door import Clock, Ledger, wall_clock
 from pratique.ledger.keys import SIGNED, last_signed
+from pratique.ledger.readonly import read_only
 from pratique.ledger.salvage import salvage, whole_prefix
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import read_only, verify_file
+from pratique.ledger.verification import verify_file
 from pratique.ledger.writers import noted
 from pratique.model import Value
 

@@ -22,8 +22,8 @@ from pratique.audit.merkle import TILE
 from pratique.errors import RecoveryRefusedError
 from pratique.ledger.database import immediate, prepare, writer_engine
 from pratique.ledger.projection import changes_state, project
+from pratique.ledger.readonly import read_only
 from pratique.ledger.tree import grow, leaves
-from pratique.ledger.verification import read_only
 
 _TABLES: Final = ("log", "vault_keys", "blobs")
 """What is copied as it is, as far as it can be read."""

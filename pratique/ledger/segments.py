@@ -33,10 +33,12 @@ from pratique.ledger import tables as t
 from pratique.ledger.bundles import MANIFEST, Written, opened, verify_bundle_at, write_bundle
 from pratique.ledger.door import Ledger
 from pratique.ledger.guards import Guard, Moment
+from pratique.ledger.readonly import driver_of
+from pratique.ledger.rebuild import rebuilt
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.state import dump
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import driver_of, rebuilt, verify_file
+from pratique.ledger.verification import verify_file
 
 DAYS: Final = 184
 DAY_US: Final = 86_400 * 1_000_000

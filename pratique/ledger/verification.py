@@ -8,7 +8,8 @@ The steps, each marked where it is done:
 5. Index columns and the tree say what the records say; the schema holds nothing that is not ours.
 6. Every step in the log was allowed when it was made (`pratique.audit.legality`).
 7. State tables are what the log makes of them.
-8. If `values`, and the vault's key is at hand: its values are those that the records commit to.
+8. If `values`, and the vault's key is at hand: its values are those that the records commit to,
+   all that were not erased.
 
 Rules:
 - A file is only read, and need not be one that this installation could write to.
@@ -17,18 +18,14 @@ Rules:
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-import orjson
-from sqlalchemy import Connection, Table, create_engine, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import StaticPool
 
 from pratique.audit.chain import (
     Break,
@@ -52,13 +49,13 @@ from pratique.ledger import tables as t
 from pratique.ledger.beside import BesideLedger
 from pratique.ledger.erasing import restored
 from pratique.ledger.keys import first_key, last_signed
-from pratique.ledger.projection import changes_state, project
+from pratique.ledger.readonly import driver_of, read_only, reading
+from pratique.ledger.rebuild import forged_table
 from pratique.ledger.scan import Progress, ScannedTree, scan_file
 from pratique.ledger.schema import foreign_objects
-from pratique.ledger.state import load
 from pratique.ledger.tree import leaves
 from pratique.ledger.vault import Vault
-from pratique.ledger.vault_check import changed_values
+from pratique.ledger.vault_check import wrong_values
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
 
@@ -134,36 +131,6 @@ def verify_file(path: Path, anchor: Head | None = None, asked: Asked | None = No
         text = str(getattr(problem, "orig", None) or problem).splitlines()[0]
         bad = BrokenError(Break.UNREADABLE, f"the file is not a readable ledger: {text}")
         return _broken(NOWHERE, asked.anchor, bad)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[Connection]:
-    """Give one consistent view of a ledger file that is opened for reading only, and goes on growing."""
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(
-            read_only(path), uri=True, isolation_level=None, check_same_thread=False
-        ),
-    )
-    try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN")
-            yield connection
-    finally:
-        engine.dispose()
-
-
-def read_only(path: Path) -> str:
-    """Return the URI by which SQLite opens a file for reading only."""
-    return f"file:{quote(str(path.resolve()))}?mode=ro"
-
-
-def driver_of(connection: Connection) -> sqlite3.Connection:
-    """Return the driver's own connection, in the same transaction."""
-    driver = connection.connection.driver_connection
-    if not isinstance(driver, sqlite3.Connection):
-        raise TypeError(f"{type(driver).__name__} is not SQLite's connection")
-    return driver
 
 
 class _Verification:
@@ -353,8 +320,8 @@ class _Verification:
         vault = _vault_beside(self._path) if self._asked.values else None
         if vault is None:
             return
-        for seq, wrong in changed_values(self._connection, vault):
-            raise BrokenError(Break.BESIDE, f"the vault value of record {seq} {wrong}", seq)
+        for seq, wrong in wrong_values(self._connection, vault):
+            raise BrokenError(Break.BESIDE, wrong, seq)
 
 
 class _FoundError(Exception):
@@ -371,42 +338,6 @@ def _vault_beside(path: Path) -> Vault | None:
         return Vault((path.parent / "vault.key").read_bytes())
     except OSError:
         return None
-
-
-def forged_table(connection: Connection) -> str:
-    """Return the name of the first state table that is not what the log makes of it, or nothing."""
-    with rebuilt(connection) as other:
-        differing = (table for table in t.STATE if _rows(connection, table) != _rows(other, table))
-        found = next(differing, None)
-    return "" if found is None else found.name
-
-
-@contextmanager
-def rebuilt(connection: Connection, upto: int | None = None) -> Iterator[Connection]:
-    """Give a database in memory whose state tables are what the log makes of them.
-
-    Args:
-        connection: of the ledger.
-        upto: the last record that counts; left out, all do.
-    """
-    engine = create_engine("sqlite://", poolclass=StaticPool)
-    try:
-        with engine.begin() as state:
-            t.metadata.create_all(state, tables=list(t.STATE))
-            after = load(connection, state)
-            for number, _, body in queries.stored(connection, after):
-                if upto is not None and number > upto:
-                    break
-                record = orjson.loads(body)
-                if changes_state(record):
-                    project(state, record)
-            yield state
-    finally:
-        engine.dispose()
-
-
-def _rows(connection: Connection, table: Table) -> set[tuple[Any, ...]]:
-    return {tuple(row) for row in connection.execute(select(table))}
 
 
 def _broken(head: Head, anchor: Head | None, bad: BrokenError, found: tuple[Illegal, ...] = ()) -> Report:

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from pratique.appearance import visible
 from pratique.errors import ProxiedServerError, ToolError
+from pratique.logs import quoting_servers
 from pratique.proxy.bounds import Bounds
 from pratique.proxy.budget import Budget
 from pratique.proxy.intake import Fate, Intake
@@ -85,7 +86,8 @@ class Link:
         """Keep it open for as long as the block takes, even when it is retired meanwhile."""
         self._users += 1
         try:
-            yield
+            with quoting_servers():
+                yield
         finally:
             self._users -= 1
             if self._retired and self._users == 0:
@@ -121,6 +123,10 @@ class Link:
         self.changes += 1
 
     async def _keep(self) -> None:
+        with quoting_servers():
+            await self._live()
+
+    async def _live(self) -> None:
         try:
             async with self._intake.around(self._opener(self.fate, self._budget)) as streams:
                 async with asyncio.timeout(self._bounds.start) as patience:

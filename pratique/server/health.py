@@ -16,7 +16,7 @@ from pratique.errors import LedgerError
 from pratique.ledger.door import Ledger
 from pratique.ledger.sequencer import Entry
 from pratique.server.door import door
-from pratique.server.problems import told_to_strangers
+from pratique.server.problems import places_of, told_to_strangers
 
 FRESH_SECONDS = 1.0
 
@@ -48,7 +48,7 @@ class Health:
             await self._ledger.commit(Entry(drafts=()))
         except LedgerError as problem:
             log.error("nothing can be recorded", problem=str(problem))  # noqa: TRY400  # a state, not a bug
-            return told_to_strangers(problem)
+            return told_to_strangers(problem, places_of(self._ledger))
         return ""
 
 

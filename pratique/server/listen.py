@@ -20,7 +20,8 @@ from pratique.errors import SettingsError, told
 from pratique.identity.people import People
 from pratique.ledger.door import Ledger
 from pratique.server.door import Door
-from pratique.settings import ServerSettings, Settings
+from pratique.settings import Settings
+from pratique.settings_sections import ServerSettings
 
 BACKLOG = 1024
 

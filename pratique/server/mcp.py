@@ -223,13 +223,4 @@ def _who(request: Request, key: Key) -> Who:
         raise Problem(400, "nobody is named", "say in Pratique-User for whom the agent acts")
     if not key.may_act_for(user):
         raise Problem(403, "the key does not act for this user", f"it acts for {', '.join(key.acts_for)}")
-    return Who(key, _as_spelt(user, key), run)
-
-
-def _as_spelt(user: str, key: Key) -> str:
-    """Return a person as the key spells them: two names that differ only in case may be two people."""
-    if user in key.acts_for:
-        return user
-    folded = user.casefold()
-    names = (name for name in key.acts_for if "*" not in name and name.casefold() == folded)
-    return next(names, user)
+    return Who(key, key.as_spelt(user), run)

@@ -8,7 +8,8 @@ Rules:
 
 import re
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from pratique import errors
+from pratique.ledger.door import Ledger
 from pratique.model import printable
 
 log = structlog.get_logger("pratique")
@@ -27,6 +29,9 @@ MEDIA_TYPE = "application/problem+json"
 
 _PATH = re.compile(r"(?<![\w:/.])/(?:[^\s/()'\":;,]+/)*[^\s/()'\":;,]+")
 """An absolute path of this machine. An address (`https://…`) is none."""
+
+_BENEATH = r"(?:/[^\s/()'\":;,]+)*"
+"""What stands beneath one of our folders: none of our own names has a space."""
 
 Pages = Callable[[Request, "Problem"], Awaitable[Response]]
 """Renders a problem for a person; the web pages set it as `app.state.problem_page`."""
@@ -83,7 +88,8 @@ def install(app: FastAPI) -> None:
     """Make every error of the application an answer of this kind."""
 
     async def ours(request: Request, error: Exception) -> Response:
-        return await answered(request, _problem(error))
+        here = getattr(request.app.state, "door", None)
+        return await answered(request, _problem(error, places_of(here.ledger) if here else ()))
 
     async def invalid(request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
@@ -129,7 +135,7 @@ def wants_page(request: Request) -> bool:
     return not is_api and "text/html" in request.headers.get("accept", "")
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception, places: Iterable[Path]) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.LedgerFullError):
@@ -140,14 +146,27 @@ def _problem(error: Exception) -> Problem:
             text = printable(str(error))
             if isinstance(error, errors.LedgerError | errors.SandboxUnavailableError):
                 log.error(title, problem=text)
-                text = told_to_strangers(error)
+                text = told_to_strangers(error, places)
             return Problem(STATUS[kind], title, text, type=urn(title.replace(" ", "-")))
     return Problem(500, "a bug", "it was logged")
 
 
-def told_to_strangers(error: Exception) -> str:
-    """Return what an error says, without where our files are: that is for the server's own log."""
-    return _PATH.sub("…", printable(str(error)))
+def places_of(ledger: Ledger) -> tuple[Path, ...]:
+    """Return the folders that errors of a ledger may name."""
+    return ledger.path.parent, ledger.keys.folder
+
+
+def told_to_strangers(error: Exception, places: Iterable[Path]) -> str:
+    """Return what an error says, without where our files are: that is for the server's own log.
+
+    Args:
+        error: of the ledger, or the sandbox.
+        places: folders that it may name. What looks like a path is found without that, up to its first space.
+    """
+    text = printable(str(error))
+    for place in sorted({printable(str(place)) for place in places}, key=len, reverse=True):
+        text = re.sub(re.escape(place) + _BENEATH, "…", text)
+    return _PATH.sub("…", text)
 
 
 def urn(kind: str) -> str:

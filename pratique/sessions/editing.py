@@ -15,18 +15,11 @@ import anyio.to_thread
 import orjson
 from sqlalchemy import Connection
 
+from pratique.approvals.answering import demand_approver, demand_open, demand_whole
 from pratique.approvals.card import Card
 from pratique.approvals.desk import Desk
 from pratique.approvals.question import Question
-from pratique.approvals.queue import (
-    Asked,
-    Queue,
-    demand_approver,
-    demand_open,
-    demand_whole,
-    new_ticket,
-    proposal,
-)
+from pratique.approvals.queue import Asked, Queue, new_ticket, proposal
 from pratique.audit import deciding, drafts
 from pratique.audit.canonical import canonical
 from pratique.audit.record import Draft

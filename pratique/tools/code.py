@@ -19,7 +19,7 @@ from pratique.errors import ToolError
 from pratique.model import Level, Tier
 from pratique.sandbox.backend import File, Limits, Result, Status, Work
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 
 OUTPUT = 64 * 1024
 VALUE = 512 * 1024

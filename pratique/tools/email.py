@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import tool
 from pratique.tools.email_writing import (
     Body,
     Composed,
@@ -26,7 +27,6 @@ from pratique.tools.email_writing import (
 from pratique.tools.files_refusal import in_words
 from pratique.tools.mailbox_tools import from_files, reading_tools
 from pratique.tools.maildir import Maildir
-from pratique.tools.registry import tool
 
 list_messages, search_messages, read_message = reading_tools(
     from_files("maildir", Maildir), paths={"maildir": "read"}

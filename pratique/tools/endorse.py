@@ -23,7 +23,7 @@ from pydantic import Field
 
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 
 LONGEST = 512
 """Characters of a text that can be a value."""

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import tool
 from pratique.tools.files_refusal import in_words
-from pratique.tools.registry import tool
 from pratique.tools.saying import diff, quoted
 
 LARGEST_READ = 1024 * 1024

@@ -14,7 +14,7 @@ from pratique.capabilities.policy import Policy
 from pratique.errors import SandboxUnavailableError
 from pratique.model import Level
 from pratique.sandbox.ladder import Ladder
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 
 
 def demand_levels(tools: Iterable[Tool], ladder: Callable[[], Ladder], policy: Policy | None = None) -> None:

@@ -15,10 +15,10 @@ from pratique.errors import ToolError
 from pratique.model import Level, Tier
 from pratique.tools import email_reading
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.mailbox import MessageRef
 from pratique.tools.mailbox_tools import Use
 from pratique.tools.pdf_text import MOST_TEXT, SECONDS, pdf_text
-from pratique.tools.registry import Tool, tool
 
 SOURCES = {
     "id": "meta:message",

@@ -16,9 +16,9 @@ from pydantic import Field
 from pratique.errors import ToolError
 from pratique.tools import email_reading
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.mailbox import INBOX, Entry, FolderName, Mailbox, MessageRef, Page
 from pratique.tools.mailbox_search import Day, Query, Words
-from pratique.tools.registry import Tool, tool
 
 _Answer = TypeVar("_Answer")
 

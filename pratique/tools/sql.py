@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.model import Confidentiality
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.sql_backend import READS, WRITES, Backend, demand
 from pratique.tools.sql_rows import LARGEST_RESULT, Limits, Plain, plain, result
 from pratique.tools.sql_sqlite import SQLiteBackend

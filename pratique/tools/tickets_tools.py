@@ -17,8 +17,8 @@ from pydantic import Field
 
 from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.email_headers import iso
-from pratique.tools.registry import Tool, tool
 from pratique.tools.saying import changes, quoted
 from pratique.tools.tickets_store import (
     Assignee,

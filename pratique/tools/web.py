@@ -16,7 +16,7 @@ from pydantic import Field
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.model import Confidentiality
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.web_fetch import LONGEST_TEXT, LONGEST_URL, Exchange, exchange
 
 Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL)]

@@ -20,9 +20,10 @@ from pratique.audit.merkle import consistency_proof
 from pratique.errors import LedgerError, PratiqueError, WitnessError
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import driver_of
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import Claim, driver_of
+from pratique.ledger.verification import Claim
 from pratique.witnesses.kinds import Evidence, Witness
 
 LONGEST_PAUSE: Final = 600.0

@@ -10,7 +10,7 @@ import httpx2
 
 from pratique import client
 from pratique.runtime import Runtime
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 from tests.house import House
 from tests.server.front import BASE, Front, front_of
 

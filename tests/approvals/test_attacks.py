@@ -16,7 +16,7 @@ from pratique.model import Need, Status
 from pratique.people import same_person
 from pratique.sessions.trace import trace
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.approvals.lawful import lawful
 from tests.house import ALLOW_ALL, PEOPLE, House, answer, opened, records
 

@@ -8,7 +8,7 @@ from pratique.approvals.card import Card
 from pratique.model import Status
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import POLICY, House, opened
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pratique.approvals.clocks import sweep
-from pratique.approvals.reading import Filter
+from pratique.approvals.listing import Filter
 from pratique.errors import (
     CardRefusesError,
     ConfirmationError,
@@ -20,7 +20,7 @@ from pratique.ledger import queries
 from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, PAY, TWO
 from tests.house import (
     ALLOW_ALL,

@@ -11,7 +11,7 @@ from pratique.ledger.recovery import settle
 from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, TWO
 from tests.house import (
     ALLOW_ALL,

@@ -8,16 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pratique.capabilities.lint import DEEPEST_ROLES, LARGEST_POLICY, read_policy
 from pratique.capabilities.manifest import (
-    DEEPEST_ROLES,
-    LARGEST_POLICY,
     AllowRule,
     AskRule,
     DenyRule,
     ExceptionRule,
     PolicyFile,
     microseconds,
-    read_policy,
 )
 from pratique.errors import PolicyError
 from pratique.model import Confidentiality, Taint, Tier

@@ -12,7 +12,8 @@ import casbin
 import pytest
 
 from pratique.capabilities import policy as policies
-from pratique.capabilities.manifest import DEEPEST_ROLES, microseconds
+from pratique.capabilities.lint import DEEPEST_ROLES
+from pratique.capabilities.manifest import microseconds
 from pratique.capabilities.policy import Access, Policy, covers, live, refuse_old_casbin, tool_match
 from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import DependencyError, PolicyError

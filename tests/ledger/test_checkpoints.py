@@ -23,10 +23,11 @@ from pratique.audit.note import ED25519, Signer
 from pratique.errors import LedgerCorruptError, LedgerUnavailableError
 from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import driver_of
 from pratique.ledger.segments import rotate_key
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import Asked, Claim, driver_of, verify_file
+from pratique.ledger.verification import Asked, Claim, verify_file
 from tests.house import Clock, sql
 from tests.servers.machine import until
 

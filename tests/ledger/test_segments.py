@@ -23,6 +23,7 @@ from pratique.errors import RetentionError, SettingsError
 from pratique.ledger import queries
 from pratique.ledger.bundles import openings_of, verify_bundle_at, write_bundle
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import driver_of
 from pratique.ledger.segments import (
     DAYS,
     Hold,
@@ -35,7 +36,7 @@ from pratique.ledger.segments import (
 )
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.tree import StoredTree
-from pratique.ledger.verification import Asked, Claim, driver_of, verify_file
+from pratique.ledger.verification import Asked, Claim, verify_file
 from tests.house import POLICY, Clock, Desk, House, answer, opened, sql
 
 ANA = "ana@acme.example"

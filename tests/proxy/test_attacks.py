@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -106,6 +109,75 @@ async def test_a_rug_pull_between_approval_and_call_runs_nothing(
         kinds = [record["type"] for record in records(runtime.ledger)]
         assert "call.outcome" in kinds
     assert journal.count("call") == 0
+
+
+def outcome_of(runtime: Runtime) -> Mapping[str, Any]:
+    """Return the record of the one call's outcome."""
+    (found,) = [one for one in records(runtime.ledger, "call.outcome") if one["tool"] == ECHO]
+    return found
+
+
+async def test_a_server_that_comes_back_as_another_between_approval_and_call_is_not_called(
+    attacked: Attacked, journal: Journal
+) -> None:
+    async with attacked("changing-later") as runtime:
+        (pid,) = journal.pids
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: gone(pid))
+        outcome = await call(runtime)
+        assert outcome.status is Status.FAILED
+        assert "is not what was approved any more: it did not run" in outcome.error
+        assert outcome_of(runtime)["outcome"] == "failed"
+        assert outcome.error in outcome_of(runtime)["error"]
+        assert Pins(runtime.ledger).find(ECHO).state == "changed"
+        assert (await call(runtime)).status is Status.DENIED
+    assert journal.count("call") == 0
+
+
+@pytest.mark.parametrize("tier", [Tier.READ, Tier.WRITE])
+async def test_a_server_that_dies_with_the_right_list_is_not_called_as_what_it_comes_back_as(
+    attacked: Attacked, journal: Journal, tier: Tier
+) -> None:
+    """It lists what was approved, and dies; its next life lists something else, and would take the call."""
+    async with attacked("changing-later,die-listed", tier=tier) as runtime:
+        outcome = await call(runtime)
+        # If its end is heard while the call is on its way, nobody can know that it was not taken.
+        assert outcome.status in {Status.FAILED, Status.UNKNOWN}
+        assert "not what was approved" in outcome.error or "was lost during the call" in outcome.error
+        assert outcome_of(runtime)["outcome"] == outcome.status.value
+        assert outcome_of(runtime)["error"] == outcome.error
+    assert journal.count("call") == 0
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "code-32700",
+        "code-32600",
+        "code-32601",
+        "code-32602",
+        "code-32603",
+        "code-32098",
+        "code0",
+        "lost-code-32700",  # JSON-RPC 2.0, section 5.1: whose request cannot be read gets a null id
+    ],
+)
+async def test_no_error_that_a_server_answers_with_says_that_a_write_did_not_happen(
+    attacked: Attacked, journal: Journal, what: str
+) -> None:
+    """It acted, and says "method not found", "invalid params" or "parse error": that is only its word."""
+    seconds = 1.0 if what.startswith("lost") else 10.0
+    async with attacked(what, tier=Tier.IRREVERSIBLE, seconds=seconds) as runtime:
+        outcome = await call(runtime)
+        assert outcome.status is Status.UNKNOWN
+        assert "not sent" not in outcome.error
+        assert "IGNORE" not in outcome.error
+        assert len(records(runtime.ledger, "call.intent")) == 1
+        assert (outcome_of(runtime)["outcome"], outcome_of(runtime)["error"]) == ("unknown", outcome.error)
+        session = await runtime.resume_session(outcome_of(runtime)["session"])
+        again = await session.call(ECHO, {"text": "hello"}, call_id=outcome.call_id)
+        assert again.status is Status.UNKNOWN
+    assert journal.count("call") == 1
 
 
 async def test_annotations_that_lie_do_not_make_a_tool_harmless(attacked: Attacked) -> None:

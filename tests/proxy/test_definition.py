@@ -13,7 +13,7 @@ from pratique.model import Tier
 from pratique.proxy.definition import LARGEST, Definition, Unusable, kept_definition
 from pratique.proxy.listing import MOST_TOOLS, read_definition, read_listing
 from pratique.proxy.naming import local_name
-from pratique.tools.registry import NAME
+from pratique.tools.declaration import NAME
 
 CONFIG = "c" * 64
 LISTED: dict[str, Any] = {

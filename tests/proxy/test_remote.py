@@ -97,8 +97,8 @@ class Place:
 
 
 @asynccontextmanager
-async def place(answering: Answering) -> AsyncIterator[Place]:
-    made = Place(answering)
+async def place(answering: Answering, made: Place | None = None) -> AsyncIterator[Place]:
+    made = made or Place(answering)
     server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
     made.port = server.sockets[0].getsockname()[1]
     async with server:

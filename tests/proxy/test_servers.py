@@ -12,6 +12,7 @@ from pratique.audit.chain import Verdict
 from pratique.errors import PinError, ToolDeclarationError
 from pratique.ledger.verification import verify_file
 from pratique.model import Integrity, Outcome, Status, Tier
+from pratique.proxy.naming import local_name
 from pratique.proxy.pins import Pins
 from pratique.proxy.servers import Servers
 from pratique.quarantine.arguments import leaves
@@ -227,6 +228,33 @@ async def test_a_result_that_is_not_what_was_declared_is_unknown(told: Told, run
     outcome = await call(runtime)
     assert outcome.status is Status.UNKNOWN
     assert "many" not in outcome.error
+
+
+SPACED = "read file"
+TWIN = local_name("files", SPACED).removeprefix("files.")
+"""A name that our grammar has, and that is what `SPACED` is called here."""
+
+
+async def test_two_tools_that_would_have_one_name_here_are_none(told: Told, runtime: Runtime) -> None:
+    """Which of the two runs must not be a matter of order, nor of what was approved first."""
+    told.lists(entry(SPACED))
+    await servers(runtime).check("files")
+    name = f"files.{TWIN}"
+    approve(runtime, name)
+    assert (await call(runtime, tool=name)).status is Status.DONE
+    told.lists(entry(SPACED), entry(TWIN))
+    outcome = await call(runtime, tool=name)
+    assert outcome.status is Status.FAILED
+    assert "not what was approved any more: it did not run" in outcome.error
+    found = Pins(runtime.ledger).tools("files")
+    assert {pin.name: pin.state for pin in found} == {SPACED: "unusable", TWIN: "unusable"}
+    assert {pin.problem for pin in found} == {f"two tools would be called {name}"}
+    assert await runtime.tools("support") == ()
+    with pytest.raises(PinError, match=f"cannot be approved or refused: two tools would be called {name}"):
+        approve(runtime, name)
+    again = await call(runtime, tool=name)
+    assert (again.status, "quarantine (unusable)" in again.error) == (Status.DENIED, True)
+    assert len(told.calls) == 1
 
 
 async def test_news_of_a_server_that_is_called_are_recorded(told: Told, runtime: Runtime) -> None:

@@ -20,7 +20,7 @@ from pratique.runtime import Runtime
 from pratique.sessions.trace import trace
 from pratique.settings import Settings
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import SECRET, House, opened, records
 
 SEEDS = {

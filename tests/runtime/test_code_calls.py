@@ -19,7 +19,8 @@ from pratique.sessions.code_calls import MOST_CALLS
 from pratique.sessions.session import Session
 from pratique.tools.code import python_tool, run_shell
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.declaration import Tool, tool
+from pratique.tools.registry import Registry
 from tests.house import (
     ALLOW_ALL,
     ASK_IRREVERSIBLE,

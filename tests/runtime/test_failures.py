@@ -16,7 +16,7 @@ from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import (
     NUMBER_SECRET,
     POLICY,

@@ -12,7 +12,7 @@ from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import House, answer, opened, records, verify
 
 HALF = "a\ud800b"

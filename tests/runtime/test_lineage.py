@@ -22,7 +22,7 @@ from pratique.sessions.session import Session
 from pratique.stages.lineage import MOST_MARKS
 from pratique.tools.code import python_tool
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import House, opened, rebuilt_state, records, sql, state_of
 from tests.outside import OPEN, PIN, REQUEST, THIEF, Border, Letter, preset
 

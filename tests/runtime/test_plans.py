@@ -7,7 +7,7 @@ import pytest
 from pratique.errors import PolicyError
 from pratique.model import Status
 from pratique.runtime import Runtime
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 from tests.house import House, opened, records
 from tests.outside import REQUEST, Border, preset
 

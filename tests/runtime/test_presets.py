@@ -9,7 +9,7 @@ from pratique.capabilities.policy import Policy
 from pratique.cli import app
 from pratique.errors import PolicyError
 from pratique.model import Status
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 from tests.house import House, opened
 from tests.outside import BOLT, EVERYTHING, OPEN, REQUEST, THIEF, Border, preset
 

@@ -13,7 +13,7 @@ from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.sessions.trace import trace
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import DENY_ALL, House, answer, opened, records, sql
 from tests.outside import BOLT, OPEN, PIN, REQUEST, THIEF, Border, Letter, preset
 

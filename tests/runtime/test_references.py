@@ -9,7 +9,7 @@ from pratique.model import Integrity, Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import House, answer, opened, records
 from tests.outside import OPEN, PIN, REQUEST, THIEF, Border, Letter, preset
 

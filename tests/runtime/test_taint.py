@@ -8,7 +8,7 @@ import pytest
 from pratique.model import Confidentiality, Integrity, Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Tool, tool
+from pratique.tools.declaration import Tool, tool
 from tests.house import ALLOW_ALL, PEOPLE, Desk, House, opened, records
 
 CLEAN_ONLY = (

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 TOOLS = '''
 import asyncio, os
 from pathlib import Path
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from pratique.tools.context import ToolContext
 
 EFFECTS = Path(os.environ["TEST_EFFECTS"])

@@ -48,6 +48,23 @@ async def test_a_key_acts_for_whom_it_may(front: Front, acts_for: str, user: str
     assert (await agent.post("/api/v1/sessions", json={"user": user})).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("acts_for", "user", "spelt"),
+    [
+        (["kim@acme.example"], "KIM@Acme.example", "kim@acme.example"),
+        (["Kim@acme.example", "kim@acme.example"], "kim@acme.example", "kim@acme.example"),
+        (["*@acme.example"], "KIM@Acme.example", "KIM@Acme.example"),
+    ],
+)
+async def test_a_person_is_spelt_as_the_key_spells_them(
+    front: Front, acts_for: list[str], user: str, spelt: str
+) -> None:
+    """Their values lie under the name: an erasure of the one spelling would leave those of another."""
+    agent = front.agent(front.key(acts_for=acts_for))
+    answer = await agent.post("/api/v1/sessions", json={"user": user})
+    assert (answer.status_code, answer.json()["user"]) == (201, spelt)
+
+
 def test_a_key_is_shown_once_and_kept_as_a_hash(house: House) -> None:
     with house.ledger() as ledger:
         issued = Keys(ledger).issue("support", ["*"], "ana@acme.example")

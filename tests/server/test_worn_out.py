@@ -1,17 +1,21 @@
 """Promise: who asks too much, or tries too often, wears nothing out, and locks out nobody else."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pratique.errors import LedgerUnavailableError
 from pratique.identity import secret
 from pratique.identity.people import People
 from pratique.identity.throttle import MOST, Throttle
 from pratique.ledger.database import unavailable
+from pratique.ledger.door import Ledger
 from pratique.ledger.sequencer import Entry
 from pratique.server.bounds import Rate
+from pratique.server.problems import places_of, told_to_strangers
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import Clock, House, answer, break_log, mend_log, opened
 from tests.server import test_keys
 from tests.server.front import Front, front_of
@@ -53,6 +57,21 @@ async def test_what_cannot_be_recorded_is_told_without_where_it_is(
         assert "cannot be written" in told
         assert folder not in told
         assert ".db" not in told
+
+
+@pytest.mark.parametrize("folder", ["my ledgers of (2026), all", "a b/c d", "x"])
+async def test_a_folder_with_a_space_in_it_is_told_to_nobody_either(tmp_path: Path, folder: str) -> None:
+    place, keys = tmp_path / folder / "ledger", tmp_path / folder / "my keys"
+    place.mkdir(parents=True)
+    with Ledger(place, keys=keys) as ledger:
+        for path in (ledger.path, keys / "first.key", keys):
+            told = told_to_strangers(
+                LedgerUnavailableError(
+                    f"{path}: it is full; see https://docs.acme.example/full (and {path})"
+                ),
+                places_of(ledger),
+            )
+            assert told == "…: it is full; see https://acme.example/full (and …)"
 
 
 async def test_a_cookie_whose_login_has_ended_is_a_stranger_s(front: Front) -> None:

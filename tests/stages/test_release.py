@@ -8,7 +8,7 @@ from pratique.capabilities.labels import MOST_SOURCES
 from pratique.model import Integrity, Status
 from pratique.stages import release
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import House, opened
 
 MANY = 5 * release.MOST_FIELDS

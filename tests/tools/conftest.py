@@ -14,8 +14,9 @@ from pratique.model import CLEAN, Call, Request, Result, Status, Subject, Unreso
 from pratique.stages.provenance import Provenance
 from pratique.stages.resolve import resolve
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
-from pratique.tools.registry import Registry, Tool
+from pratique.tools.registry import Registry
 from tests.postgres import Postgres
 from tests.postgres import server as postgres_server
 from tests.tools.sqlhouse import SqlHouse, postgres_house, sqlite_house

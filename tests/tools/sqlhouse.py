@@ -11,7 +11,7 @@ import psycopg
 from pydantic import SecretStr
 
 from pratique.tools.context import World
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 from pratique.tools.sql import Database, sql_tools
 from tests.postgres import Postgres
 

@@ -21,8 +21,8 @@ from pratique.sandbox.backend import Status as Ended
 from pratique.sandbox.ladder import Ladder
 from pratique.tools.code import python_tool, run_python, run_shell, shell_tool
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor, Interrupted
-from pratique.tools.registry import Tool, tool
 from tests.tools.conftest import call_of
 
 pytestmark = pytest.mark.usefixtures("a_jail")

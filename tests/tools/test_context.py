@@ -11,7 +11,7 @@ import pytest
 from pratique.errors import ToolDeclarationError
 from pratique.model import Outcome, Status
 from pratique.tools.context import ToolContext, World
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 from tests.house import SECRET, House, opened
 
 Body = Callable[[ToolContext], Awaitable[Any]]

@@ -6,7 +6,7 @@ import pytest
 
 from pratique.errors import ToolDeclarationError
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import tool
+from pratique.tools.declaration import tool
 
 
 async def only_by_name(ctx: ToolContext, *, text: str) -> Any:

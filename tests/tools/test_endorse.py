@@ -9,8 +9,8 @@ from pratique.errors import ToolDeclarationError
 from pratique.model import Integrity, Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
+from pratique.tools.declaration import Tool
 from pratique.tools.endorse import endorse_tools
-from pratique.tools.registry import Tool
 from tests.house import House, opened, records
 from tests.outside import Border, Letter, preset
 

@@ -10,9 +10,9 @@ import pytest
 from pratique.errors import ToolError
 from pratique.model import Result, Status
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
 from pratique.tools.hosts import LARGEST_BODY, Network
-from pratique.tools.registry import Tool, tool
 from pratique.tools.web import web_tools
 from tests.servers.authority import Authority
 from tests.tools.conftest import call_of

@@ -8,10 +8,11 @@ import pytest
 from pratique.model import Preview
 from pratique.tools import email, files, tickets
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
 from pratique.tools.files import write_file
 from pratique.tools.previews import Previews
-from pratique.tools.registry import Registry, Tool
+from pratique.tools.registry import Registry
 from tests.tools.conftest import call_of
 
 LETTER = {"to": ["mo@shop.example"], "subject": "Your order", "body": "It is on\nits way."}

@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field, ValidationError
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass, Confidentiality, Level, Tier
 from pratique.tools.context import ToolContext
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.declaration import Tool, tool
+from pratique.tools.registry import Registry
 
 
 def declared(**facts: Any) -> Tool:

@@ -11,8 +11,8 @@ import pytest
 
 from pratique.errors import ToolDeclarationError, ToolError
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.hosts import Network
-from pratique.tools.registry import Tool
 from pratique.tools.web import web_tools
 from pratique.tools.web_fetch import LARGEST_PAGE, LONGEST_TEXT, MOST_REDIRECTS
 from tests.servers.authority import Authority

@@ -18,11 +18,12 @@ from pratique.proxy.servers import Servers
 from pratique.runtime import Runtime
 from pratique.sandbox.ladder import Ladder
 from pratique.server.app import create_app
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
 from pratique.tools.hosts import Network
-from pratique.tools.registry import Registry, Tool, tool
+from pratique.tools.registry import Registry
 from tests.proxy.told import Told
 
 STRANGER = "LT12 1000 0111 0100 1000"

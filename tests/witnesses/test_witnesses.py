@@ -16,9 +16,10 @@ from pratique.errors import WitnessError
 from pratique.ledger import queries
 from pratique.ledger.checkpoints import Cadence
 from pratique.ledger.door import Ledger
+from pratique.ledger.readonly import reading
 from pratique.ledger.segments import rotate_key
 from pratique.ledger.sequencer import Entry
-from pratique.ledger.verification import Asked, reading, verify_file
+from pratique.ledger.verification import Asked, verify_file
 from pratique.witnesses.file import FileWitness
 from pratique.witnesses.kinds import Witness
 from pratique.witnesses.pushing import Standing, accompany, held, push_newest, standings

@@ -70,7 +70,7 @@ async def open_session(request: Request, body: NewSession, key: Agent) -> OpenSe
         raise Problem(403, "the key does not act for this user", f"{body.user}: it acts for {allowed}")
     facts: SessionFacts = {
         "agent": key.agent,
-        "user": body.user,
+        "user": key.as_spelt(body.user),
         "request": body.request,
         "model": body.model,
         "inputs": body.inputs,

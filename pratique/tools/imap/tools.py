@@ -14,6 +14,7 @@ from pydantic import Field
 
 from pratique.errors import ToolError
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.email_writing import Body, Letter, MessageId, Recipients, Subject, compose, sender_of
 from pratique.tools.imap import drafts, waiting
 from pratique.tools.imap.account import ImapAccount
@@ -22,7 +23,6 @@ from pratique.tools.imap.pool import Connections
 from pratique.tools.mail_attachment import attachment_tool
 from pratique.tools.mailbox import INBOX, Flag, FolderName, Mailbox, MessageRef
 from pratique.tools.mailbox_tools import PAGE_IDS, PAGE_SOURCES, reading_tools, shown
-from pratique.tools.registry import Tool, tool
 
 LONGEST_WAIT = 120
 TIMEOUT = 60.0

@@ -11,8 +11,8 @@ import httpx2
 
 from pratique.errors import ToolDeclarationError
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.email_parts import decode
-from pratique.tools.registry import Tool, tool
 from pratique.tools.roundup.items import Id
 from pratique.tools.roundup.rest import Rest
 from pratique.tools.roundup.store import RoundupTickets

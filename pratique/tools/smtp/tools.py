@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pratique.tools.context import ToolContext
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.email_writing import (
     Body,
     CopyRecipients,
@@ -22,7 +23,6 @@ from pratique.tools.email_writing import (
     preview_letter,
     sender_of,
 )
-from pratique.tools.registry import Tool, tool
 from pratique.tools.smtp.account import SmtpAccount
 from pratique.tools.smtp.delivery import Envelope, Refusal, deliver
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from pratique.tools.context import World
+from pratique.tools.declaration import Tool
 from pratique.tools.imap import ImapAccount, imap_tools
-from pratique.tools.registry import Tool
 from tests.servers.authority import Authority
 from tests.servers.dovecot import PASSWORD, Dovecot
 

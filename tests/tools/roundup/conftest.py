@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from pratique.tools.context import World
-from pratique.tools.registry import Tool
+from pratique.tools.declaration import Tool
 from pratique.tools.roundup import roundup_tools
 from tests.servers.roundup import ACCOUNT, PASSWORD, Roundup
 
