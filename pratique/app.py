@@ -43,7 +43,7 @@ from pratique.logs import configure_logs
 from pratique.runtime import Runtime
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.ladder import Ladder
-from pratique.settings import Settings
+from pratique.settings import ELSEWHERE, Settings
 from pratique.tools.context import World
 from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
@@ -254,7 +254,9 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     """
     folder = settings.path(settings.folder)
     if not create and not _ledger_file(settings).exists():
-        raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
+        raise LedgerUnavailableError(
+            f"there is no ledger at {folder}; a runtime makes one when it starts. If one runs: {ELSEWHERE}"
+        )
     return Ledger(
         folder,
         most_waiting=settings.most_waiting,
@@ -274,11 +276,7 @@ def read_policy_file(settings: Settings) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        hint = (
-            "; write one, or name other settings with --config"
-            if isinstance(problem, FileNotFoundError)
-            else ""
-        )
+        hint = f"; write one, or {ELSEWHERE}" if isinstance(problem, FileNotFoundError) else ""
         raise SettingsError(f"policy: {path}: {told(problem)}{hint}") from None
     return Policy(text, path.name)
 

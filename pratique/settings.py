@@ -28,8 +28,12 @@ from pratique.settings_sections import (
     WitnessName,
     WitnessSettings,
 )
+from pratique.spelling import meant_key
 
 FILE = "pratique.toml"
+ELSEWHERE = f"go to the folder of {FILE}, or name that file with --config"
+"""What to do where a file is missing that belongs to the settings: mostly one stands in another folder."""
+
 PREFIX = "PRATIQUE_"
 OF_THE_MACHINE = frozenset({"PRATIQUE_CGROUP"})
 """Variables that are no settings: they say what this machine grants (`pratique.sandbox.cgroup`)."""
@@ -242,5 +246,6 @@ def _line(path: Path, error: Any) -> str:
     key = ".".join(map(str, error["loc"]))
     variable = PREFIX + key.split(".")[0].upper()
     where = variable if variable in os.environ else f"{path}: {key}"
-    what = "unknown key" if error["type"] == "extra_forbidden" else error["msg"]
+    unknown = error["type"] == "extra_forbidden"
+    what = f"unknown key{meant_key(Settings, error['loc'])}" if unknown else error["msg"]
     return f"{where}: {what}"

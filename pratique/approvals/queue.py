@@ -308,7 +308,7 @@ class Queue:
             CardRefusesError: a yes to what cannot be shown in full.
         """
         question, asked = self.look(ticket), self.asked(ticket)
-        demand_open(question, voter, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         electorate = self.electorate(question, asked.user, members)
         demand_approver(question, voter, electorate)
         demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)

@@ -205,7 +205,10 @@ def _sentence(report: Report) -> str:
         kind = f"({report.kind.value}) " if report.kind else ""
         return f"{kind}{where}{report.problem}"
     if report.verdict is Verdict.UNANCHORED:
-        return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
+        return (
+            f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen. "
+            "Keep what `pratique audit head` prints where nobody here can change it; give it with --head"
+        )
     given = report.covered
     after = report.head.seq - given
     what = "head given" if report.anchor else f"checkpoint held by {_holder(report)}"
