@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy import Connection
 
 from pratique.audit import drafts
 from pratique.audit.chain import Break, Verdict
@@ -116,7 +117,7 @@ def demand_whole(ledger: Ledger) -> None:
         ForkError: it did, or is; the message says what shows it and what to do.
     """
 
-    def look(connection: Any) -> list[Finding]:
+    def look(connection: Connection) -> list[Finding]:
         driver = connection.connection.driver_connection
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
@@ -168,7 +169,7 @@ def recover(folder: Path, by: str, reason: str, clock: Clock = wall_clock) -> Re
 
 
 def _lost_of(ledger: Ledger) -> list[Finding]:
-    def look(connection: Any) -> list[Finding]:
+    def look(connection: Connection) -> list[Finding]:
         driver = connection.connection.driver_connection
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
