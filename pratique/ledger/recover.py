@@ -32,7 +32,7 @@ from pratique.audit.merkle import root_of
 from pratique.errors import ForkError, LedgerError, LedgerUnavailableError, RecoveryRefusedError
 from pratique.ledger.door import Clock, Ledger, wall_clock
 from pratique.ledger.keys import SIGNED, last_signed
-from pratique.ledger.readonly import read_only
+from pratique.ledger.readonly import driver_of, read_only
 from pratique.ledger.salvage import salvage, whole_prefix
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.tree import StoredTree
@@ -118,7 +118,7 @@ def demand_whole(ledger: Ledger) -> None:
     """
 
     def look(connection: Connection) -> list[Finding]:
-        driver = connection.connection.driver_connection
+        driver = driver_of(connection)
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
     findings = ledger.read(look)
@@ -170,7 +170,7 @@ def recover(folder: Path, by: str, reason: str, clock: Clock = wall_clock) -> Re
 
 def _lost_of(ledger: Ledger) -> list[Finding]:
     def look(connection: Connection) -> list[Finding]:
-        driver = connection.connection.driver_connection
+        driver = driver_of(connection)
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
     return ledger.read(look)
