@@ -28,8 +28,10 @@ from pratique.model import (
     Edited,
     Judged,
     Origin,
+    OriginKind,
     Outcome,
     Part,
+    Reason,
     Status,
     Taint,
     Tier,
@@ -43,9 +45,41 @@ from pratique.stages.echoes import Echoes
 from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
 from pratique.tools.registry import Tool
 
+FOUND = "provenance"
+"""The rule that reasons of what was found of arguments name."""
+
 _REFERENCE = "reference"
 _REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
+
+MOST_FOUND = 64
+"""Reasons that a judgement gives of the arguments; that there are more is said."""
+
+
+def _harmless(origin: Origin) -> int:
+    """Return how little an origin worries: what a stranger wrote, or must not leave, is told first."""
+    if origin.part is Part.CONFIDENTIAL:
+        return 0
+    return _LEAST_WORRYING if origin.kind not in _WORRYING else _WORRYING.index(origin.kind)
+
+
+_WORRYING = (OriginKind.UNTRUSTED, OriginKind.IDENTITY, OriginKind.MODEL)
+_LEAST_WORRYING = len(_WORRYING)
+
+
+def _some(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Return so many reasons as a person reads, and how many more there are; each one is said once.
+
+    A call of thousands of values has as many: what decides, records, shows and repeats them is not to grow
+    with what an agent sends.
+    """
+    told = list(dict.fromkeys(reasons))
+    found = [reason for reason in told if reason.rule == FOUND]
+    if len(found) <= MOST_FOUND:
+        return tuple(told)
+    text = f"and {len(found) - MOST_FOUND:,} more values: see the trace"
+    others = (reason for reason in told if reason.rule != FOUND)
+    return (*found[:MOST_FOUND], Reason(rule=FOUND, effect="ask", text=text), *others)
 
 
 class Shown(NamedTuple):
@@ -129,7 +163,7 @@ class Provenance:
             origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
-        return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
+        return Judged(taint=taint, reasons=_some(verdict.reasons), origins=origins)
 
     def _trace(
         self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, *, thorough: bool = False
@@ -162,7 +196,7 @@ class Provenance:
         self, tool: Tool, origins: tuple[Origin, ...], policy: Policy, *, outside_plan: bool
     ) -> Verdict:
         return judge(
-            origins,
+            sorted(origins, key=_harmless) if len(origins) > MOST_FOUND else origins,
             tool.capability.tier,
             exposed=self.tracker.exposed,
             tool=tool.capability.name,

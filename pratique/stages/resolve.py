@@ -26,6 +26,8 @@ LONGEST_PROBLEM = 2000
 MOST_PROBLEMS = 5
 LARGEST_RESOLVED = 8 * 1024 * 1024
 """Bytes of arguments after references were put in."""
+MOST_RESOLVED = 10_000
+"""Values of arguments after references were put in: each is traced while everybody waits."""
 
 
 def resolve(
@@ -98,7 +100,7 @@ def _dereferenced(request: Request, provenance: Provenance) -> Request:
     value = provenance.withheld.resolve(request.args_json)
     if value is None:
         return request
-    resolved = canonical(value, most_bytes=LARGEST_RESOLVED)
+    resolved = canonical(value, most_bytes=LARGEST_RESOLVED, most_values=MOST_RESOLVED)
     return request.model_copy(update={"args_json": resolved, "asked_json": request.args_json})
 
 
