@@ -156,7 +156,7 @@ async def events(
         return found is not None and found.is_good(here.ledger.clock())
 
     return await stream(
-        request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id
+        request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id, mine.id
     )
 
 
