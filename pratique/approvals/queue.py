@@ -16,11 +16,12 @@ Rules:
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 import orjson
+from sqlalchemy import Connection
 
 from pratique.approvals import clocks
 from pratique.approvals.answering import Vote, demand_approver, demand_open, demand_whole, entry_of
@@ -213,7 +214,7 @@ class Queue:
             groups = {need.approvers: members(need.approvers) for need in ask.needs}  # looks for itself
             return self._ledger.read(lambda connection: within(connection, groups))
 
-        def within(connection: Any, groups: dict[str, Sequence[str]]) -> Standing | None:
+        def within(connection: Connection, groups: dict[str, Sequence[str]]) -> Standing | None:
             row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
             if row is not None and row.state != "void":
                 return None
@@ -254,7 +255,7 @@ class Queue:
         question = self.look(ticket)
         return self._ledger.read(lambda connection: self.asked_in(connection, question))
 
-    def asked_in(self, connection: Any, question: Question) -> Asked:
+    def asked_in(self, connection: Connection, question: Question) -> Asked:
         """As `asked`, in a view of the ledger that is open already."""
         record = queries.record(connection, question.proposed_seq) or {}
         subject = queries.subject_of(connection, question.proposed_seq)
@@ -308,7 +309,7 @@ class Queue:
             CardRefusesError: a yes to what cannot be shown in full.
         """
         question, asked = self.look(ticket), self.asked(ticket)
-        demand_open(question, voter, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         electorate = self.electorate(question, asked.user, members)
         demand_approver(question, voter, electorate)
         demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)

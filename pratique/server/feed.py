@@ -4,8 +4,8 @@ Rules:
 - An event's id is its record's number. Who comes back with the last one they saw gets everything since, from
   the ledger: nothing is remembered for them here.
 - Events say that something happened, to what, and how it stands. They carry no argument, result or reason.
-- What somebody missed is read of their session only, if they listen to one, and one page at a time for all who
-  catch up: however many come back with an old number, calls go on beside them.
+- What somebody missed is read of their session only, if they listen to one. It is read one page at a time for
+  all who catch up: however many come back with an old number, calls go on beside them.
 - A listener who does not keep up is let go; they come back with the last number, as after a lost connection.
 """
 

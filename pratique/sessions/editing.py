@@ -121,7 +121,7 @@ class Editing:
         return self._host.queue.look(ticket), self._host.queue.asked(ticket)
 
     def _demand(self, question: Question, asked: Asked, editor: str) -> None:
-        demand_open(question, editor, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         demand_approver(
             question, editor, self._host.queue.electorate(question, asked.user, self._host.desk.members)
         )

@@ -11,6 +11,7 @@ import hashlib
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
@@ -51,7 +52,7 @@ def resolve(
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
     except ValidationError as problem:
-        return _unresolved(request, f"{request.tool}: {_problems(problem)}")
+        return _unresolved(request, f"{request.tool}: {problems(problem)}")
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
     if request.code is not None and tool.capability.runs_in is not Level.INLINE:
@@ -124,10 +125,19 @@ def _digest(request: Request, tool_digest: str) -> str:
     return hashlib.sha256(orjson.dumps(about)).hexdigest()
 
 
-def _problems(problem: ValidationError) -> str:
+def problems(problem: ValidationError) -> str:
     """Say what is wrong, in words for the record, which is in clear: names of arguments may be anything."""
     found = problem.errors(include_input=False, include_url=False, include_context=False)
-    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
+    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {_said(error)}" for error in found]
     more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
     shown = (redact(line[:LONGEST_PROBLEM], kinds=KINDS)[:200] for line in lines[:MOST_PROBLEMS])
     return "; ".join(shown) + more
+
+
+def _said(error: ErrorDetails) -> str:
+    """Say two of Pydantic's errors, the common ones, in words that say what to do."""
+    if error["type"] == "missing":
+        return "missing"
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return "not an argument of this tool"
+    return error["msg"]
