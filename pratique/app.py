@@ -131,7 +131,7 @@ def _runtime_of(settings: Settings, ledger: Ledger, registry: Registry, executor
         registry,
         executor,
         wait=settings.wait,
-        limits=(settings.arguments_bytes, settings.arguments_depth),
+        limits=settings.argument_limits,
         shadow_every=settings.shadow_every,
     )
     runtime.queue.most_open = settings.open_questions
@@ -195,12 +195,11 @@ def open_desk(settings: Settings) -> Runtime:
     _demand_all(registry, world)
     known = [secret.get_secret_value() for secret in secrets.values()]
     executor = Executor(world, ladder_of(settings, warm=0), redaction=settings.redaction(known))
-    limits = (settings.arguments_bytes, settings.arguments_depth)
     by_name, ledger = servers_of(settings), open_ledger(settings)
     if by_name:
         registry = _with_servers(registry, ledger, by_name, ladder_of(settings, warm=0), world)
         registry.refresh()
-    return Runtime(ledger, registry, executor, limits=limits)
+    return Runtime(ledger, registry, executor, limits=settings.argument_limits)
 
 
 def open_notifier(settings: Settings, ledger: Ledger, desk: Desk) -> Notifier:

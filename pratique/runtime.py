@@ -66,7 +66,7 @@ class Runtime:
         registry: the tools that there are.
         executor: what runs them.
         wait: seconds that a call waits for a person when it does not say.
-        limits: bytes and depth of arguments.
+        limits: bytes, depth and number of values of arguments.
         shadow_every: one decision in so many is made by plain Casbin too; 0 for none.
     """
 
@@ -77,7 +77,7 @@ class Runtime:
         executor: Executor,
         *,
         wait: float = 0.0,
-        limits: tuple[int, int] = (256 * 1024, 32),
+        limits: tuple[int, int, int] = (256 * 1024, 32, 5000),
         shadow_every: int = 10_000,
     ) -> None:
         self.ledger = ledger

@@ -55,6 +55,7 @@ class Settings(BaseSettings):
         wait: seconds that a call waits for a person when it does not say.
         arguments_bytes: the most canonical JSON that a call's arguments may have.
         arguments_depth: how deeply they may be nested.
+        arguments_values: how many items and members they may have: each is traced, and stands on a card.
         most_waiting: entries that may wait for the log before calls are denied.
         open_questions: questions of one key, or of one agent in this process, that may wait for people at a
             time; 0 for any number. A call that would ask one more is denied.
@@ -91,6 +92,7 @@ class Settings(BaseSettings):
     wait: float = Field(default=0.0, ge=0)
     arguments_bytes: int = Field(default=256 * 1024, gt=0)
     arguments_depth: int = Field(default=32, gt=0, le=200)
+    arguments_values: int = Field(default=5000, gt=0)
     most_waiting: int = Field(default=10_000, gt=0)
     open_questions: int = Field(default=1000, ge=0)
     shadow_every: int = Field(default=10_000, ge=0)
@@ -172,6 +174,11 @@ class Settings(BaseSettings):
         except ValidationError as problem:
             raise SettingsError("; ".join(map(_words, problem.errors()))) from None
         return self.model_copy(update={"servers": added.servers})
+
+    @property
+    def argument_limits(self) -> tuple[int, int, int]:
+        """Bytes, depth and number of values that a call's arguments may have."""
+        return self.arguments_bytes, self.arguments_depth, self.arguments_values
 
     @property
     def base(self) -> Path:

@@ -110,6 +110,7 @@ class ServerSettings(Section):
         rate: requests that one caller may make in a minute; 0 for no bound.
         open_waits: calls of one caller that may wait for a person at a time.
         open_streams: event streams of one caller.
+        open_calls: calls of one caller that may be under way at a time.
         longest_wait: seconds that one request may wait; what still waits is `pending`.
         connections: connections at a time; more get 503.
         sessions: sessions that are kept in memory; the others are looked up again.
@@ -133,6 +134,7 @@ class ServerSettings(Section):
     rate: int = Field(default=6000, ge=0)
     open_waits: int = Field(default=64, gt=0)
     open_streams: int = Field(default=16, gt=0)
+    open_calls: int = Field(default=256, gt=0)
     longest_wait: float = Field(default=60.0, ge=0, le=3600)
     connections: int = Field(default=2000, gt=0)
     sessions: int = Field(default=10_000, gt=0)

@@ -212,7 +212,7 @@ class House:
         ledger: Ledger | None = None,
         tools: Iterable[Tool] = (),
         wait: float = 0.0,
-        limits: tuple[int, int] = (256 * 1024, 32),
+        limits: tuple[int, int, int] = (256 * 1024, 32, 5000),
     ) -> Runtime:
         """Return a runtime that starts as a new process would."""
         ledger = ledger or self.ledger()

@@ -13,6 +13,7 @@ Rules:
 
 import hashlib
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -133,7 +134,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
     capability, subject = call.capability, call.request.subject
-    notice = notice_of(call)
+    notice, origins = notice_of(call), _by_argument(call.judged.origins)
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -147,7 +148,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
                 name=visible(name),
                 decides=call.sinks.get(name, call.sinks.get(ANY, "")),
                 text=_text(value),
-                origins=_origins(call.judged.origins, name),
+                origins=_origins(origins.get(name, [])),
             )
             for name, value in sorted(call.arguments.items(), key=lambda item: item[0] not in call.sinks)
         ),
@@ -164,7 +165,16 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
 
 def _rules(call: Call, ask: Ask) -> list[Reason]:
     """Return the rules that ask; what was found of the arguments is said with them."""
-    return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in call.judged.reasons]
+    found = frozenset(call.judged.reasons)
+    return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in found]
+
+
+def _by_argument(origins: Iterable[Origin]) -> dict[str, list[Origin]]:
+    """Return origins by the argument that they are of, so that each is looked at once."""
+    found: dict[str, list[Origin]] = {}
+    for origin in origins:
+        found.setdefault(_top(origin.argument), []).append(origin)
+    return found
 
 
 def _destination(call: Call) -> str:
@@ -203,15 +213,15 @@ def _top(path: str) -> str:
     return re.split(r"[.\[]", path)[0]
 
 
-def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
-    """Return what a person should know of an argument's origins, what is not trusted first.
+def _origins(origins: Sequence[Origin]) -> tuple[CardOrigin, ...]:
+    """Return what a person should know of one argument's origins, what is not trusted first.
 
     What is too short to trace is left out. Many harmless links in a text cannot push a bad one off the card.
     """
     told = dict.fromkeys(
         _origin(origin)
         for origin in sorted(origins, key=lambda origin: origin.trusted)
-        if _top(origin.argument) == argument and origin.kind is not OriginKind.LITERAL
+        if origin.kind is not OriginKind.LITERAL
     )
     # Those that a person must not miss come first, and what is left out is said.
     ordered = sorted(told, key=lambda origin: origin.kind not in WORRYING)

@@ -8,6 +8,7 @@ Rules:
 """
 
 import math
+import sys
 from typing import Any, Final
 
 import orjson
@@ -29,16 +30,19 @@ _CONTAINERS: Final = frozenset({dict, list, tuple})
 _SCALARS: Final = frozenset({str, bool, type(None)})
 
 
-def canonical(value: Any, *, most_bytes: int, deepest: int = DEEPEST) -> bytes:
+def canonical(
+    value: Any, *, most_bytes: int, deepest: int = DEEPEST, most_values: int = sys.maxsize
+) -> bytes:
     """Return the RFC 8785 form of `value`.
 
     Args:
         value: JSON types only: dict with text keys, list, str, int, float, bool, None.
         most_bytes: how long the result may be.
         deepest: how many containers may be inside each other.
+        most_values: how many items and members it may have, those of what is inside it as well.
 
     Raises:
-        CanonicalError: the value has no such form, or is too large or too deep.
+        CanonicalError: the value has no such form, or is too large or too deep, or has too much in it.
     """
     try:
         body = orjson.dumps(value, option=_STRICT)
@@ -46,7 +50,7 @@ def canonical(value: Any, *, most_bytes: int, deepest: int = DEEPEST) -> bytes:
         raise CanonicalError(f"not plain JSON: {problem}") from None
     if len(body) > most_bytes:
         raise CanonicalError(f"{len(body):,} bytes of JSON, at most {most_bytes:,} are taken")
-    if _is_plain(value, deepest):
+    if _is_plain(value, deepest, most_values):
         return body
     try:
         return rfc8785.dumps(value)
@@ -54,10 +58,11 @@ def canonical(value: Any, *, most_bytes: int, deepest: int = DEEPEST) -> bytes:
         raise CanonicalError(f"no canonical form: {problem}") from None
 
 
-def _is_plain(root: Any, deepest: int) -> bool:
+def _is_plain(root: Any, deepest: int, most_values: int) -> bool:
     """Check the value, and return whether orjson's bytes are already canonical."""
     plain = True
     level: list[Any] = [root]
+    counted = 0
     for _ in range(deepest):
         below: list[Any] = []
         for value in level:
@@ -73,6 +78,9 @@ def _is_plain(root: Any, deepest: int) -> bool:
                 plain = _is_plain_number(value) and plain
         if not below:
             return plain
+        counted += len(below)
+        if counted > most_values:
+            raise CanonicalError(f"{counted:,} values or more, at most {most_values:,} are taken: split it")
         level = below
     if any(type(value) in _CONTAINERS for value in level):
         raise CanonicalError(f"nested more than {deepest} deep")

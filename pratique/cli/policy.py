@@ -278,7 +278,7 @@ def _arguments(text: str, settings: Settings) -> dict[str, Any]:
         fail(f"ARGS is not JSON: {problem}")
     if not isinstance(value, dict):
         fail("ARGS is not a JSON object, like '{\"amount\": 80}'")
-    canonical(value, most_bytes=settings.arguments_bytes)
+    canonical(value, most_bytes=settings.arguments_bytes, most_values=settings.arguments_values)
     return value
 
 

@@ -31,9 +31,12 @@ def sessions(connection: Connection, before: tuple[int, str], most: int, agent: 
     return list(connection.execute(chosen.order_by(opened.desc(), name.desc()).limit(most)))
 
 
-def records(connection: Connection, after: int, most: int) -> list[Record]:
-    """Return records, oldest first, after number `after`."""
-    chosen = select(t.records.c.body).where(t.records.c.seq > after).order_by(t.records.c.seq).limit(most)
+def records(connection: Connection, after: int, most: int, session: str = "") -> list[Record]:
+    """Return records, of this session if one is named, oldest first, after number `after`."""
+    chosen = select(t.records.c.body).where(t.records.c.seq > after)
+    if session:
+        chosen = chosen.where(t.records.c.session == session)
+    chosen = chosen.order_by(t.records.c.seq).limit(most)
     return [orjson.loads(row.body) for row in connection.execute(chosen)]
 
 

@@ -219,10 +219,18 @@ class Foreign:
                 return self.place(found.hits[0], how)
         return None
 
-    def squeezed(self, needle: Needle) -> Place | None:
-        """Find a needle whose letters are spread out; reads the whole session, so only for a card."""
+    def squeezed(self, needle: Needle, rereads: Budget) -> Place | None:
+        """Find a needle whose letters are spread out; reads the whole session, so only for a card.
+
+        Args:
+            needle: the value.
+            rereads: the bytes that the call may still read; what they do not suffice for is `unsearched`.
+        """
         if needle.size < 2 * self._limits.shortest or needle.size > _LONGEST_DISGUISE:
             return None
+        rereads.steps -= 2 * self.text_bytes
+        if rereads.steps < 0:
+            return Place(UNSEARCHED)
         for how, form in (("squeezed", needle.loose), ("reversed", needle.loose[::-1])):
             hit = self._index.squeezed(form.replace(" ", ""))
             if hit is not None:

@@ -28,6 +28,7 @@ class Limits(Value):
         request_bytes: characters of trusted request text that are kept.
         candidates: places looked at for one needle.
         steps: places looked at for all needles of one call.
+        rereads: bytes from outside that are read again for one call, in search of spread-out letters.
         depth: levels that decoded text is decoded again.
         shortest: characters (punctuation aside) below which a match is noise: no taint, no trust.
         excerpt: characters of an excerpt on a card.
@@ -42,6 +43,7 @@ class Limits(Value):
     request_bytes: int = Field(default=1_000_000, gt=0)
     candidates: int = Field(default=512, gt=0)
     steps: int = Field(default=40_000, gt=0)
+    rereads: int = Field(default=128_000_000, gt=0)
     depth: int = Field(default=3, ge=0)
     shortest: int = Field(default=4, gt=0)
     excerpt: int = Field(default=160, ge=40)

@@ -51,7 +51,7 @@ class Tracing:
     ) -> None:
         self._limits, self._vouched, self._foreign = limits, vouched, foreign
         self._confidential, self._references, self._thorough = confidential, references, thorough
-        self._budget = Budget(limits.steps)
+        self._budget, self._rereads = Budget(limits.steps), Budget(limits.rereads)
 
     def of(self, leaf: Argument) -> Iterator[Origin]:
         """Yield the origin of a leaf, then of the atoms, passages and confidential values in it."""
@@ -91,7 +91,7 @@ class Tracing:
         """Return where the whole value stands outside."""
         place = self._foreign.find(needle, wanted, self._budget)
         if place is None and self._thorough and not vouched and wanted is not ArgumentClass.CONTENT:
-            place = self._foreign.squeezed(needle)
+            place = self._foreign.squeezed(needle, self._rereads)
         return place
 
     def _by(

@@ -9,9 +9,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import anyio.to_thread
-
 from pratique.model import Level
+from pratique.sandbox.threads import in_thread
 
 
 class InlineNoIsolation:
@@ -37,7 +36,7 @@ class InlineNoIsolation:
             if is_async:
                 awaitable: Awaitable[Any] = function(*arguments)
                 return await awaitable
-            return await anyio.to_thread.run_sync(_in_thread, function, arguments, abandon_on_cancel=True)
+            return await in_thread(_in_thread, function, arguments, abandon_on_cancel=True)
 
 
 def _in_thread(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -63,6 +63,7 @@ class Door:
         self.feed = Feed(ledger, self.closing)
         self.rate, self.strangers = Rate(settings.rate), Rate(STRANGERS)
         self.waits = Slots("calls that wait", settings.open_waits)
+        self.calls = Slots("calls under way", settings.open_calls)
         self.streams = Slots("event streams", settings.open_streams)
 
     async def policy(self, epoch: int | None = None) -> Policy:

@@ -4,6 +4,8 @@ Rules:
 - An event's id is its record's number. Who comes back with the last one they saw gets everything since, from
   the ledger: nothing is remembered for them here.
 - Events say that something happened, to what, and how it stands. They carry no argument, result or reason.
+- What somebody missed is read of their session only, if they listen to one. It is read one page at a time for
+  all who catch up: however many come back with an old number, calls go on beside them.
 - A listener who does not keep up is let go; they come back with the last number, as after a lost connection.
 """
 
@@ -55,6 +57,7 @@ class Feed:
         self._listeners: set[asyncio.Queue[Event | None]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._seq = 0
+        self._catching_up = asyncio.Semaphore()
 
     def __len__(self) -> int:
         return len(self._listeners)
@@ -63,17 +66,18 @@ class Feed:
         """Return the number of the newest record."""
         return await self._ledger.query(pages.last)
 
-    async def listen(self, after: int, wanted: Wanted) -> AsyncGenerator[Event, None]:
+    async def listen(self, after: int, wanted: Wanted, session: str = "") -> AsyncGenerator[Event, None]:
         """Yield what happened after record `after`, then what happens, until the server closes.
 
         Args:
             after: the last record that the listener knows of.
             wanted: says which events are theirs.
+            session: the session that they are all of; empty for any.
         """
         mine: asyncio.Queue[Event | None] = asyncio.Queue(MOST_BEHIND)
         begun = await self._begin(mine)
         try:
-            async for event in self._past(after, begun):
+            async for event in self._past(after, begun, session):
                 if wanted(event):
                     yield event
             while (event_or_end := await mine.get()) is not None:
@@ -99,9 +103,10 @@ class Feed:
             with contextlib.suppress(asyncio.CancelledError):
                 await reader
 
-    async def _past(self, after: int, until: int) -> AsyncIterator[Event]:
+    async def _past(self, after: int, until: int, session: str) -> AsyncIterator[Event]:
         while after < until:
-            page = await self._page(after)
+            async with self._catching_up:
+                page = await self._page(after, session)
             if not page:
                 return
             for record in page:
@@ -136,8 +141,8 @@ class Feed:
                 self._listeners.discard(listener)
                 _let_go(listener)
 
-    async def _page(self, after: int) -> list[Record]:
-        return await self._ledger.query(lambda connection: pages.records(connection, after, PAGE))
+    async def _page(self, after: int, session: str = "") -> list[Record]:
+        return await self._ledger.query(lambda connection: pages.records(connection, after, PAGE, session))
 
 
 def event_of(record: Record) -> Event | None:

@@ -41,6 +41,7 @@ from pratique.stages.withheld import Withheld
 from pratique.tools.registry import Registry
 
 MOST_BYTES = 256 * 1024
+MOST_VALUES = 5000
 
 
 class Said(TypedDict, total=False):
@@ -132,7 +133,7 @@ class Editing:
     ) -> Request:
         """Return the edited request: the same call id, under the label that the session had when it asked."""
         try:
-            body = canonical(arguments, most_bytes=MOST_BYTES)
+            body = canonical(arguments, most_bytes=MOST_BYTES, most_values=MOST_VALUES)
         except CanonicalError as problem:
             raise EditError(f"arguments: {problem}") from None
         # What a person changed twice is still what the agent did not ask for.

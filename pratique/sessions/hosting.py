@@ -113,10 +113,10 @@ class Hosting:
         host: what runs their calls.
         ledger: where they are kept.
         wait: seconds that a call waits for a person when it does not say.
-        limits: bytes and depth of arguments.
+        limits: bytes, depth and number of values of arguments.
     """
 
-    def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int]) -> None:
+    def __init__(self, host: Host, ledger: Ledger, *, wait: float, limits: tuple[int, int, int]) -> None:
         self._host, self._ledger, self._wait, self._limits = host, ledger, wait, limits
         self._serving: dict[str, Served] = {}
         ledger.on_erased.append(self._forget)

@@ -82,7 +82,7 @@ class Session:
         context: the label of what it was shown before, for a session that goes on.
         resumed: whether it goes on after another process.
         wait: seconds that a call waits for a person when it does not say.
-        limits: bytes and depth of arguments.
+        limits: bytes, depth and number of values of arguments.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Session:
         context: Label = CLEAN,
         resumed: bool = False,
         wait: float = 0.0,
-        limits: tuple[int, int] = (256 * 1024, 32),
+        limits: tuple[int, int, int] = (256 * 1024, 32, 5000),
     ) -> None:
         self._governor, self._keeper = governor, keeper
         self.subject = subject
@@ -314,7 +314,8 @@ class Session:
         if call_id is not None and not CALL_ID.fullmatch(call_id):
             raise ValueError(f"call_id {call_id[:40]!r}: take 1 to 128 visible ASCII characters")
         try:
-            body, problem = canonical(args, most_bytes=self._limits[0], deepest=self._limits[1]), ""
+            most, deepest, values = self._limits
+            body, problem = canonical(args, most_bytes=most, deepest=deepest, most_values=values), ""
         except CanonicalError as error:
             body, problem = b"", f"arguments: {error}"
         return Request(

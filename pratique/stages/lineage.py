@@ -11,7 +11,8 @@ Rules:
 - When the look-up fails, or a result is too large for it, the whole result counts as text from outside.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
@@ -94,7 +95,7 @@ class Lineage:
             found = cut(text)
             parts = list(_parts(call, provenance, text, origins, found))
             for kind, units in zip(kinds, found.kinds, strict=True):
-                kind += [(unit.form, had) for unit in units for had in _had(unit, parts)]
+                kind += [(unit.form, had) for unit, had in _had(units, parts)]
         return self._grouped(kinds)
 
     def recognise(self, call: Call, outcome: Outcome) -> Outcome:
@@ -187,11 +188,25 @@ def _whole(call: Call, provenance: Provenance, origin: Origin) -> _Had:
     return _Had(clip_to(origin.source.id, LONGEST_SOURCE), Integrity.UNTRUSTED, confidentiality)
 
 
-def _had(unit: Unit, parts: Sequence[_Part]) -> list[_Had]:
-    """Return where a unit was had from: what makes up half of it, or any of a whole value."""
-    overlaps = ((min(unit.stop, part.stop) - max(unit.start, part.start), part.had) for part in parts)
-    least = 1 if unit.is_whole else (unit.stop - unit.start + 1) // _HALF
-    return list(dict.fromkeys(had for words, had in overlaps if words >= least))
+def _had(units: Sequence[Unit], parts: Iterable[_Part]) -> Iterator[tuple[Unit, _Had]]:
+    """Yield the units, left to right, with where each was had from: what makes up half, or any of a whole.
+
+    Both are walked once, together: only the parts that a unit may lie on are looked at for it. Units of one
+    kind hardly overlap, so a long text costs as much for each word as a short one.
+    """
+    ahead = deque(sorted(dict.fromkeys(parts), key=lambda part: part.start))
+    near: list[_Part] = []
+    for unit in sorted(units, key=lambda unit: unit.start):
+        near = [part for part in near if part.stop > unit.start]
+        while ahead and ahead[0].start < unit.stop:
+            near.append(ahead.popleft())
+        least = 1 if unit.is_whole else (unit.stop - unit.start + 1) // _HALF
+        yield from ((unit, had) for had in dict.fromkeys(p.had for p in near if _shared(unit, p) >= least))
+
+
+def _shared(unit: Unit, part: _Part) -> int:
+    """Return how many words a unit and a part share; negative where they lie apart."""
+    return min(unit.stop, part.stop) - max(unit.start, part.start)
 
 
 def _texts(said: Any) -> Iterator[tuple[str, str]]:

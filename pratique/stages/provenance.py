@@ -31,6 +31,7 @@ from pratique.model import (
     Edited,
     Judged,
     Origin,
+    OriginKind,
     Outcome,
     Part,
     Reason,
@@ -46,11 +47,14 @@ from pratique.stages.declared import Declared
 from pratique.stages.withheld import Withheld, holds_reference, without
 from pratique.tools.registry import Tool
 
+FOUND = "provenance"
+"""The rule that reasons of what was found of arguments name."""
+
 MOST_GUESSES = 64
 """Values that decide where things go, in one call, while anything is withheld. Each is compared with it."""
 
 _TOO_MANY = Reason(
-    rule="provenance",
+    rule=FOUND,
     effect="ask",
     text=f"more than {MOST_GUESSES} of its values decide where it goes, and something is withheld: "
     "where they came from is for whoever answers",
@@ -58,6 +62,35 @@ _TOO_MANY = Reason(
 _REFERENCE = "reference"
 _REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
+
+MOST_FOUND = 64
+"""Reasons that a judgement gives of the arguments; that there are more is said."""
+
+
+def _harmless(origin: Origin) -> int:
+    """Return how little an origin worries: what a stranger wrote, or must not leave, is told first."""
+    if origin.part is Part.CONFIDENTIAL:
+        return 0
+    return _LEAST_WORRYING if origin.kind not in _WORRYING else _WORRYING.index(origin.kind)
+
+
+_WORRYING = (OriginKind.UNTRUSTED, OriginKind.IDENTITY, OriginKind.MODEL)
+_LEAST_WORRYING = len(_WORRYING)
+
+
+def _some(reasons: Sequence[Reason]) -> tuple[Reason, ...]:
+    """Return so many reasons as a person reads, and how many more there are; each one is said once.
+
+    A call of thousands of values has as many: what decides, records, shows and repeats them is not to grow
+    with what an agent sends.
+    """
+    told = list(dict.fromkeys(reasons))
+    found = [reason for reason in told if reason.rule == FOUND]
+    if len(found) <= MOST_FOUND:
+        return tuple(told)
+    text = f"and {len(found) - MOST_FOUND:,} more values: see the trace"
+    others = (reason for reason in told if reason.rule != FOUND)
+    return (*found[:MOST_FOUND], Reason(rule=FOUND, effect="ask", text=text), *others)
 
 
 class Shown(NamedTuple):
@@ -146,7 +179,7 @@ class Provenance:
             reasons = (_TOO_MANY, *(reason for reason in verdict.reasons if reason.rule == "plan"))
             return Judged(taint=Taint.SINK, reasons=reasons, origins=origins)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
-        return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
+        return Judged(taint=taint, reasons=_some(verdict.reasons), origins=origins)
 
     def _trace(
         self, tool: Tool, of: Declared, asked: bytes, resolved: bytes, *, thorough: bool = False
@@ -179,7 +212,7 @@ class Provenance:
         self, tool: Tool, origins: tuple[Origin, ...], policy: Policy, *, outside_plan: bool
     ) -> Verdict:
         return judge(
-            origins,
+            sorted(origins, key=_harmless) if len(origins) > MOST_FOUND else origins,
             tool.capability.tier,
             exposed=self.tracker.exposed,
             tool=tool.capability.name,

@@ -29,6 +29,8 @@ LONGEST_PROBLEM = 2000
 MOST_PROBLEMS = 5
 LARGEST_RESOLVED = 8 * 1024 * 1024
 """Bytes of arguments after references were put in."""
+MOST_RESOLVED = 10_000
+"""Values of arguments after references were put in: each is traced while everybody waits."""
 
 
 def resolve(
@@ -104,7 +106,7 @@ def _dereferenced(request: Request, provenance: Provenance) -> Request:
     found = provenance.withheld.resolve(request.args_json)
     if found is None:
         return request
-    resolved = canonical(found.arguments, most_bytes=LARGEST_RESOLVED)
+    resolved = canonical(found.arguments, most_bytes=LARGEST_RESOLVED, most_values=MOST_RESOLVED)
     return request.model_copy(
         update={
             "args_json": resolved,

@@ -37,6 +37,7 @@ from pratique.model import CLEAN, Call, Capability, Level, Result, Status, clip,
 from pratique.redaction import Redaction
 from pratique.sandbox.inline import InlineNoIsolation
 from pratique.sandbox.ladder import Ladder
+from pratique.sandbox.threads import agent as running_for
 from pratique.tools.context import ToolContext, World
 from pratique.tools.registry import Tool
 from pratique.tools.sandboxed import CodeCalls, Sandboxed
@@ -142,6 +143,7 @@ class Executor:
         """
         if tool.preview is None:
             return ""
+        running_for.set(call.request.subject.agent)
         known = self._secrets_of(tool.capability)
         try:
             async with ToolContext(call, self._world, looking=True) as context:
@@ -173,6 +175,7 @@ class Executor:
     async def _body(self, tool: Tool, call: Call, sandbox: Sandboxed | None) -> Any:
         about = {"trace_id": call.request.subject.trace_id, "call_id": call.request.call_id}
         bound = bind_contextvars(**about)
+        running_for.set(call.request.subject.agent)
         try:
             async with ToolContext(call, self._world, sandbox) as context:
                 values = tuple(getattr(call.args, name) for name in tool.names)

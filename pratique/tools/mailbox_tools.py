@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
-import anyio.to_thread
 from pydantic import Field
 
 from pratique.errors import ToolError
+from pratique.sandbox.threads import in_thread
 from pratique.tools import email_reading
 from pratique.tools.context import ToolContext
 from pratique.tools.declaration import Tool, tool
@@ -47,7 +47,7 @@ def from_files(root: str, kind: Callable[[Any], Mailbox]) -> Use:
     """Return how to use a mailbox beneath a file root."""
 
     async def use(ctx: ToolContext, work: Callable[[Mailbox], _Answer], /) -> _Answer:
-        return await anyio.to_thread.run_sync(lambda: work(kind(ctx.files(root))), abandon_on_cancel=True)
+        return await in_thread(lambda: work(kind(ctx.files(root))), abandon_on_cancel=True)
 
     return use
 

@@ -16,9 +16,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import anyio.to_thread
-
 from pratique.errors import OutcomeUnknownError, ToolError
+from pratique.sandbox.threads import in_thread
 from pratique.tools.sql_backend import Parameters, numbered
 from pratique.tools.sql_rows import Gathering, Limits, Plain, Rows, refused
 from pratique.tools.sql_sqlite_rights import CHANGING, LIMITS, READING, authorizer
@@ -56,7 +55,7 @@ class SQLiteBackend:
                 return gathering.rows([column[0] for column in cursor.description or ()])
 
         # The plain form names one table, and no other database can be attached: it needs no second look.
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True), declared is not None
+        return await in_thread(work, abandon_on_cancel=True), declared is not None
 
     async def write(self, statement: str, parameters: Parameters, seconds: float) -> int:
         """Run a change, and commit it."""
@@ -74,7 +73,7 @@ class SQLiteBackend:
                 _commit(connection)
                 return changed
 
-        return await anyio.to_thread.run_sync(work)
+        return await in_thread(work)
 
     @contextmanager
     def _open(self, mode: str, seconds: float) -> Iterator[sqlite3.Connection]:

@@ -11,10 +11,10 @@ Rules:
 import asyncio
 from typing import Any, NamedTuple
 
-import anyio.to_thread
 import httpx2
 
 from pratique.errors import OutcomeUnknownError, ToolError
+from pratique.sandbox.threads import in_thread
 from pratique.tools.context import ToolContext
 from pratique.tools.web_text import ContentType, read_content_type, readable
 
@@ -110,7 +110,7 @@ async def _result(response: httpx2.Response, asked: Exchange, passed: list[str])
     if lost and not asked.writes:
         raise ToolError(lost)
     # Parsing a page takes up to a second, and other calls wait on this thread.
-    text, problems = await anyio.to_thread.run_sync(
+    text, problems = await in_thread(
         lambda: readable(body, declared, source=asked.source), abandon_on_cancel=True
     )
     return {

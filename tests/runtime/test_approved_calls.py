@@ -468,7 +468,7 @@ async def test_a_call_is_asked_for_under_the_policy_in_force_and_not_the_one_tha
 
 
 async def test_a_card_that_cannot_be_made_is_no_question_and_no_yes(house: House, desk: Desk) -> None:
-    runtime = house.runtime(limits=(8 * 1024 * 1024, 32))
+    runtime = house.runtime(limits=(8 * 1024 * 1024, 32, 5000))
     session = await opened(runtime)
     outcome = await session.call("desk.pay", {"to": "\u202e" * 1024 * 1024, "amount": 1})
     assert outcome.status is Status.DENIED

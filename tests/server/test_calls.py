@@ -130,6 +130,21 @@ async def test_calls_that_wait_are_bounded(house: House) -> None:
         assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {202}
 
 
+async def test_calls_under_way_are_bounded_for_each_caller(house: House) -> None:
+    async with front_of(house.runtime(), open_calls=2) as front:
+        agent, other = front.agent(), front.agent()
+        session, others = await opened(agent), await opened(other)
+        bodies = [{**PAY, "args": {"to": "mo", "amount": n}, "wait": 30} for n in range(2)]
+        waiting = [asyncio.create_task(agent.post(f"{session}/calls", json=body)) for body in bodies]
+        await until(lambda: len(front.runtime.queue.questions()) == 2)
+        refused = await agent.post(f"{session}/calls", json=NOTE)
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"] == "1"
+        assert (await other.post(f"{others}/calls", json=NOTE)).status_code == 200
+        front.app.state.door.closing.set()
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {202}
+
+
 async def test_one_request_waits_no_longer_than_the_server_lets_it(house: House) -> None:
     async with front_of(house.runtime(), longest_wait=0.05) as front:
         agent = front.agent()

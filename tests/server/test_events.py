@@ -73,6 +73,43 @@ async def test_whoever_comes_back_gets_everything_since_without_gaps_or_repeats(
     assert heard.empty()
 
 
+async def test_who_comes_back_to_one_session_reads_that_one_and_a_page_at_a_time(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pratique.server.feed.PAGE", 2)
+    feed, runtime = front.app.state.door.feed, front.runtime
+    mine, other = await opened(runtime), await opened(runtime)
+    for number in range(4):
+        await other.call("desk.note", {"text": str(number)})
+    await mine.call("desk.note", {"text": "mine"})
+    read: list[list[str]] = []
+    at_once = [0, 0]
+    page = feed._page
+
+    async def watched(after: int, session: str = "") -> Any:
+        if session:
+            at_once[0] += 1
+            at_once[1] = max(at_once)
+        found = await page(after, session)
+        if session:
+            at_once[0] -= 1
+            read.append([record["session"] for record in found])
+        return found
+
+    monkeypatch.setattr(feed, "_page", watched)
+
+    async def come_back() -> list[str]:
+        async with contextlib.aclosing(feed.listen(0, lambda _: True, mine.id)) as events:
+            return [(await anext(events)).type for _ in range(3)]
+
+    async with asyncio.timeout(ALL):
+        heard = await asyncio.gather(*(come_back() for _ in range(8)))
+    assert heard == [["session.open", "call.intent", "call.outcome"]] * 8
+    assert {session for sessions in read for session in sessions} == {mine.id}
+    assert at_once == [0, 1]
+    assert max(map(len, read)) <= 2
+
+
 async def test_what_another_process_commits_is_heard(front: Front, house: House) -> None:
     feed = front.app.state.door.feed
     async with listening(feed, await feed.last()) as heard:

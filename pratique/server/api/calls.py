@@ -156,7 +156,7 @@ async def events(
         return found is not None and found.is_good(here.ledger.clock())
 
     return await stream(
-        request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id
+        request, f"key:{key.id}", lambda event: event.session == mine.id, still, last_event_id, mine.id
     )
 
 
@@ -175,8 +175,8 @@ def _traced(request: Request) -> Iterator[None]:
 
 @contextmanager
 def _waiting(here: Door, key: Key, wait: float) -> Iterator[None]:
-    """Take one of the caller's places if the call may wait; say so when the server ends under it."""
-    with here.waits.one(key.id) if wait else nullcontext():
+    """Take a place for a call, and one for waiting if it may; say so when the server ends under it."""
+    with here.calls.one(key.id), here.waits.one(key.id) if wait else nullcontext():
         try:
             yield
         except asyncio.CancelledError:

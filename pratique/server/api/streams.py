@@ -30,6 +30,7 @@ async def stream(
     wanted: Wanted,
     still: Callable[[], Awaitable[bool]],
     last_event_id: str | None,
+    session: str = "",
 ) -> EventSourceResponse:
     """Return a stream of the events that are wanted.
 
@@ -39,6 +40,7 @@ async def stream(
         wanted: says which events are the listener's.
         still: whether the listener may still listen; asked every few seconds.
         last_event_id: where to begin; left out, now.
+        session: the session that they are all of; empty for any.
 
     Raises:
         Problem: 422 the id is none of ours; 429 the caller has too many streams.
@@ -49,7 +51,7 @@ async def stream(
     async def events() -> AsyncIterator[ServerSentEvent]:
         looked_us = here.ledger.clock()
         yield ServerSentEvent(comment="here", retry=1000)
-        async with aclosing(here.feed.listen(after, wanted)) as heard:
+        async with aclosing(here.feed.listen(after, wanted, session)) as heard:
             async for event in heard:
                 if here.ledger.clock() - looked_us >= LOOK_US:
                     looked_us = here.ledger.clock()

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import anyio
-import anyio.to_thread
 
 from pratique.errors import ToolError
+from pratique.sandbox.threads import in_thread
 from pratique.tools.imap.account import ImapAccount
 from pratique.tools.imap.wire import Connection, Line, connect
 from pratique.tools.imap.words import in_words
@@ -56,7 +56,7 @@ class Connections:
         """
         line = Line()
         try:
-            return await anyio.to_thread.run_sync(self._run, password, work, line, abandon_on_cancel=True)
+            return await in_thread(self._run, password, work, line, abandon_on_cancel=True)
         except anyio.get_cancelled_exc_class():
             line.cut()
             raise
