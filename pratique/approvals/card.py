@@ -32,7 +32,7 @@ from pratique.model import (
     Tier,
     Value,
 )
-from pratique.words import ANY
+from pratique.words import ANY, OF_NAME
 
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -203,6 +203,11 @@ def _top(path: str) -> str:
     return re.split(r"[.\[]", path)[0]
 
 
+def _is_of(argument: str, path: str) -> bool:
+    """Whether a path is of an argument, its name included; also if there is a dot in the name."""
+    return path == argument or path.startswith((f"{argument}.", f"{argument}[", f"{argument}{OF_NAME}"))
+
+
 def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ...]:
     """Return what a person should know of an argument's origins, what is not trusted first.
 
@@ -211,7 +216,7 @@ def _origins(origins: tuple[Origin, ...], argument: str) -> tuple[CardOrigin, ..
     told = dict.fromkeys(
         _origin(origin)
         for origin in sorted(origins, key=lambda origin: origin.trusted)
-        if _top(origin.argument) == argument and origin.kind is not OriginKind.LITERAL
+        if _is_of(argument, origin.argument) and origin.kind is not OriginKind.LITERAL
     )
     # Those that a person must not miss come first, and what is left out is said.
     ordered = sorted(told, key=lambda origin: origin.kind not in WORRYING)
