@@ -119,7 +119,7 @@ def _unfolding() -> dict[int, str]:
         for code in range(first, last):
             form = unicodedata.normalize("NFKD", chr(code))
             if len(form) > _MOST_UNFOLDED:
-                found[code] = form[:_MOST_UNFOLDED].strip()
+                found[code] = form[:_MOST_UNFOLDED].strip() + " "
     return found
 
 
