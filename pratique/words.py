@@ -93,6 +93,9 @@ class ArgumentClass(StrEnum):
 ANY = "*"
 """In a declaration of what arguments decide: every argument that it does not name."""
 
+OF_NAME = "#key"
+"""Ends the path of a leaf that is a name, not the value under it."""
+
 
 class FieldLabel(StrEnum):
     """Who may have written a result field; `meta` may carry a record type (`meta:message`).

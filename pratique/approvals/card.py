@@ -13,7 +13,7 @@ Rules:
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -33,7 +33,7 @@ from pratique.model import (
     Tier,
     Value,
 )
-from pratique.words import ANY
+from pratique.words import ANY, OF_NAME
 
 LARGEST_CARD = 4 * 1024 * 1024
 
@@ -134,7 +134,7 @@ def make_card(call: Call, ask: Ask, preview: Preview = NO_PREVIEW) -> Card:
         CanonicalError: the card would be larger than a person could read (`LARGEST_CARD`).
     """
     capability, subject = call.capability, call.request.subject
-    notice, origins = notice_of(call), _by_argument(call.judged.origins)
+    notice, origins = notice_of(call), _by_argument(call.judged.origins, call.arguments)
     return Card(
         tool=capability.name,
         description=visible(capability.description),
@@ -169,11 +169,14 @@ def _rules(call: Call, ask: Ask) -> list[Reason]:
     return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in found]
 
 
-def _by_argument(origins: Iterable[Origin]) -> dict[str, list[Origin]]:
-    """Return origins by the argument that they are of, so that each is looked at once."""
+def _by_argument(origins: Iterable[Origin], arguments: Container[str]) -> dict[str, list[Origin]]:
+    """Return origins by the argument that they are of, its name included, so that each is looked at once."""
     found: dict[str, list[Origin]] = {}
     for origin in origins:
-        found.setdefault(_top(origin.argument), []).append(origin)
+        path = origin.argument.removesuffix(OF_NAME)
+        ends = [*(step.start() for step in _STEP.finditer(path)), len(path)]  # a name may have dots in it
+        for name in {path[:end] for end in ends if path[:end] in arguments}:
+            found.setdefault(name, []).append(origin)
     return found
 
 
@@ -210,7 +213,10 @@ def _leaves(value: Any) -> list[str]:
 
 
 def _top(path: str) -> str:
-    return re.split(r"[.\[]", path)[0]
+    return _STEP.split(path, maxsplit=1)[0]
+
+
+_STEP = re.compile(r"[.\[]")
 
 
 def _origins(origins: Sequence[Origin]) -> tuple[CardOrigin, ...]:

@@ -11,6 +11,7 @@ Rules:
 import re
 
 from pratique.model import ArgumentClass, Call, Origin, OriginKind, Part, Taint, Value
+from pratique.words import OF_NAME
 
 _DECIDES = {
     ArgumentClass.DEST: "decides where this goes",
@@ -106,4 +107,4 @@ def _decides(origin: Origin) -> bool:
 
 
 def _top(path: str) -> str:
-    return re.split(r"[.\[]", path)[0]
+    return re.split(r"[.\[]", path.removesuffix(OF_NAME))[0]

@@ -4,17 +4,19 @@ Rules:
 - A leaf that was not changed keeps all of its origins.
 - In a leaf that was changed, text from outside (and a confidential value) that stood there before is still
   there, and keeps its origin: who deletes one sentence of an injected text has not written the rest.
+- A name that they typed is theirs as well, unless it stood there before, as a value or as a name.
 - Everything else of a changed leaf was written by the approver, who answers for it, even where the same words
   stand in a message: they could see where those came from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
 
 from pratique.model import ArgumentClass, Edited, Origin, OriginKind, Part
 from pratique.quarantine.normalise import loose
+from pratique.words import OF_NAME
 
 _KEPT = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
 _AS_IT_STANDS = {"", "exact", "part"}
@@ -33,14 +35,26 @@ def of_approver(origins: tuple[Origin, ...], edited: Edited | None) -> tuple[Ori
     before = dict(leaves(orjson.loads(edited.before_json)))
     kept, typed = [], dict[str, Origin]()
     for origin in origins:
-        if origin.argument not in edited.changed:
+        if not _is_changed(origin.argument, edited, before):
             kept.append(origin)
             continue
         typed.setdefault(origin.argument, _theirs(origin))
-        if any(_stood_there(origin, value) for value in before.values()):  # wherever: an edit may move it
+        if any(_stood_there(origin, value) for value in (*before.values(), *before)):  # wherever it was
             kept.append(origin)
     left_in = {origin.argument for origin in kept if origin.part is Part.WHOLE}
     return (*kept, *(origin for path, origin in typed.items() if path not in left_in))
+
+
+def _is_changed(path: str, edited: Edited, before: Collection[str]) -> bool:
+    """Whether a leaf is the editor's: a value that differs, or a name under which nothing stood before."""
+    if path in edited.changed:
+        return True
+    named = path.removesuffix(OF_NAME)
+    return named != path and not any(_is_below(named, was) for was in before)
+
+
+def _is_below(named: str, path: str) -> bool:
+    return path == named or path.startswith((f"{named}.", f"{named}["))
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:

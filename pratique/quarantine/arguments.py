@@ -4,17 +4,23 @@ Rules:
 - The class that is declared for the longest path covering a leaf speaks for it; what is not declared is what
   `*` says, else content.
 - A reference (`{"$ref": …}`) is one leaf: what it stands for came from outside.
-- Names that the agent made up inside an argument (keys that are no plain word) are text like any other.
+- A name that the tool's own schema does not have was made up by the agent: a leaf of its object's class, like
+  any value. Where the schema is not known, the outermost names count as the tool's.
+- A name with a dot or bracket in it is one name: it is not taken for a declared path.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import ArgumentClass
-from pratique.words import ANY
+from pratique.words import ANY, OF_NAME
 
 REFERENCE = "$ref"
+
+_PATH = re.compile(r"[.\[\]]")
+_NO_PATH = "\0"
 
 
 class Argument(NamedTuple):
@@ -26,30 +32,42 @@ class Argument(NamedTuple):
     record_type: str
 
 
-def leaves(arguments: Mapping[str, Any], classes: Mapping[str, str]) -> Iterator[Argument]:
+def leaves(
+    arguments: Mapping[str, Any], classes: Mapping[str, str], names: Collection[str] | None = None
+) -> Iterator[Argument]:
     """Yield every leaf of the arguments in order, without recursion.
 
     Args:
         arguments: name → JSON value.
         classes: generic path (`recipients[]`, or just `recipients`) → class word, `selector:message`.
+        names: the names that the tool's schema has, anywhere in it; None if it is not known.
 
     Raises:
         ToolDeclarationError: a class word is none of `ArgumentClass`.
     """
-    todo = [(name, name, value) for name, value in list(arguments.items())[::-1]]
+    made_up = () if names is None else [name for name in arguments if name not in names]
+    for name in made_up:
+        yield _argument(f"{name}{OF_NAME}", "", name, classes)
+    todo = [(name, _generic(name), value) for name, value in list(arguments.items())[::-1]]
     while todo:
         path, generic, value = todo.pop()
         if isinstance(value, dict) and not _is_reference(value):
             for key in value:
-                if not str(key).replace("-", "_").isidentifier():
-                    yield _argument(f"{path}.{key}#key", generic, str(key), classes)
+                if names is None or key not in names:
+                    yield _argument(f"{path}.{key}{OF_NAME}", generic, str(key), classes)
             todo.extend(
-                (f"{path}.{key}", f"{generic}.{key}", item) for key, item in list(value.items())[::-1]
+                (f"{path}.{key}", f"{generic}.{_generic(str(key))}", item)
+                for key, item in list(value.items())[::-1]
             )
         elif isinstance(value, list | tuple):
             todo.extend((f"{path}[{i}]", generic + "[]", value[i]) for i in range(len(value) - 1, -1, -1))
         else:
             yield _argument(path, generic, value, classes)
+
+
+def _generic(name: str) -> str:
+    """Return a name as a step of a declared path; one that would be several steps is none."""
+    return _NO_PATH if _PATH.search(name) else name
 
 
 def _is_reference(value: Mapping[str, Any]) -> bool:

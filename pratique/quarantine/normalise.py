@@ -5,7 +5,8 @@ Rules:
   for
   a machine become one.
 - Loose undoes what hides a text from a reader or a matcher: %xx, HTML entities, escapes, compatibility forms
-  (Unicode NFKD), accents, look-alikes (Unicode TR39), invisible characters, case.
+  (Unicode NFKD, of each character the first four at most), accents, look-alikes (Unicode TR39), invisible
+  characters, case.
 - Both are linear, whatever the text.
 """
 
@@ -26,6 +27,9 @@ _PIECE = re.compile(r"\S{16384}|[\s\S]{1,16384}(?!\S)|[\s\S]{1,16384}")
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _ROUNDS = 3
 _MOST_CACHED = 20_000
+_MOST_UNFOLDED = 4
+_COMPATIBLE = ((0x2000, 0x3400), (0xFB00, 0xFF00), (0x1F100, 0x1F300))
+"""Blocks that hold every character that unfolds to more than that; a test looks at all of Unicode."""
 
 
 def strict(text: str) -> str:
@@ -77,6 +81,8 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _skeleton(text: str) -> str:
     """Fold compatibility forms, accents, look-alikes and case; drop what is invisible."""
+    if _LONG.search(text):
+        text = text.translate(_SHORT)
     return unicodedata.normalize("NFKD", text).translate(_FOLDS).casefold().translate(_FOLDS)
 
 
@@ -103,5 +109,21 @@ def _fold(character: str) -> str | None:
     return character if category[0] in "LN" else " "
 
 
+def _unfolding() -> dict[int, str]:
+    """Return each character that unfolds to more than a few, and the first of them.
+
+    One of them is a whole sentence: a text of nothing else would be eighteen times as long to a matcher.
+    """
+    found = {}
+    for first, last in _COMPATIBLE:
+        for code in range(first, last):
+            form = unicodedata.normalize("NFKD", chr(code))
+            if len(form) > _MOST_UNFOLDED:
+                found[code] = form[:_MOST_UNFOLDED].strip() + " "
+    return found
+
+
 _LOOK_ALIKES = ascii_twins()
+_SHORT = _unfolding()
+_LONG = re.compile(f"[{''.join(map(chr, _SHORT))}]")
 _FOLDS = _Folds()

@@ -14,12 +14,13 @@ Rules:
 - The same inputs in the same order give the same answers: a session is rebuilt by replaying them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from pratique.capabilities.fields import Leaf, Shape, covering, full_path, lifted
 from pratique.errors import ToolDeclarationError
-from pratique.model import Carried, Integrity
+from pratique.model import Carried, FieldLabel, Integrity
 from pratique.origin import Origin, OriginKind, Source
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
@@ -31,11 +32,12 @@ from pratique.quarantine.marked import places
 from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
-from pratique.quarantine.taking import Taking, echoes, is_clean
+from pratique.quarantine.taking import Taking, echoes, is_clean, tainted_paths
 from pratique.quarantine.tracing import Tracing
 from pratique.quarantine.vouched import Entry, Vouched
 
 _NOTHING = ("", None)
+_MOST_KEPT = 1000
 
 
 class Passage(NamedTuple):
@@ -122,6 +124,7 @@ class Tracker:
         *,
         arguments: Mapping[str, Any] | None = None,
         classes: Mapping[str, str] | None = None,
+        names: Collection[str] | None = None,
         origins: Sequence[Origin] | None = None,
         wrote: bool = False,
         ids: Mapping[str, str] | None = None,
@@ -138,6 +141,7 @@ class Tracker:
             fields: dotted path → label word (see `pratique.capabilities.fields`).
             arguments: the call's arguments, so that echoes and records looked up by name are known for it.
             classes: the arguments' classes.
+            names: the names that the tool's schema has; None if it is not known.
             origins: what `trace` said of these arguments; left out, they are traced here.
             wrote: whether the call changed something: its result then vouches for nothing but new ids.
             ids: generic record path (`messages[]`, `` for the result) → `email:{message_id}`, a name for its
@@ -157,6 +161,7 @@ class Tracker:
             fields=dict(fields),
             arguments=dict(arguments or {}),
             classes=dict(classes or {}),
+            names=None if names is None else frozenset(names),
             wrote=wrote,
             ids=dict(ids or {}),
             references=dict(references or {}),
@@ -166,7 +171,13 @@ class Tracker:
         self._result(event, origins)
 
     def trace(
-        self, tool: str, arguments: Mapping[str, Any], classes: Mapping[str, str], *, thorough: bool = False
+        self,
+        tool: str,
+        arguments: Mapping[str, Any],
+        classes: Mapping[str, str],
+        *,
+        names: Collection[str] | None = None,
+        thorough: bool = False,
     ) -> tuple[Origin, ...]:
         """Return where each leaf of the arguments came from, and each atom inside free text.
 
@@ -174,6 +185,8 @@ class Tracker:
             tool: the tool that would be called.
             arguments: name → JSON value.
             classes: name or generic path → class word; what is not declared is content.
+            names: the names that the tool's schema has; any other name is text like a value. None if the
+                schema is not known: then the outermost names are not looked at.
             thorough: look for spread-out letters as well. Reads the whole session, so only for a card.
 
         Raises:
@@ -183,7 +196,7 @@ class Tracker:
             self.limits, self._vouched, self._foreign, self._confidential, self._references, thorough=thorough
         )
         try:
-            return tuple(origin for leaf in leaves(arguments, classes) for origin in tracing.of(leaf))
+            return tuple(origin for leaf in leaves(arguments, classes, names) for origin in tracing.of(leaf))
         except ToolDeclarationError as error:
             raise ToolDeclarationError(f"{tool}: {error}") from None
 
@@ -202,17 +215,24 @@ class Tracker:
     def _result(self, event: SawResult, origins: Sequence[Origin] | None) -> None:
         """Take in a result: anchor its records, then each of its leaves by its label."""
         if origins is None:
-            origins = self.trace(event.tool, event.arguments, event.classes) if event.arguments else ()
+            origins = self._traced(event)
         shape, first = self._shape(event.fields), self._records + 1
-        self._records = first + max((leaf.record for leaf in shape.leaves(event.value)), default=-1) + 1
-        self._anchor(event, shape, first, origins)
+        found = _leaves_of(event.value, shape)
+        self._records = first + max((leaf.record for leaf in found()), default=-1) + 1
+        self._anchor(event, found(), first, origins)
         call = self._foreign.call(Call(event.call_id, event.tool))
         taking = Taking(event, call, first, echoes(event, origins))
         names = identified(event.value, event.ids) if event.ids else {}
-        for leaf in shape.leaves(event.value):  # again, one by one: a list of a million small ones is large
+        for leaf in found():
             self._leaf(leaf, taking, record_of(names, leaf.path, leaf.places))
         for part in event.carried:
             self._carried(part, taking)
+
+    def _traced(self, event: SawResult) -> tuple[Origin, ...]:
+        """Return where the arguments of a call came from that nobody traced before it ran."""
+        if not event.arguments:
+            return ()
+        return self.trace(event.tool, event.arguments, event.classes, names=event.names)
 
     def _shape(self, fields: Mapping[str, str]) -> Shape:
         """Return the compiled declaration; a session uses few of them, again and again."""
@@ -222,7 +242,7 @@ class Tracker:
             shape = self._shapes[key] = Shape(fields)
         return shape
 
-    def _anchor(self, event: SawResult, shape: Shape, first: int, origins: Sequence[Origin]) -> None:
+    def _anchor(self, event: SawResult, found: Iterable[Leaf], first: int, origins: Sequence[Origin]) -> None:
         """Anchor the records of a result that are meant: its own number is `first`, its items' follow."""
         clean = all(is_clean(origin, exposed=self.exposed) for origin in origins)
         said = any(origin.kind is not OriginKind.LITERAL for origin in origins)
@@ -232,9 +252,10 @@ class Tracker:
         if clean and (event.wrote or alone):
             for record in range(first + 1, self._records + 1):
                 self._vouched.anchor(record)
+        tainted = tainted_paths(event)
         texts = (
-            (first + leaf.record + 1, leaf.path, leaf.value)
-            for leaf in shape.leaves(event.value)
+            (first + leaf.record + 1, leaf.path, leaf.value, _is_anybody_s(leaf, tainted))
+            for leaf in found
             if isinstance(leaf.value, str)
         )
         self._vouched.anchor_named(texts)
@@ -271,3 +292,21 @@ class Tracker:
             self._confidential.add(loose(part.text), part.text, source)
         elif not taking.repeats_clean(part.text):
             self._foreign.add(taking.call, part.path, (), part.text, Written(part.source))
+
+
+def _leaves_of(value: Any, shape: Shape) -> Callable[[], Iterable[Leaf]]:
+    """Return what gives the leaves of a result as often as wanted: kept, if they are few, else found again.
+
+    A list of a million small ones is large.
+    """
+    kept = list(islice(shape.leaves(value), _MOST_KEPT + 1))
+    if len(kept) <= _MOST_KEPT:
+        return lambda: kept
+    return lambda: shape.leaves(value)
+
+
+def _is_anybody_s(leaf: Leaf, tainted: Collection[str]) -> bool:
+    """Whether anybody may have written a leaf: by its label, or because a write of ours put it there."""
+    if leaf.word.label is FieldLabel.UNTRUSTED:
+        return True
+    return bool(tainted) and full_path(leaf.path, leaf.places) in tainted

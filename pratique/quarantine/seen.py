@@ -26,6 +26,7 @@ class SawResult(Value):
     fields: dict[str, str]
     arguments: dict[str, Any] = Field(default_factory=dict)
     classes: dict[str, str] = Field(default_factory=dict)
+    names: frozenset[str] | None = None
     wrote: bool = False
     ids: dict[str, str] = Field(default_factory=dict)
     references: dict[str, str] = Field(default_factory=dict)

@@ -16,6 +16,7 @@ from pratique.quarantine.arguments import leaves
 from pratique.quarantine.identify import Record, Where
 from pratique.quarantine.needle import whole, written
 from pratique.quarantine.seen import SawResult
+from pratique.words import OF_NAME
 
 _LONGEST_WHOLE = 512
 _MOST_ECHOES = 10_000
@@ -37,7 +38,7 @@ class Taking:
     def __init__(self, event: SawResult, call: int, first: int, repeats: Echoes) -> None:
         self.event, self.call, self.first = event, call, first
         self._repeats = repeats
-        self.tainted = {part.path for part in event.carried if part.integrity is Integrity.UNTRUSTED}
+        self.tainted = tainted_paths(event)
 
     def where(self, leaf: Leaf, record: Record | None) -> Where:
         """Return which field a leaf is."""
@@ -60,6 +61,11 @@ class Taking:
         return self._repeats.get(whole(text))
 
 
+def tainted_paths(event: SawResult) -> frozenset[str]:
+    """Return the fields into which an earlier write of ours put text from outside."""
+    return frozenset(part.path for part in event.carried if part.integrity is Integrity.UNTRUSTED)
+
+
 def is_clean(origin: Origin, *, exposed: bool) -> bool:
     """Return whether an argument was not steered by text from outside.
 
@@ -73,11 +79,17 @@ def is_clean(origin: Origin, *, exposed: bool) -> bool:
 
 
 def echoes(event: SawResult, origins: Sequence[Origin]) -> Echoes:
-    """Return each argument's value and whether it was clean, every part of it."""
+    """Return each argument's value and whether it was clean, every part of it.
+
+    A name in them that was not traced is none: it may be the tool's own, and says nothing of a result.
+    """
+    traced = {origin.argument for origin in origins}
     unclean = {origin.argument for origin in origins if origin.kind not in _CLEAN}
     found: dict[str | Decimal, bool] = {}
-    for leaf in leaves(event.arguments, event.classes):
+    for leaf in leaves(event.arguments, event.classes, event.names):
         text = "" if isinstance(leaf.value, dict) else written(leaf.value)
+        if leaf.path.endswith(OF_NAME) and leaf.path not in traced:
+            continue
         if 0 < len(text) <= _LONGEST_WHOLE and len(found) < _MOST_ECHOES:
             key = whole(text)
             found[key] = found.get(key, True) and leaf.path not in unclean

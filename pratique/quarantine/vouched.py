@@ -4,6 +4,8 @@ Rules:
 - Trust is matched strictly: a whole value in the request, or the whole field of the right type.
 - Numbers that name something (an account, an id) compare letter by letter: 007 is not 7.
 - A value that several records of a result share names none of them.
+- A name that anybody may have written (a subject, a title) names its record only where the request quotes it:
+  else a stranger would name themselves with a common word of it.
 - A record is anchored when the request names it, when our own write made it, or when a look-up with clean
   arguments returned it alone.
 - What is forgotten for lack of room stops vouching; it never starts to.
@@ -24,6 +26,7 @@ from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, whole
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
+from pratique.quarantine.quoted import ENDS, quoted
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 
@@ -62,6 +65,13 @@ class Entry(NamedTuple):
     text: str
 
 
+class Name(NamedTuple):
+    """A value that may name a record, strict, and whether anybody may have written it."""
+
+    value: str
+    foreign: bool
+
+
 class Vouched:
     """The trusted side of one session.
 
@@ -77,9 +87,11 @@ class Vouched:
         self._dates = {label: self._index() for label in (None, FieldLabel.AUTHORITY, FieldLabel.META)}
         self._sources: dict[FieldLabel | None, list[Where]] = {FieldLabel.AUTHORITY: [], FieldLabel.META: []}
         self._entries: dict[str | Decimal, list[Entry]] = {}
+        self._full: set[tuple[FieldLabel, str, str]] = set()
         self._kept = 0
         self._anchored: set[int] = set()
-        self._names: list[tuple[int, str]] = []
+        self._names: list[tuple[int, Name]] = []
+        self._quoted: set[str] = set()
         self.forgets = False
 
     def _index(self) -> Index:
@@ -96,6 +108,7 @@ class Vouched:
         self._request += " \n" + strict(_RUN_ON.sub(". ", text))
         self._numbers.update(numbers_in(strict(text)))
         self._dates[None].add(strict(text))
+        self._quoted.update(quoted(text))
         self._anchored.update(record for record, name in self._names if self._named(name))
         self._names = [(record, name) for record, name in self._names if record not in self._anchored]
 
@@ -115,10 +128,17 @@ class Vouched:
 
         A value that every result repeats would else cost more with every call.
         """
+        if len(entries) < _MOST_ALIKE:
+            entries.append(entry)
+            return True
+        if (entry.label, entry.type, entry.text) in self._full and entry.record not in self._anchored:
+            return False
         alike = [i for i, old in enumerate(entries) if (old.label, old.type) == (entry.label, entry.type)]
         if len(alike) < _MOST_ALIKE:
             entries.append(entry)
             return True
+        if len(self._full) < self._limits.vouched:
+            self._full.add((entry.label, entry.type, entry.text))
         if entry.record in self._anchored and not any(entries[i].record in self._anchored for i in alike):
             entries[alike[0]] = entry
         return False
@@ -131,28 +151,29 @@ class Vouched:
         """Return whether a record is one that is meant."""
         return record in self._anchored
 
-    def anchor_named(self, names: Iterable[tuple[int, str, str]]) -> None:
+    def anchor_named(self, names: Iterable[tuple[int, str, str, bool]]) -> None:
         """Anchor each record that the request names by a value only it has; remember the others' names.
 
         Args:
-            names: record, field path and value, for the text fields of one result.
+            names: record, field path, value, and whether anybody may have written it, for the text fields of
+                one result.
         """
-        holders: dict[tuple[str, str], list[int]] = {}
+        holders: dict[tuple[str, Name], list[int]] = {}
         room = self._limits.names - len(self._names)
-        for record, path, value in names:
+        for record, path, value, foreign in names:
             if not _may_name(value, self._limits):
                 continue
-            name = path, strict(value)
-            if name in holders:
-                holders[name] += [record] * (len(holders[name]) <= _SHARED_BY)
-            elif room > 0 or self._named(name[1]):
+            held = path, Name(strict(value), foreign)
+            if held in holders:
+                holders[held] += [record] * (len(holders[held]) <= _SHARED_BY)
+            elif room > 0 or self._named(held[1]):
                 room -= 1
-                holders[name] = [record]
-        few = ((value, records) for (_, value), records in holders.items() if len(records) <= _SHARED_BY)
-        for value, records in few:
-            self._name(value, [record for record in records if record not in self._anchored])
+                holders[held] = [record]
+        few = ((name, records) for (_, name), records in holders.items() if len(records) <= _SHARED_BY)
+        for name, records in few:
+            self._name(name, [record for record in records if record not in self._anchored])
 
-    def _name(self, value: str, records: list[int]) -> None:
+    def _name(self, value: Name, records: list[int]) -> None:
         """Anchor the records that a value names, if the request names it; else remember it."""
         if self._named(value):
             self._anchored.update(records)
@@ -160,9 +181,11 @@ class Vouched:
             room = self._limits.names - len(self._names)
             self._names += [(record, value) for record in records][:room]
 
-    def _named(self, name: str) -> bool:
+    def _named(self, name: Name) -> bool:
         """Whether the request names a record by this value."""
-        return occurs(name, self._request)
+        if name.foreign:
+            return name.value.strip(ENDS) in self._quoted
+        return occurs(name.value, self._request)
 
     def in_request(self, value: str) -> bool:
         """Return whether a strict value stands in the request as a whole."""

@@ -17,6 +17,7 @@ class Declared(NamedTuple):
     Attributes:
         sources: result field → who may have written it; `shape` is the same, compiled.
         sinks: argument → what it decides.
+        names: every name that the schema of its arguments has.
         ids: record in the result → its name as a source.
         withhold: result fields that the agent is not shown.
         clearance: the highest class of value that may leave through an argument of this tool.
@@ -26,6 +27,7 @@ class Declared(NamedTuple):
     sources: Mapping[str, str]
     shape: Shape
     sinks: Mapping[str, str]
+    names: frozenset[str]
     ids: Mapping[str, str]
     withhold: tuple[str, ...]
     clearance: Confidentiality
@@ -50,6 +52,7 @@ def declared(tool: Tool, policy: Policy) -> Declared:
         sources,
         tool.shape if labels.sources is None else _shape(tuple(sources.items())),
         capability.sinks if labels.sinks is None else labels.sinks,
+        tool.named,
         capability.ids,
         labels.withhold,
         capability.clearance if labels.clearance is None else labels.clearance,

@@ -157,7 +157,7 @@ def _tainted(call: Call) -> Iterator[tuple[str, list[Origin]]]:
         may_be_made_of_it = computed and origin.kind is OriginKind.MODEL
         if origin.kind in _FOREIGN or origin.part is Part.CONFIDENTIAL or may_be_made_of_it:
             worrying.setdefault(origin.argument, []).append(origin)
-    for leaf in leaves(call.arguments, call.sinks) if worrying else ():
+    for leaf in leaves(call.arguments, call.sinks, ()) if worrying else ():
         if leaf.path in worrying and not isinstance(leaf.value, dict | bool) and leaf.value is not None:
             yield written(leaf.value), worrying[leaf.path]
 

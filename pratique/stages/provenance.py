@@ -10,6 +10,7 @@ Rules:
 - A call outside the session's plan counts as one whose sinks cannot be explained.
 - An error of a tool whose results come from outside comes from outside; other errors are neither taint nor
   trust: they may repeat an argument.
+- An agent may give two calls one id: what is known by that id alone is of the higher class.
 - A clean result costs nothing until a call is traced: until then it waits (`backlog`).
 - A session that goes on after a restart is shown again, from the vault, all that it was shown before, with
   the origins that were found then. What was erased meanwhile cannot be matched: then everything is tainted.
@@ -186,9 +187,9 @@ class Provenance:
     ) -> tuple[Origin, ...]:
         """Trace arguments; those given by reference as what they are, and as what they stand for."""
         name = tool.capability.name
-        found = self.tracker.trace(name, orjson.loads(resolved), of.sinks, thorough=thorough)
+        found = self.tracker.trace(name, orjson.loads(resolved), of.sinks, names=of.names, thorough=thorough)
         if asked != resolved:
-            by_reference = self.tracker.trace(name, orjson.loads(asked), of.sinks)
+            by_reference = self.tracker.trace(name, orjson.loads(asked), of.sinks, names=of.names)
             found = (*(origin for origin in by_reference if origin.how == _REFERENCE), *found)
         return tuple(origin for origin in found if not self._may_leave(origin, of.clearance))
 
@@ -279,8 +280,9 @@ class Provenance:
 
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE
-        highest = (shown.confidentiality, *(part.confidentiality for part in shown.carried))
-        self._classes[shown.call_id] = Confidentiality.highest(*highest)
+        before = self._classes.get(shown.call_id, shown.confidentiality)
+        carried = (part.confidentiality for part in shown.carried)
+        self._classes[shown.call_id] = Confidentiality.highest(before, shown.confidentiality, *carried)
         if shown.status is not Status.DONE:
             if shape.foreign or shown.carried:
                 self.tracker.saw_result(shown.call_id, shown.tool, shown.value, {}, carried=shown.carried)
@@ -292,6 +294,7 @@ class Provenance:
             of.sources if of else {},
             arguments=shown.arguments,
             classes=of.sinks if of else {},
+            names=of.names if of else (),
             origins=shown.origins,
             wrote=shown.tier.rank >= Tier.WRITE.rank,
             ids=of.ids if of else {},

@@ -25,6 +25,7 @@ from pydantic import (
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.fields import Shape
+from pratique.capabilities.schema_names import named
 from pratique.errors import CanonicalError, ToolDeclarationError
 from pratique.model import ArgumentClass, Capability, Confidentiality, FieldLabel, Label, Level, Tier
 from pratique.tools.context import ToolContext
@@ -55,7 +56,8 @@ class Tool:
         returns: JSON Schema of its result, by the body's type hint; None where that says nothing. It is
             told to clients, and not part of the digest: it says nothing of what runs.
 
-    `label` is the least label of what it returns, `shape` says which fields of it come from outside.
+    `label` is the least label of what it returns, `shape` says which fields of it come from outside; `named`
+    is every name that the schema of its arguments has: any other name in them was made up by whoever calls.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Tool:
         self.label = Label(confidentiality=capability.confidentiality)
         self.is_async = inspect.iscoroutinefunction(function)
         self.names = tuple(arguments.model_fields)
+        self.named = named(capability.parameters)
 
     def __repr__(self) -> str:
         return f"<tool {self.capability.name} ({self.capability.tier})>"

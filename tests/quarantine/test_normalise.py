@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pratique.quarantine.normalise import loose, strict
+from pratique.quarantine.provenance import Tracker
 
 DISGUISED = {
     "upper case": "PAYPAL.COM",
@@ -46,3 +47,16 @@ def test_both_forms_are_stable_and_have_no_capitals(text: str) -> None:
 def test_a_long_text_is_folded_piece_by_piece_without_losing_any() -> None:
     text = "Ünï " * 20_000 + "ＥＮＤ"  # noqa: RUF001
     assert loose(text) == "uni " * 20_000 + "end"
+
+
+def test_no_character_unfolds_to_more_than_a_few() -> None:
+    """One character is a sentence of eighteen: a text of nothing else cost seconds to match."""
+    assert max(len(loose(chr(code))) for code in range(0x110000) if not 0xD800 <= code < 0xE000) <= 5
+
+
+def test_a_text_of_characters_that_unfold_is_still_found() -> None:
+    tracker = Tracker()
+    tracker.saw_request("hi")
+    tracker.saw_result("c1", "mail.read", {"body": "\ufdfa \u3316 " * 2000}, {})
+    [origin, *_] = tracker.trace("x.y", {"a": "\ufdfa \u3316 " * 1000}, {"a": "dest"})
+    assert origin.kind == "untrusted"
