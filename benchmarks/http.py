@@ -221,7 +221,7 @@ def _serve(kind: str, folder: Path) -> None:
     from pratique.server.app import create_app  # noqa: PLC0415
     from pratique.server.auth.agents import Agent  # noqa: PLC0415
     from pratique.server.listen import listening, server_for  # noqa: PLC0415
-    from pratique.settings import ServerSettings  # noqa: PLC0415
+    from pratique.settings_sections import ServerSettings  # noqa: PLC0415
 
     class Echo(BaseModel):
         tool: str

@@ -4,16 +4,20 @@ Both servers are processes of their own, on standard input and output or over St
 the same. The bare one answers as many bytes and decides nothing. The governed one is `pratique mcp serve`, or
 `/mcp` of a server, where every request shows its key: each call is decided, run, and on disk in the chain
 before it is answered. The two take turns.
+
+The last row goes the other way: a tool of that bare server, called through the proxy of a runtime in this
+process, against the same call by the SDK's client. Before each call the proxy asks what the server lists.
 """
 
 import asyncio
+import json
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,13 +35,27 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+import pratique
 from benchmarks.calls import POLICY
 from benchmarks.http import Server, server
 from benchmarks.table import Row
+from pratique.model import Status, Tier
+from pratique.proxy.pins import Pins
 
 CALLS, QUICK, ROUNDS = 150, 40, 3
 ERAS = {"2026-07-28": "2026-07-28", "2025-11-25": "legacy"}
 ARGUMENTS = {"customer": "8821"}
+SCHEMA = {"type": "object", "properties": {"customer": {"type": "string"}}}
+PROXIED = """
+[agents.support]
+owner = "ana@acme.example"
+
+[[allow]]
+id = "bare"
+to = "support"
+tools = ["bare.*"]
+taint = "sink"
+"""
 
 
 def rows(*, quick: bool = False) -> list[Row]:
@@ -50,7 +68,38 @@ def rows(*, quick: bool = False) -> list[Row]:
     with _bare_over_http() as bare, server("governed") as governed:
         for name, mode in ERAS.items():
             found.append(asyncio.run(_over_http(bare, governed, name, mode, calls)))
+    with tempfile.TemporaryDirectory() as folder:
+        found.append(asyncio.run(_through_the_proxy(Path(folder), calls)))
     return found
+
+
+async def _through_the_proxy(folder: Path, calls: int) -> Row:
+    started = _started("benchmarks.mcp")
+    command = json.dumps([started.command, *started.args])
+    (folder / "policy.toml").write_text(PROXIED)
+    (folder / "pratique.toml").write_text(
+        f'log_level = "error"\n[servers.bare]\ncommand = {command}\nruns_in = "inline"\n'
+        f'environment = {{ PYTHONPATH = "{(started.env or {})["PYTHONPATH"]}" }}\n'
+    )
+    runtime = pratique.open_runtime(folder / "pratique.toml", logs=True)
+    async with runtime, Client(stdio_client(started, errlog=sys.stderr)) as plain:
+        elsewhere, pins = runtime.registry.elsewhere, Pins(runtime.ledger)
+        assert elsewhere is not None
+        await elsewhere.check("bare")
+        pins.approve("bare.crm_lookup", pins.find("bare.crm_lookup").seen, Tier.READ, "ana@acme.example")
+        async with runtime.session(agent="support", user="kim@acme.example") as session:
+
+            async def ours() -> None:
+                outcome = await session.call("bare.crm_lookup", ARGUMENTS)
+                assert outcome.status is Status.DONE, outcome
+
+            async def theirs() -> None:
+                result = await plain.call_tool("crm_lookup", ARGUMENTS)
+                assert not result.is_error, result
+
+            return await _compared(
+                "a read through the proxy, stdio, one after the other", theirs, ours, calls
+            )
 
 
 async def _on_pipes(folder: Path, name: str, mode: str, calls: int) -> Row:
@@ -74,27 +123,41 @@ async def _over_http(bare: str, governed: Server, name: str, mode: str, calls: i
 
 
 async def _row(how: str, plain: Client, ours: Client, calls: int) -> Row:
+    def calling(client: Client) -> Callable[[], Awaitable[None]]:
+        async def call() -> None:
+            result = await client.call_tool("crm_lookup", ARGUMENTS)
+            assert not result.is_error, result
+
+        return call
+
+    return await _compared(
+        f"a read over MCP, {how}, one after the other", calling(plain), calling(ours), calls
+    )
+
+
+async def _compared(
+    what: str, bare: Callable[[], Awaitable[None]], governed: Callable[[], Awaitable[None]], calls: int
+) -> Row:
     taken: dict[str, list[float]] = {"bare": [], "governed": []}
-    for client in (plain, ours):
-        await _each(client, 20)  # warm
+    for call in (bare, governed):
+        await _each(call, 20)  # warm
     for _ in range(ROUNDS):
-        taken["bare"].append(await _each(plain, calls))
-        taken["governed"].append(await _each(ours, calls))
+        taken["bare"].append(await _each(bare, calls))
+        taken["governed"].append(await _each(governed, calls))
     one, other = (statistics.median(taken[side]) * 1000 for side in ("bare", "governed"))
     return Row(
-        f"a read over MCP, {how}, one after the other",
+        what,
         f"bare {one:.2f} ms, governed {other:.2f} ms",
         f"{other - one:+.2f} ms, {other / one:.1f} times",
         "none set",
     )
 
 
-async def _each(client: Client, calls: int) -> float:
+async def _each(call: Callable[[], Awaitable[None]], calls: int) -> float:
     """Return the seconds that one call takes."""
     begun = time.perf_counter()
     for _ in range(calls):
-        result = await client.call_tool("crm_lookup", ARGUMENTS)
-        assert not result.is_error, result
+        await call()
     return (time.perf_counter() - begun) / calls
 
 
@@ -121,7 +184,7 @@ def _bare_over_http() -> Iterator[str]:
 
 def _bare() -> BareServer[Any]:
     async def listed(_: Any, __: Any) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[types.Tool(name="crm_lookup", input_schema={"type": "object"})])
+        return types.ListToolsResult(tools=[types.Tool(name="crm_lookup", input_schema=SCHEMA)])
 
     async def called(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         value = {**(params.arguments or {}), "name": "Kim", "agent": "support"}

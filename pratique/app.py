@@ -43,7 +43,7 @@ from pratique.logs import configure_logs
 from pratique.runtime import Runtime
 from pratique.sandbox.image import DEFAULT_TAG
 from pratique.sandbox.ladder import Ladder
-from pratique.settings import Settings
+from pratique.settings import ELSEWHERE, Settings
 from pratique.tools.context import World
 from pratique.tools.declaration import Tool
 from pratique.tools.execution import Executor
@@ -108,23 +108,33 @@ def open_runtime(
             registry = _with_servers(registry, ledger, by_name, ladder, world)
             registry.begin()
         put_in_force(settings, ledger, registry, apply_policy=apply_policy)
-        for intent in settle(ledger):
-            log.warning(
-                "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
-            )
-        runtime = Runtime(
-            ledger,
-            registry,
-            executor,
-            wait=settings.wait,
-            limits=(settings.arguments_bytes, settings.arguments_depth),
-            shadow_every=settings.shadow_every,
-        )
-        runtime.queue.most_open = settings.open_questions
+        _settle(ledger)
+        runtime = _runtime_of(settings, ledger, registry, executor)
         _demand_floors(settings, runtime)
     except BaseException:
         ledger.close()
         raise
+    return runtime
+
+
+def _settle(ledger: Ledger) -> None:
+    """Close what an earlier run left open, and say of which calls nobody knows what became."""
+    for intent in settle(ledger):
+        log.warning(
+            "unknown outcome", tool=intent["tool"], trace_id=intent["trace_id"], call_id=intent["call_id"]
+        )
+
+
+def _runtime_of(settings: Settings, ledger: Ledger, registry: Registry, executor: Executor) -> Runtime:
+    runtime = Runtime(
+        ledger,
+        registry,
+        executor,
+        wait=settings.wait,
+        limits=(settings.arguments_bytes, settings.arguments_depth),
+        shadow_every=settings.shadow_every,
+    )
+    runtime.queue.most_open = settings.open_questions
     return runtime
 
 
@@ -244,7 +254,9 @@ def open_ledger(settings: Settings, *, create: bool = False) -> Ledger:
     """
     folder = settings.path(settings.folder)
     if not create and not _ledger_file(settings).exists():
-        raise LedgerUnavailableError(f"there is no ledger at {folder}; a runtime makes one when it starts")
+        raise LedgerUnavailableError(
+            f"there is no ledger at {folder}; a runtime makes one when it starts. If one runs: {ELSEWHERE}"
+        )
     return Ledger(
         folder,
         most_waiting=settings.most_waiting,
@@ -264,11 +276,7 @@ def read_policy_file(settings: Settings) -> Policy:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        hint = (
-            "; write one, or name other settings with --config"
-            if isinstance(problem, FileNotFoundError)
-            else ""
-        )
+        hint = f"; write one, or {ELSEWHERE}" if isinstance(problem, FileNotFoundError) else ""
         raise SettingsError(f"policy: {path}: {told(problem)}{hint}") from None
     return Policy(text, path.name)
 

@@ -185,11 +185,15 @@ class Reason(Value):
 
 
 class Judged(Value):
-    """What provenance says of a call: how near text from outside came, why, and each argument's origin."""
+    """What provenance says of a call: how near text from outside came, why, and each argument's origin.
+
+    `references` are those that stood in it when it was first asked: what they stand for must not come back.
+    """
 
     taint: Taint = Taint.NONE
     reasons: tuple[Reason, ...] = ()
     origins: tuple[Origin, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 UNTAINTED = Judged()
@@ -218,6 +222,7 @@ class Request(Value):
         tool: the name that was asked for.
         args_json: the arguments in canonical JSON, or empty when they have no such form.
         asked_json: the same with references, where they were replaced by what they stand for.
+        references: those that stand in it, or stood in what was first asked.
         problem: why they have none.
         wait: how many seconds to wait for a person.
         judged: what provenance said when it was first asked, for a request that is taken up again.
@@ -232,6 +237,7 @@ class Request(Value):
     tool: str
     args_json: bytes
     asked_json: bytes = b""
+    references: tuple[str, ...] = ()
     problem: str = ""
     wait: float = 0.0
     judged: Judged | None = None

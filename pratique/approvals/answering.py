@@ -22,12 +22,10 @@ from pratique.model import printable
 from pratique.people import same_person
 
 
-def demand_open(question: Question, voter: str, now_us: int) -> None:
+def demand_open(question: Question, now_us: int) -> None:
     """Raise TicketClosedError when a question can no longer be answered."""
     if question.state != "proposed":
-        raise TicketClosedError(
-            f"{question.ticket} is {question.state} already: {printable(voter)} changed nothing"
-        )
+        raise TicketClosedError(f"{question.ticket} is {question.state} already; nothing was changed")
     if not question.is_open(now_us):
         raise TicketClosedError(f"{question.ticket} has waited too long; it can no longer be answered")
 

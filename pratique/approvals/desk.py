@@ -114,7 +114,7 @@ class Desk:
         """Return why a person may not answer a question; nothing if they may."""
         question, asked = self.queue.look(ticket), self.queue.asked(ticket)
         try:
-            demand_open(question, person, self._ledger.clock())
+            demand_open(question, self._ledger.clock())
         except TicketClosedError as closed:
             return str(closed)
         if any(same_person(name) == same_person(person) for name, _, _ in self.queue.votes(ticket)):
@@ -157,7 +157,7 @@ class Desk:
             NotAnApproverError: it cannot be handed on by, or to, these people.
         """
         question, asked = self.queue.look(ticket), self.queue.asked(ticket)
-        demand_open(question, by, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         electorate = self.queue.electorate(question, asked.user, self.members)
         demand_approver(question, by, electorate)
         if len(electorate.handed) >= MOST_HAND_OVERS:
@@ -187,7 +187,7 @@ class Desk:
             NotAnApproverError: this person may not answer it, or asks too much.
         """
         question, asked = self.queue.look(ticket), self.queue.asked(ticket)
-        demand_open(question, by, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         demand_approver(question, by, self.queue.electorate(question, asked.user, self.members))
         return self._remark(question, "question", by, text)
 
@@ -200,7 +200,7 @@ class Desk:
             NotAnApproverError: it was not asked on this person's behalf, or nobody asked them anything.
         """
         question, asked = self.queue.look(ticket), self.queue.asked(ticket)
-        demand_open(question, by, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         if same_person(by) != same_person(asked.user):
             raise NotAnApproverError(f"{ticket} was not asked on behalf of {by}")
         if not self._ledger.read(lambda c: asking.remarks(c, ticket)):

@@ -16,11 +16,12 @@ Rules:
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
 import orjson
+from sqlalchemy import Connection
 
 from pratique.approvals import clocks
 from pratique.approvals.answering import Vote, demand_approver, demand_open, demand_whole, entry_of
@@ -52,6 +53,7 @@ from pratique.model import (
     Waiting,
     WasEdited,
 )
+from pratique.redaction import KINDS, redact
 
 Previewed = Callable[[Call], Awaitable[Preview]]
 
@@ -164,7 +166,7 @@ class Queue:
             return question
         again = await self.card(call, ask) if card is None or (waited and card.preview) else card
         if isinstance(again, Rejection) or again.refuses:
-            return _unseen(question, again)
+            return _unseen(question, again, call)
         return question if again.digest == question.card_digest else None
 
     async def _lately_asked(self, call: Call, ask: Ask) -> str | None:
@@ -213,7 +215,7 @@ class Queue:
             groups = {need.approvers: members(need.approvers) for need in ask.needs}  # looks for itself
             return self._ledger.read(lambda connection: within(connection, groups))
 
-        def within(connection: Any, groups: dict[str, Sequence[str]]) -> Standing | None:
+        def within(connection: Connection, groups: dict[str, Sequence[str]]) -> Standing | None:
             row = queries.approval_of(connection, subject.session, call.request.call_id, call.digest)
             if row is not None and row.state != "void":
                 return None
@@ -254,7 +256,7 @@ class Queue:
         question = self.look(ticket)
         return self._ledger.read(lambda connection: self.asked_in(connection, question))
 
-    def asked_in(self, connection: Any, question: Question) -> Asked:
+    def asked_in(self, connection: Connection, question: Question) -> Asked:
         """As `asked`, in a view of the ledger that is open already."""
         record = queries.record(connection, question.proposed_seq) or {}
         subject = queries.subject_of(connection, question.proposed_seq)
@@ -308,7 +310,7 @@ class Queue:
             CardRefusesError: a yes to what cannot be shown in full.
         """
         question, asked = self.look(ticket), self.asked(ticket)
-        demand_open(question, voter, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         electorate = self.electorate(question, asked.user, members)
         demand_approver(question, voter, electorate)
         demand_whole(question, asked.card, approve=approve, reason=reason, confirm=confirm)
@@ -394,7 +396,7 @@ def asked_values(call: Call | Unresolved) -> dict[str, bytes]:
         values["why"] = call.request.why.encode()
     if call.request.edited is not None:
         values["edited"] = call.request.edited.model_dump_json().encode()
-    if isinstance(call, Call) and call.judged.origins:
+    if isinstance(call, Call) and (call.judged.origins or call.judged.references):
         values["judged"] = call.judged.model_dump_json().encode()
     return values
 
@@ -408,9 +410,11 @@ def _is_current(question: Question, ask: Ask, card: Card) -> bool:
     return same and question.epoch == ask.epoch
 
 
-def _unseen(question: Question, card: Card | Rejection) -> Rejection:
+def _unseen(question: Question, card: Card | Rejection, call: Call) -> Rejection:
+    """Say that a yes cannot be used yet. The agent is told: not what a tool says of what it is not shown."""
     problem = card.text if isinstance(card, Rejection) else card.refuses
-    why = f"{question.ticket} is approved, but what it will change cannot be seen now: {problem}; call again"
+    said = "" if call.request.references else f": {redact(problem, kinds=KINDS)}"
+    why = f"{question.ticket} is approved, but what it will change cannot be seen now{said}; call again"
     return Rejection(ticket="", text=why)
 
 

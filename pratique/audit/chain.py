@@ -60,6 +60,8 @@ class Break(StrEnum):
     """The chain is whole; a record was not allowed where it stands."""
     BESIDE = "beside"
     """The records are whole; what lies beside them contradicts them."""
+    VANISHED = "vanished"
+    """A value that a record commits to is not kept any more, and no erasure is on record."""
     UNREADABLE = "unreadable"
     """The file or bundle cannot be read as one."""
 

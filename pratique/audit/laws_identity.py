@@ -5,9 +5,9 @@ Rules:
 - That a password or a link's secret was the right one is not in the log: only that it was used as it may be.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from pratique.audit.standing import Record, Standing
+from pratique.audit.standing import Law, Record, Standing
 
 
 def person_add(now: Standing, record: Record) -> Iterator[str]:
@@ -113,7 +113,7 @@ def _end_logins(now: Standing, person: str) -> None:
             del of[name]
 
 
-IDENTITY: Mapping[str, Callable[[Standing, Record], Iterator[str]]] = {
+IDENTITY: Mapping[str, Law] = {
     "person.add": person_add,
     "person.roles": _person_roles,
     "person.disable": person_disable,

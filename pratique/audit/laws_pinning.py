@@ -5,9 +5,9 @@ Rules:
 - A call of a server's tool runs by a definition that somebody had approved at that point, at that tier.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from pratique.audit.standing import Pinned, Record, Standing
+from pratique.audit.standing import Law, Pinned, Record, Standing
 from pratique.model import Tier
 
 
@@ -85,7 +85,7 @@ def is_pinned(now: Standing, record: Record) -> Iterator[str]:
         yield f"{tool} ran as {record['tier']}, and it was approved as {tier}"
 
 
-PINNING: Mapping[str, Callable[[Standing, Record], Iterator[str]]] = {
+PINNING: Mapping[str, Law] = {
     "mcp.add": mcp_add,
     "mcp.remove": mcp_remove,
     "mcp.seen": mcp_seen,

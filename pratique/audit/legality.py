@@ -13,8 +13,8 @@ Rules:
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from pratique.audit.laws import LAWS, Law
-from pratique.audit.standing import Beside, Record, Standing
+from pratique.audit.laws import LAWS
+from pratique.audit.standing import Beside, Law, Record, Standing
 from pratique.model import Value
 
 

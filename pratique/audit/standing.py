@@ -7,7 +7,7 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 Record = Mapping[str, Any]
@@ -161,3 +161,7 @@ def identity_of(record: Record) -> tuple[str, str, str]:
 def key_of(record: Record) -> CallKey:
     """Return which call a record is about."""
     return record["session"], record["call_id"], record["digest"]
+
+
+Law = Callable[[Standing, Record], Iterator[str]]
+"""Yields what is wrong with a record, in one line each, and brings `Standing` up to date with it."""

@@ -32,6 +32,7 @@ from pratique.model import (
     Taint,
     Unresolved,
 )
+from pratique.origin import argument_of
 
 _D = TypeVar("_D", bound=Decision)
 
@@ -169,7 +170,8 @@ def _stands(snapshot: Snapshot, ask: Ask, call: Call, standing: Standing, now_us
 
 def _asked_again(decision: Decision, edited: Edited) -> Decision:
     """Return the decision on a call that a person edited: somebody must agree to what they made of it."""
-    text = f"{edited.by} edited what was asked ({', '.join(edited.changed)}): the votes start again"
+    names = ", ".join(dict.fromkeys(argument_of(path) for path in edited.changed))
+    text = f"{edited.by} edited what was asked ({names}): the votes start again"
     why = Reason(rule="", effect="ask", text=text)
     if isinstance(decision, Deny):
         return decision

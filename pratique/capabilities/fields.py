@@ -16,12 +16,13 @@ Rules:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pratique.errors import ToolDeclarationError
 from pratique.model import FieldLabel
 
+_CUT = re.compile(r"[.\[#]")
 _PART = re.compile(r"\[\]|[^.\[\]]+")
 _SPLIT = re.compile(r"split\((.+)\)([a-z:,_!-]+)", re.DOTALL)
 _PLAIN_KEY = re.compile(r"[\w-]{1,64}")
@@ -154,6 +155,29 @@ def full_path(path: str, places: tuple[int, ...]) -> str:
     parts = path.split(_ITEM)
     filled = [f"{part}[{place}]" for part, place in zip(parts, places, strict=False)]
     return "".join(filled) + _ITEM.join(parts[len(places) :])
+
+
+def covering(place: str, paths: Container[str]) -> str | None:
+    """Return which of some full paths a place is at or below; None if it is below none of them."""
+    if "" in paths:
+        return ""
+    above = (place[: cut.start()] for cut in _CUT.finditer(place))
+    return next((path for path in (*above, place) if path in paths), None)
+
+
+def lifted(leaf: Leaf, place: str) -> Leaf:
+    """Return a leaf as one that stands at a place above it: names below that place may be part of a value.
+
+    Args:
+        leaf: the leaf.
+        place: the full path of what it stands in.
+    """
+    above = (leaf.path[: cut.start()] for cut in _CUT.finditer(leaf.path))
+    for path in ("", *above):
+        places = leaf.places[: path.count(_ITEM)]
+        if full_path(path, places) == place:
+            return leaf._replace(path=path, places=places)
+    return leaf
 
 
 def _word(path: str, text: str) -> Word:

@@ -18,6 +18,7 @@ from pratique.capabilities.manifest import AskRule, PolicyFile, microseconds
 from pratique.errors import ConstraintError, PolicyError, ToolDeclarationError
 from pratique.model import ArgumentClass
 from pratique.people import ANY_LOCAL
+from pratique.spelling import meant_key
 
 DEEPEST_ROLES = 8
 LARGEST_POLICY = 4 * 1024 * 1024
@@ -35,10 +36,11 @@ def read_policy(text: str, where: str = "policy") -> PolicyFile:
     """
     if len(text) > LARGEST_POLICY:
         raise PolicyError(where, [f"larger than {LARGEST_POLICY} characters"])
+    data = _parse(text, where)
     try:
-        policy = PolicyFile.model_validate(_parse(text, where))
+        policy = PolicyFile.model_validate(data)
     except ValidationError as problem:
-        raise PolicyError(where, [_line(error) for error in problem.errors()]) from None
+        raise PolicyError(where, [_line(error, data) for error in problem.errors()]) from None
     problems = list(_lint(policy))
     if problems:
         raise PolicyError(where, problems)
@@ -54,16 +56,27 @@ def _parse(text: str, where: str) -> dict[str, Any]:
         raise PolicyError(where, [str(problem)]) from None
 
 
-def _line(error: Any) -> str:
-    """Return one of Pydantic's errors as `ask[0].quorum: what is wrong`."""
+def _line(error: Any, data: dict[str, Any]) -> str:
+    """Return one of Pydantic's errors as `ask[0].quorum: what is wrong (rule money-asks)`."""
     key = ""
     for part in error["loc"]:
         key += f"[{part}]" if isinstance(part, int) else f".{part}" if key else str(part)
+    rule = _rule_at(error["loc"], data)
     if error["type"] == "extra_forbidden":
-        return f"{key}: unknown key"
+        return f"{key}: unknown key{meant_key(PolicyFile, error['loc'])}{rule}"
     if error["type"] == "missing":
-        return f"{key}: missing"
-    return f"{key}: {error['msg']}, got {str(error['input'])[:80]!r}"
+        return f"{key}: missing{rule}"
+    return f"{key}: {error['msg']}, got {str(error['input'])[:80]!r}{rule}"
+
+
+def _rule_at(place: tuple[int | str, ...], data: dict[str, Any]) -> str:
+    """Return the id of the rule that a problem stands in: people know it better than its number."""
+    match place:
+        case (str() as table, int() as number, str() as key, *_) if key != "id":
+            row = data[table][number]
+            named = row.get("id") if isinstance(row, dict) else None
+            return f" (rule {named[:80]!r})" if isinstance(named, str) and named else ""
+    return ""
 
 
 def _lint(policy: PolicyFile) -> Iterator[str]:

@@ -7,11 +7,13 @@ Rules:
 """
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
+from pratique import __version__
 from pratique.cli import (
     approvals,
     audit,
@@ -57,6 +59,23 @@ app.add_typer(mcp.app, name="mcp")
 app.add_typer(trace.app, name="trace")
 app.add_typer(audit.app, name="audit")
 app.add_typer(sandbox.app, name="sandbox")
+
+
+def _print_version(asked: bool) -> None:  # as typer calls it
+    if asked:
+        typer.echo(f"pratique {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pratique(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The runtime between AI agents and the tools they call."""
+    del version
 
 
 def main() -> None:

@@ -140,7 +140,7 @@ def search_calls(  # noqa: PLR0913  # one option per thing to search by
     if as_json:
         print_json(records)
     elif records:
-        print_calls(records)
+        print_calls(records, source)
     else:
         complain("no recorded call fits; `pratique trace list` shows the sessions that there are", "dim")
 
@@ -192,19 +192,29 @@ def _words(value: object) -> str:
     return str(value)
 
 
-def print_calls(records: list[queries.Record]) -> None:
-    """Print one line a call, never wrapped: how it stands, how near foreign text came, and whose."""
+MOST_SOURCES = 2
+"""Sources of a call that are named: a list of a mailbox has one for each mail in it."""
+
+
+def print_calls(records: list[queries.Record], wanted: str = "") -> None:
+    """Print one line a call: how it stands, how near foreign text came, and whose (the wanted one first)."""
     heads = ("seq", "time", "agent", "tool", "decision", "outcome", "taint", "sources")
     rows: list[tuple[str, ...]] = [heads]
     for record in records:
         outcome = record.get("outcome") or {"approval.proposed": "asked"}.get(record["type"], "started")
-        sources = ", ".join(dict.fromkeys(sources_of(record)))
+        found = sorted(dict.fromkeys(sources_of(record)), key=lambda one: not _is_of(one, wanted))
+        more = len(found) - MOST_SOURCES
+        sources = ", ".join(found[:MOST_SOURCES]) + (f", and {more} more" if more > 0 else "")
         told = (record["agent"], record["tool"], decision_of(record), outcome, record["taint"], sources)
         rows.append((str(record["seq"]), moment(record["ts_us"]), *(one_line(cell).plain for cell in told)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         say(line, "" if number else "dim")
+
+
+def _is_of(source: str, wanted: str) -> bool:
+    return bool(wanted) and (source == wanted or source.startswith(f"{wanted}#"))
 
 
 def _microseconds(moment: datetime | None) -> int:

@@ -93,16 +93,9 @@ def verify(  # noqa: PLR0913  # one option per thing to hold it against
         if bundle is not None:
             report = verify_bundle_at(bundle, Trust(known, given, [read_key(each) for each in witness or []]))
         else:
-            settings = Settings.load(config)
-            path = ledger or settings.path(settings.folder) / "ledger.db"
             claims = [Claim(each.checkpoint, "you", outside=True) for each in given]
-            if ledger is None:
-                found, problems = _witnessed(settings, path, ask=ask)
-                claims += found
-            with _progress(path) as progress:
-                share = processes or min(4, os.cpu_count() or 1)
-                asked = Asked(read_head(head), claims, known, strict, share, progress, values=True)
-                report = verify_file(path, asked=asked)
+            asked = Asked(read_head(head), claims, known, strict, processes or _processors(), values=True)
+            report, problems = _verify_ledger(Settings.load(config), ledger, asked, ask=ask)
     if as_json:
         print_json(
             {**report.model_dump(mode="json"), "covered": report.covered, "witness_problems": problems}
@@ -112,6 +105,29 @@ def verify(  # noqa: PLR0913  # one option per thing to hold it against
         for problem in problems:
             complain(f"witness: {problem}", "yellow")
     raise typer.Exit(EXIT_CODES[report.verdict])
+
+
+def _verify_ledger(
+    settings: Settings, ledger: Path | None, asked: Asked, *, ask: bool
+) -> tuple[Report, list[str]]:
+    """Return what is found in a ledger file, and what kept witnesses from being heard.
+
+    Args:
+        settings: where the ledger is, and who its witnesses are.
+        ledger: another file, of which these witnesses know nothing.
+        asked: what to hold it against besides.
+        ask: ask witnesses on the network.
+    """
+    path = ledger or settings.path(settings.folder) / "ledger.db"
+    found, problems = ([], []) if ledger is not None else _witnessed(settings, path, ask=ask)
+    with _progress(path) as progress:
+        report = verify_file(path, asked=asked._replace(claims=[*asked.claims, *found], progress=progress))
+    return report, problems
+
+
+def _processors() -> int:
+    """Return how many processes may hash when nobody says: one a processor, up to 4."""
+    return min(4, os.cpu_count() or 1)
 
 
 def read_key(text: str) -> Verifier:
@@ -189,7 +205,10 @@ def _sentence(report: Report) -> str:
         kind = f"({report.kind.value}) " if report.kind else ""
         return f"{kind}{where}{report.problem}"
     if report.verdict is Verdict.UNANCHORED:
-        return f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen"
+        return (
+            f"{report.records} records fit together; without a head kept elsewhere, a cut tail is not seen. "
+            "Keep what `pratique audit head` prints where nobody here can change it; give it with --head"
+        )
     given = report.covered
     after = report.head.seq - given
     what = "head given" if report.anchor else f"checkpoint held by {_holder(report)}"

@@ -30,6 +30,7 @@ INTERRUPTED = 130
 WHOLE = (
     "In short. The whole of it: pratique demo --json, or --keep DIR and then pratique trace show ID --json."
 )
+NEXT = "docs/tutorial/first-agent.md leads to an agent of your own. To look into this one: --keep DIR."
 
 
 class Said(StrEnum):
@@ -85,12 +86,16 @@ def demo(
         try:
             played = anyio.run(lambda: play(settings, screen, clean=not hijacked, hijacked=True))
         except (KeyboardInterrupt, EOFError):
-            fail("stopped; what was done until then is in the log", INTERRUPTED)
+            kept = f"kept in {keep}" if keep is not None else "not kept; --keep DIR would keep it"
+            fail(f"stopped; what was done until then is {kept}", INTERRUPTED)
         found = _conclude(screen, settings, played, tampering=tampering)
         if as_json:
             print_json(found)
-        elif keep is not None:
-            screen.say(f"Kept in {keep}. Go on with: pratique trace list -c {keep / 'pratique.toml'}", "dim")
+        else:
+            screen.section("Go on")
+            screen.say(
+                NEXT if keep is None else f"It is kept: pratique trace list -c {keep / 'pratique.toml'}"
+            )
     if not found["as_it_should_be"]:
         raise typer.Exit(FAILED)
 
@@ -100,7 +105,7 @@ def _conclude(screen: Screen, settings: Settings, played: Played, *, tampering: 
     world = what_changed(settings)
     screen.changed(world)
     asked = [questions(trace) for trace in played.traces]
-    screen.section("Questions that each preset asks")
+    screen.section("How often each preset asks")
     for trace, counts in zip(played.traces, asked, strict=True):
         each = ", ".join(f"{name} {count}" for name, count in counts.items())
         screen.say(f"{trace['inputs']['example']}: {each}")

@@ -35,8 +35,11 @@ from pratique.cli.trace import from_outside
 from pratique.model import Outcome, Reason, Status
 
 LONGEST_GIST = 200
-LONGEST_TEXT = 64
+LONGEST_OUTPUT = 240
+LONGEST_TEXT = 48
 """Characters of a text in the trace that the demo prints."""
+DEEPEST = 2
+"""Objects and lists within each other that it prints."""
 
 THE_ATTACKERS = ("LT12 1000 0111 0100 1000", "audit@fastgrind-parts.example")
 """Where the mail with the orders wants money and customers to go."""
@@ -109,11 +112,10 @@ class Screen:
         if not self._at_the_page:
             return
         self._out.print()
-        self._out.print(
-            Padding(Text("The queue is at the address below. The link logs you in, once:"), (0, 2))
-        )
-        for line, style in ((address, "dim"), (link, "bold cyan")):
-            self._out.print(Text(f"  {line}", style=style), soft_wrap=True)
+        self._out.print(Text("  Open this link in a browser. It logs you in, once:"))
+        self._out.print(Text(f"  {link}", style="bold cyan"), soft_wrap=True)
+        self._out.print(Text(f"  Then the queue is at {address}/queue."), soft_wrap=True)
+        self._out.print(Text("  No browser here? Ctrl-C, and again with --terminal.", style="dim"))
 
     def waits(self, card: Card, address: str) -> None:
         """Say where a question waits for an answer."""
@@ -186,15 +188,23 @@ class Screen:
         calls = list(_in_short(found["tool_calls"]))
         self._out.print(Text("{"))
         for key in ("trace_id", "user_id", "model", "policy", "inputs"):
-            self._out.print(Text(f'  "{key}": {_json(_cut(found[key]))},'), soft_wrap=True)
+            self._json_lines(f'  "{key}": ', _cut(found[key]), ",")
         self._out.print(Text('  "tool_calls": ['))
         for place, entry in enumerate(calls):
             comma = "" if place == len(calls) - 1 else ","
-            self._out.print(Text(f"    {_json(entry)}{comma}"), soft_wrap=True)
+            self._json_lines("    ", entry, comma)
         self._out.print(Text("  ],"))
-        self._out.print(Text(f'  "output": {_json(found["output"])},'), soft_wrap=True)
+        output = found["output"]
+        shown = output if len(output) <= LONGEST_OUTPUT else output[:LONGEST_OUTPUT] + "…"
+        self._out.print(Text(f'  "output": {_json(shown)},'), soft_wrap=True)
         self._out.print(Text(f'  "final_action": {_json(found["final_action"])}'), soft_wrap=True)
         self._out.print(Text("}"))
+
+    def _json_lines(self, before: str, value: Any, after: str) -> None:
+        first, *rest = _folded(value, self._out.width - len(before) - len(after))
+        lines = [before + first, *(" " * len(before) + line for line in rest)]
+        for line in [*lines[:-1], lines[-1] + after]:
+            self._out.print(Text(line), soft_wrap=True)
 
     def report(self, report: Report) -> None:
         """Show what verification found."""
@@ -220,11 +230,12 @@ class Screen:
     def _ask(self) -> Answer:
         with _interruptible():
             while True:
-                word = stderr.input(Text("  approve? y/n  ", style="bold")).strip().lower()
+                word = stderr.input(Text("  approve? y/n (Ctrl-C ends the demo)  ", style="bold"))
+                word = word.strip().lower()
                 if word in {"y", "yes"}:
                     return Answer(approve=True, reason="")
                 if word in {"n", "no"}:
-                    reason = stderr.input(Text("  why not?  ", style="bold")).strip()
+                    reason = stderr.input(Text("  why not? (Enter: no reason)  ", style="bold")).strip()
                     return Answer(approve=False, reason=reason or "no reason was given at the prompt")
 
 
@@ -289,13 +300,40 @@ def _span(origin: dict[str, Any]) -> str:
     return f"{origin['source']}: {origin['excerpt'][start:end][:LONGEST_TEXT]}"
 
 
-def _cut(value: Any) -> Any:
-    """Return a value with its long texts cut."""
+def _cut(value: Any, depth: int = 0) -> Any:
+    """Return a value with its long texts cut, and what lies deep in it left out."""
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else value[:LONGEST_TEXT] + "…"
+    if isinstance(value, dict | list) and depth == DEEPEST:
+        return "…" if value else value
     if isinstance(value, dict):
-        return {key: _cut(item) for key, item in value.items()}
-    return [_cut(item) for item in value] if isinstance(value, list) else value
+        return {key: _cut(item, depth + 1) for key, item in value.items()}
+    return [_cut(item, depth + 1) for item in value] if isinstance(value, list) else value
+
+
+def _folded(value: Any, room: int) -> list[str]:
+    """Return a value as JSON, in lines that are no longer than need be: an object breaks between fields.
+
+    Args:
+        value: plain data.
+        room: characters of a line.
+    """
+    whole = _json(value)
+    if len(whole) <= room or not isinstance(value, dict):
+        return [whole]
+    lines, line = [], "{"
+    for place, (key, item) in enumerate(value.items(), 1):
+        end = "}" if place == len(value) else ","
+        first, *rest = _folded(item, room - len(_json(key)) - 3)
+        piece = f"{_json(key)}:{first}{'' if rest else end}"
+        if len(line) + len(piece) > room and line.strip(" {"):
+            lines.append(line)
+            line = " "
+        line += piece
+        for number, more in enumerate(rest, 1):
+            lines.append(line)
+            line = f"  {more}{end if number == len(rest) else ''}"
+    return [*lines, line]
 
 
 def _json(value: Any) -> str:

@@ -1,15 +1,14 @@
-"""`pratique mcp add, list, show, check, approve, refuse, remove`: other programs' servers, and their tools.
+"""`pratique mcp add, list, show, check, remove`: other programs' servers, and what they list.
 
 Rules:
-- A definition is approved or refused by its digest: the one that was shown. If it changed since, nothing
-  happens. The digest is named in full: of a part of it, a server can make two definitions in a minute.
-- What is approved without a digest is shown first, and asked about; `--yes` says that you have looked.
+- What a server lists is written down, and shown, before any of it can be called. That is for
+  `pratique mcp approve` (`mcp_pinning`) to say.
 """
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,26 +24,16 @@ from pratique.cli.console import (
     reporting_errors,
     say,
 )
-from pratique.errors import PinError, PratiqueError, SettingsError
-from pratique.ledger.door import Ledger
+from pratique.cli.mcp_pinning import Name, approve, refuse, tools_of
+from pratique.errors import PratiqueError, SettingsError
 from pratique.logs import configure_logs
-from pratique.model import Tier
+from pratique.proxy.definition import Listing
+from pratique.proxy.pins import Pins
 from pratique.settings import FILE, Settings
 from pratique.tools.registry import Registry
 
-DIGITS = 64
-"""Digits of a digest (SHA-256, hexadecimal)."""
-
-Name = Annotated[str, typer.Argument(help="The server, as the settings call it.")]
-Tools = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="TOOL[@DIGEST]",
-        help="Its tools, with or without the server's name.",
-        show_default="all that wait",
-    ),
-]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask: you have looked.")]
+if TYPE_CHECKING:  # needs the extra
+    from pratique.proxy.configured import Configured
 
 
 def add_to(app: typer.Typer) -> None:
@@ -103,10 +92,9 @@ def add(  # noqa: PLR0913  # one option per setting
     lists = {"paths": [str(one) for one in path or ()], "hosts": list(host or ())}
     tables = {"environment": _pairs("--env", env), "secrets": _pairs("--secret", secret)}
     stated |= {key: value for key, value in (lists | tables).items() if value}
-    server = _servers(settings.with_servers(**{name: stated}))[name]
+    server = servers_of(settings.with_servers(**{name: stated}))[name]
     _demand_free(settings, name)
     listing = asyncio.run(_looked(server, settings))
-    from pratique.proxy.pins import Pins  # noqa: PLC0415  # as below
     from pratique.proxy.settings_file import add_server  # noqa: PLC0415  # needs the extra
 
     add_server(file, name, stated)
@@ -139,7 +127,7 @@ def list_tools(
     """
     settings = Settings.load(config)
     with open_ledger(settings) as ledger:
-        pins = _pins(ledger)
+        pins = Pins(ledger)
         servers = [one for one in pins.servers() if name in {"", one.name}]
         found = pins.tools(name)
     if name and not servers:
@@ -170,12 +158,12 @@ def show(
     Example: `pratique mcp show files.read`
     """
     with open_ledger(Settings.load(config)) as ledger:
-        pins = _pins(ledger)
+        pins = Pins(ledger)
         server, _, tool = name.partition(".")
         chosen = (
             [pins.find(name)]
             if tool
-            else [pin for pin in _of(pins, server) if everything or pin.state != "approved"]
+            else [pin for pin in tools_of(pins, server) if everything or pin.state != "approved"]
         )
         views = [shown.view_of(pins, pin) for pin in chosen]
     if as_json:
@@ -207,13 +195,13 @@ def check(
     Example: `pratique mcp check files`
     """
     settings = _settings(config)
-    servers, failed = _servers(settings), []
+    servers, failed = servers_of(settings), []
     _demand_free(settings, *servers)
     for name in names or ():
         if name not in servers:
             fail(f"the settings have no server {name!r}; they have: {', '.join(sorted(servers)) or 'none'}")
     with open_ledger(settings, create=True) as ledger:
-        pins = _pins(ledger)
+        pins = Pins(ledger)
         for name, server in servers.items():
             if names and name not in names:
                 continue
@@ -236,43 +224,6 @@ def check(
         raise typer.Exit(2 if failed else FAILED)
 
 
-def approve(
-    name: Name,
-    tools: Tools = None,
-    config: ConfigOption = None,
-    *,
-    tier: Annotated[
-        Tier, typer.Option(help="What a call can do to the world. A server's own word can raise it.")
-    ] = Tier.IRREVERSIBLE,
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Approve tools as they are defined now: from the next call on, they can be called as the policy says.
-
-    With `TOOL@DIGEST`, as `pratique mcp show` prints it, that very definition and no other. Without it, the
-    definition is shown once more and you are asked.
-
-    Example: `pratique mcp approve files read --tier read`
-    """
-    _answer(name, tools, config, as_json=as_json, yes=yes, tier=tier)
-
-
-def refuse(
-    name: Name,
-    tools: Tools = None,
-    config: ConfigOption = None,
-    *,
-    reason: Annotated[str, typer.Option(help="Why, for the record.")] = "",
-    yes: Yes = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Refuse tools as they are defined now, or withdraw that they were approved: they cannot be called.
-
-    Example: `pratique mcp refuse files delete --reason "not needed"`
-    """
-    _answer(name, tools, config, as_json=as_json, yes=yes, reason=reason)
-
-
 def remove(
     name: Name,
     config: ConfigOption = None,
@@ -291,7 +242,7 @@ def remove(
 
     written = remove_server(config or Path(FILE), name)
     with open_ledger(settings, create=True) as ledger:
-        pins = _pins(ledger)
+        pins = Pins(ledger)
         known = pins.server(name) is not None
         if known:
             pins.remove(name, local_login(), reason)
@@ -303,87 +254,12 @@ def remove(
         say(f"{name} is removed: nothing of it can be called.")
 
 
-def _answer(
-    name: str,
-    tools: list[str] | None,
-    config: Path | None,
-    *,
-    as_json: bool,
-    yes: bool,
-    tier: Tier | None = None,
-    reason: str = "",
-) -> None:
-    """Approve (at a tier) or refuse what is named, each by the digest that was seen or named."""
-    with open_ledger(Settings.load(config)) as ledger:
-        pins = _pins(ledger)
-        chosen = _chosen(pins, name, tools)
-        if not yes and any(not exact for _, _, exact in chosen):
-            for pin, _, exact in chosen:
-                if not exact:
-                    shown.print_view(shown.view_of(pins, pin), to_stderr=True)
-            what = f"Approve as {tier}?" if tier is not None else "Refuse?"
-            if not typer.confirm(what, err=True):
-                fail("nothing was changed", FAILED)
-        who, done = local_login(), []
-        for pin, digest, _ in chosen:
-            if tier is None:
-                done.append(pins.refuse(pin.tool, digest, who, reason))
-            else:
-                done.append(pins.approve(pin.tool, digest, tier, who))
-    if as_json:
-        print_json(done)
-        return
-    for pin in done:
-        raised = (
-            f" (its server says so; you said {tier})" if tier is not None and pin.tier != tier.value else ""
-        )
-        how = f"approved as {pin.tier}{raised}" if tier is not None else "refused"
-        say(f"{pin.tool}@{pin.seen} is {how}.")
-
-
-def _chosen(pins: Any, name: str, tools: Sequence[str] | None) -> list[tuple[Any, str, bool]]:
-    """Return each tool that is meant, the digest, and whether that was given."""
-    if not tools:
-        waiting = [(pin, pin.seen, False) for pin in _of(pins, name) if pin.waits]
-        if not waiting:
-            fail(f"nothing of {name} waits; name a tool, or see `pratique mcp list {name}`")
-        return waiting
-    found = []
-    for text in tools:
-        tool, at, digest = text.partition("@")
-        pin = pins.find(tool if tool.startswith(f"{name}.") else f"{name}.{tool}")
-        if at and len(digest) != DIGITS:
-            raise PinError(
-                f"{text[:200]}: name all {DIGITS} digits of the digest, as `pratique mcp show` prints them"
-            )
-        if at and digest != pin.seen:
-            raise PinError(f"{pin.tool} is not defined as @{digest} now: look at it again")
-        found.append((pin, pin.seen, bool(at)))
-    return found
-
-
-def _of(pins: Any, server: str) -> list[Any]:
-    if pins.server(server) is None:
-        raise PinError(f"no server is called {server[:80]!r}; see `pratique mcp list`")
-    return list(pins.tools(server))
-
-
-def _pins(ledger: Ledger) -> Any:
-    from pratique.proxy.pins import Pins  # noqa: PLC0415  # what it needs is loaded when it is asked for
-
-    return Pins(ledger)
-
-
 def _settings(config: Path | None) -> Settings:
     """Return the settings; a file that is not there yet has none. What servers say goes to standard error."""
     settings = Settings.load(config) if (config or Path(FILE)).exists() else Settings.load()
     known = [secret.get_secret_value() for secret in settings.secret_values().values()]
     configure_logs("warning", "auto", known, settings.redact, settings.phone_region)
     return settings
-
-
-def _servers(settings: Settings) -> Any:
-    return servers_of(settings)
 
 
 def _demand_free(settings: Settings, *servers: str) -> None:
@@ -394,7 +270,7 @@ def _demand_free(settings: Settings, *servers: str) -> None:
             fail(f"{name} is a tool of your own: call the server something else than {prefix}")
 
 
-async def _looked(server: Any, settings: Settings) -> Any:
+async def _looked(server: "Configured", settings: Settings) -> Listing:
     from pratique.proxy.servers import look  # noqa: PLC0415  # needs the extra
     from pratique.tools.hosts import Network  # noqa: PLC0415  # as above
 

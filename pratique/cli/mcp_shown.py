@@ -86,9 +86,10 @@ def print_view(view: View, *, to_stderr: bool = False) -> int:
                 out.print(Text(note, "bold yellow"), soft_wrap=True)
     if pin.seen and not pin.is_approved:
         tool = pin.tool.partition(".")[2]
-        tiers = "|".join(tier.value for tier in Tier if tier.rank >= Tier(pin.least).rank)
-        out.print(Text("  to approve this definition:", "dim"))
-        command = f"pratique mcp approve {pin.server} {tool}@{pin.seen} --tier {tiers}"
+        tiers = [tier.value for tier in Tier if tier.rank >= Tier(pin.least).rank]
+        note = f"  to approve this definition, with the tier that its calls have ({', '.join(tiers)}):"
+        out.print(Text(note, "dim"), soft_wrap=True)
+        command = f"pratique mcp approve {pin.server} {tool}@{pin.seen} --tier {tiers[-1]}"
         out.print(Text(f"    {command}", "dim"), soft_wrap=True)
     out.print()
     return lines

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic import ValidationError
 
 from pratique.app import known_tools, ladder_of, open_ledger
 from pratique.audit.canonical import canonical
@@ -27,6 +28,7 @@ from pratique.cli.console import (
     load_settings,
     print_json,
     reporting_errors,
+    say,
 )
 from pratique.cli.moments import microseconds_of
 from pratique.cli.policy_apply import apply
@@ -53,6 +55,8 @@ from pratique.errors import PolicyError
 from pratique.ledger.replay import ReplayReport, Stretch, replay
 from pratique.model import Taint
 from pratique.settings import Settings
+from pratique.spelling import meant
+from pratique.stages.resolve import problems
 from pratique.tools.declaration import Tool
 from pratique.tools.levels import lacking_floors
 from pratique.tools.registry import Registry
@@ -154,6 +158,11 @@ def explain_command(
         print_json({**found.model_dump(mode="json"), **refused, "invalid_arguments": invalid})
         return
     show_explanation(found, declared.capability, invalid)
+    known = snapshot.policy.file.agents
+    if agent not in known:
+        say(
+            f"hint: agents of the policy: {', '.join(sorted(known)) or 'none'}{meant(agent, known)}", "yellow"
+        )
 
 
 @app.command(name="who-can")
@@ -256,11 +265,9 @@ def _past(settings: Settings, policy: Policy, since_us: int) -> ReplayReport | N
 def _declared(tools: Registry, name: str) -> Tool:
     found = tools.get(name)
     if found is None:
-        known = (
-            ", ".join(sorted(tool.capability.name for tool in tools))
-            or "none; name their modules in pratique.toml"
-        )
-        fail(f"there is no tool {name!r} (declared: {known})")
+        names = sorted(tool.capability.name for tool in tools)
+        known = ", ".join(names) or "none; name their modules in pratique.toml"
+        fail(f"{tools.why_not(name)} (declared: {known}){meant(name, names)}")
     return found
 
 
@@ -278,8 +285,8 @@ def _arguments(text: str, settings: Settings) -> dict[str, Any]:
 def _invalid(tool: Tool, arguments: dict[str, Any]) -> str:
     try:
         tool.arguments.model_validate_json(orjson.dumps(arguments), strict=True)
-    except ValueError as problem:
-        return "; ".join(line.strip() for line in str(problem).splitlines()[1:3])
+    except ValidationError as problem:
+        return problems(problem)
     return ""
 
 

@@ -18,7 +18,7 @@ from pratique.capabilities.snapshot import Snapshot
 from pratique.errors import SettingsError, told
 from pratique.ledger import policies
 from pratique.model import Capability
-from pratique.settings import Settings
+from pratique.settings import ELSEWHERE, Settings
 from pratique.tools.registry import Registry
 
 IN_FORCE = "in-force"
@@ -80,7 +80,8 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
-        raise SettingsError(f"policy: {path}: {told(problem)}") from None
+        hint = f"; {ELSEWHERE}" if isinstance(problem, FileNotFoundError) else ""
+        raise SettingsError(f"policy: {path}: {told(problem)}{hint}") from None
 
 
 def moment_of(at: datetime | None) -> int:

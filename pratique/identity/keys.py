@@ -209,9 +209,14 @@ def _checked(patterns: Iterable[str]) -> list[str]:
 
 
 def _covers(pattern: str, user: str) -> bool:
+    """Return whether a pattern means a person. Case of A to Z aside: folding makes `ss` of `ß` (RFC 4343)."""
     if pattern == ANYBODY:
         return True
     if pattern.startswith("*@"):
         name, at, domain = user.rpartition("@")
-        return bool(name and at) and domain.casefold() == pattern[2:].casefold()
-    return pattern.casefold() == user.casefold()
+        return bool(name and at) and _ascii_lower(domain) == _ascii_lower(pattern[2:])
+    return _ascii_lower(pattern) == _ascii_lower(user)
+
+
+def _ascii_lower(text: str) -> str:
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")

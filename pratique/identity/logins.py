@@ -18,15 +18,7 @@ from pratique.capabilities.policy import Policy
 from pratique.capabilities.rights import GIVEN, Role
 from pratique.errors import LoginRefusedError
 from pratique.identity import passwords, secret
-from pratique.identity.people import (
-    Account,
-    People,
-    account,
-    account_of,
-    checked_name,
-    folded,
-    members,
-)
+from pratique.identity.people import Account, People, account, account_of, checked_name, folded, members
 from pratique.ledger import policies, queries
 from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
@@ -94,14 +86,6 @@ class Logins:
         """
         link, name = self._link(text)
         return self._open(name, "link", LinkIsUnused(link), link=link, problem=NO_LINK)
-
-    def link_is_for(self, text: str) -> str:
-        """Return whom a link would log in, without using it.
-
-        Raises:
-            LoginRefusedError: nobody.
-        """
-        return self._link(text)[1]
 
     def by_company(
         self,

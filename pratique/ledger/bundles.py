@@ -100,11 +100,7 @@ def write_bundle(
     """
     if to.exists():
         raise SettingsError(f"{to} is there already: name a place that is not")
-    covering = connection.execute(
-        select(t.checkpoints.c.size).order_by(t.checkpoints.c.size.desc()).limit(1)
-    ).scalar()
-    if covering is None:
-        raise RetentionError("no checkpoint was made yet: run `pratique audit checkpoint` first")
+    covering = _covering(connection)
     last = covering if last is None else last
     _demand_range(connection, first, last, covering)
     draft = to.with_name(f".{to.name}.{os.getpid()}")
@@ -115,9 +111,7 @@ def write_bundle(
         (folder / MANIFEST).write_bytes(manifest.text())
         _write_records(connection, folder / RECORDS, first, last)
         _write_checkpoints(connection, folder, first, last, covering)
-        if openings:
-            lines = [each.line() for each in sorted(openings) if first <= each.seq <= last]
-            (folder / OPENINGS).write_bytes(b"".join(lines))
+        _write_openings(folder, first, last, openings)
         if to.suffix == ".tar":
             _pack(folder, draft)
         draft.rename(to)
@@ -129,6 +123,26 @@ def write_bundle(
             draft.unlink(missing_ok=True)
     leaf = leaves(driver_of(connection), (last - 1) >> 8)[(last - 1) % 256].hex() if last else GENESIS.hex()
     return Written(first, last, covering, leaf, hashlib.sha256(manifest.text()).hexdigest())
+
+
+def _covering(connection: Connection) -> int:
+    """Return how many records the last checkpoint covers.
+
+    Raises:
+        RetentionError: there is none.
+    """
+    found = connection.execute(
+        select(t.checkpoints.c.size).order_by(t.checkpoints.c.size.desc()).limit(1)
+    ).scalar()
+    if found is None:
+        raise RetentionError("no checkpoint was made yet: run `pratique audit checkpoint` first")
+    return int(found)
+
+
+def _write_openings(folder: Path, first: int, last: int, openings: Sequence[Opening]) -> None:
+    if openings:
+        lines = [each.line() for each in sorted(openings) if first <= each.seq <= last]
+        (folder / OPENINGS).write_bytes(b"".join(lines))
 
 
 def openings_of(connection: Connection, ledger: Ledger, seq: int) -> list[Opening]:

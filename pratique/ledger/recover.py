@@ -22,7 +22,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+
+from sqlalchemy import Connection
 
 from pratique.audit import drafts
 from pratique.audit.chain import Break, Verdict
@@ -31,7 +32,7 @@ from pratique.audit.merkle import root_of
 from pratique.errors import ForkError, LedgerError, LedgerUnavailableError, RecoveryRefusedError
 from pratique.ledger.door import Clock, Ledger, wall_clock
 from pratique.ledger.keys import SIGNED, last_signed
-from pratique.ledger.readonly import read_only
+from pratique.ledger.readonly import driver_of, read_only
 from pratique.ledger.salvage import salvage, whole_prefix
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.tree import StoredTree
@@ -116,8 +117,8 @@ def demand_whole(ledger: Ledger) -> None:
         ForkError: it did, or is; the message says what shows it and what to do.
     """
 
-    def look(connection: Any) -> list[Finding]:
-        driver = connection.connection.driver_connection
+    def look(connection: Connection) -> list[Finding]:
+        driver = driver_of(connection)
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
     findings = ledger.read(look)
@@ -168,8 +169,8 @@ def recover(folder: Path, by: str, reason: str, clock: Clock = wall_clock) -> Re
 
 
 def _lost_of(ledger: Ledger) -> list[Finding]:
-    def look(connection: Any) -> list[Finding]:
-        driver = connection.connection.driver_connection
+    def look(connection: Connection) -> list[Finding]:
+        driver = driver_of(connection)
         return list(_lost(ledger.path.parent, driver, _head(driver)[0], besides=ledger.writer.id))
 
     return ledger.read(look)

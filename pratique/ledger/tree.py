@@ -11,7 +11,6 @@ proof hashes up to a root that somebody signed.
 """
 
 import sqlite3
-from collections.abc import Callable
 from typing import Final
 
 from pratique.audit.merkle import HASH_BYTES, TILE, TILE_HEIGHT, complete_root
@@ -21,8 +20,6 @@ _LEAVES: Final = "SELECT seq, leaf FROM records WHERE seq > ? AND seq <= ? ORDER
 _DROPPED: Final = "SELECT hashes FROM leaf_tiles WHERE idx = ?"
 _NODES: Final = "SELECT idx, hash FROM tree WHERE level = ? AND idx >= ? AND idx < ? ORDER BY idx"
 _ADD: Final = "INSERT OR REPLACE INTO tree (level, idx, hash) VALUES (?, ?, ?)"
-
-Tiles = Callable[[int, int], list[bytes]]
 
 
 def grow(driver: sqlite3.Connection, tile: int, hashes: list[bytes]) -> list[bytes]:

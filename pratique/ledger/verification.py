@@ -8,7 +8,8 @@ The steps, each marked where it is done:
 5. Index columns and the tree say what the records say; the schema holds nothing that is not ours.
 6. Every step in the log was allowed when it was made (`pratique.audit.legality`).
 7. State tables are what the log makes of them.
-8. If `values`, and the vault's key is at hand: its values are those that the records commit to.
+8. If `values`, and the vault's key is at hand: its values are those that the records commit to,
+   all that were not erased.
 
 Rules:
 - A file is only read, and need not be one that this installation could write to.
@@ -54,7 +55,7 @@ from pratique.ledger.scan import Progress, ScannedTree, scan_file
 from pratique.ledger.schema import foreign_objects
 from pratique.ledger.tree import leaves
 from pratique.ledger.vault import Vault
-from pratique.ledger.vault_check import changed_values
+from pratique.ledger.vault_check import wrong_values
 
 NOWHERE = Head(seq=0, leaf=GENESIS.hex())
 
@@ -319,8 +320,8 @@ class _Verification:
         vault = _vault_beside(self._path) if self._asked.values else None
         if vault is None:
             return
-        for seq, wrong in changed_values(self._connection, vault):
-            raise BrokenError(Break.BESIDE, f"the vault value of record {seq} {wrong}", seq)
+        for wrong in wrong_values(self._connection, vault):
+            raise BrokenError(Break.VANISHED if wrong.gone else Break.BESIDE, wrong.problem, wrong.seq)
 
 
 class _FoundError(Exception):

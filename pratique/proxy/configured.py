@@ -24,7 +24,8 @@ from pratique.proxy.connection import Connection, ServerConnection
 from pratique.proxy.link import Opener
 from pratique.proxy.remote import RemoteServer, remote
 from pratique.sandbox.ladder import Ladder
-from pratique.settings import McpServerSettings, Settings
+from pratique.settings import Settings
+from pratique.settings_sections import McpServerSettings
 from pratique.tools.hosts import Network
 
 _LARGEST = 256 * 1024

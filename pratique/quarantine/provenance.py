@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
-from pratique.capabilities.fields import Leaf, Shape, full_path
+from pratique.capabilities.fields import Leaf, Shape, covering, full_path, lifted
 from pratique.errors import ToolDeclarationError
 from pratique.model import Carried, FieldLabel, Integrity
 from pratique.origin import Origin, OriginKind, Source
@@ -146,7 +146,8 @@ class Tracker:
             wrote: whether the call changed something: its result then vouches for nothing but new ids.
             ids: generic record path (`messages[]`, `` for the result) → `email:{message_id}`, a name for its
                 source made from the record's own fields.
-            references: full path (`messages[0].body`) → reference, for what was withheld from the agent.
+            references: full path (`messages[0].body`) → reference, for what was withheld from the agent, with
+                all that is below it.
             watched: whether every value of it is confidential, not only those that are marked so.
             carried: which parts of it an earlier write of ours put there, whatever the fields are declared.
 
@@ -265,9 +266,10 @@ class Tracker:
             return
         text, label = written(leaf.value), leaf.word.label
         path = full_path(leaf.path, leaf.places)
-        reference = taking.event.references.get(path)
-        if reference is not None:
-            self._references[reference] = taking.where(leaf, record).source
+        withheld = covering(path, taking.event.references) if taking.event.references else None
+        if withheld is not None:
+            leaf = lifted(leaf, withheld)  # its source is told to the agent, so names below are not in it
+            self._references[taking.event.references[withheld]] = taking.where(leaf, record).source
         if leaf.word.confidential or taking.event.watched:
             self._confidential.add(loose(text), text, taking.where(leaf, record).source)
         if taking.repeats_clean(text):
@@ -277,7 +279,7 @@ class Tracker:
             where = taking.where(leaf, record)
             self._vouched.add(Entry(label, leaf.word.type, taking.first + leaf.record + 1, where, text))
         if tainted or label.foreign:
-            self._shown = self._shown or reference is None
+            self._shown = self._shown or withheld is None
             self._foreign.add(taking.call, leaf.path, leaf.places, text, record)
 
     def _carried(self, part: Carried, taking: Taking) -> None:

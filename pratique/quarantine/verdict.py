@@ -7,6 +7,8 @@ Rules:
   docs/explanation/quarantine.md.
 - A confidential value that would leave is held whether or not text from outside was seen.
 - More untrusted text never makes a verdict milder.
+- A reason says argument, class and source, and never a value, nor which of many it was: agents are told the
+  reasons, the log has them in clear, and the value may be one that the agent is not shown.
 - A verdict is evidence for a policy: the policy decides what taint it lets pass.
 """
 
@@ -14,7 +16,7 @@ from collections.abc import Collection, Iterator, Sequence
 from enum import StrEnum
 
 from pratique.model import ArgumentClass, Reason, Taint, Tier, Value
-from pratique.origin import Origin, OriginKind, Part, trusted
+from pratique.origin import Origin, OriginKind, Part, argument_of, trusted
 
 _OUTSIDE = {OriginKind.UNTRUSTED, OriginKind.IDENTITY}
 
@@ -95,10 +97,16 @@ def _taint(origins: Sequence[Origin], *, reached: bool, sink: bool) -> Taint:
 
 
 def _sinks(origins: Sequence[Origin], *, identities: bool) -> Iterator[Reason]:
-    """Yield a reason for each value that decides where things go and is tainted or unexplained."""
+    """Yield the reasons of values that decide where things go and are tainted or unexplained.
+
+    Each once, and those of one argument in the order of their words: where in a list it stands is not told.
+    """
+    texts: dict[str, set[str]] = {}
     for origin in origins:
         if _decides(origin) and not trusted(origin, identities=identities):
-            yield Reason(rule="provenance", effect="ask", text=_explain(origin))
+            texts.setdefault(argument_of(origin.argument), set()).add(_explain(origin))
+    for found in texts.values():
+        yield from (Reason(rule="provenance", effect="ask", text=text) for text in sorted(found))
 
 
 def _decides(origin: Origin) -> bool:
@@ -112,11 +120,12 @@ def _decides(origin: Origin) -> bool:
 
 def _explain(origin: Origin) -> str:
     """Return one reason in words."""
+    name = argument_of(origin.argument)
     if origin.part is Part.CONFIDENTIAL:
-        return f"{origin.argument} {origin.words}"
-    what = "" if origin.part is Part.WHOLE else f" holds {origin.value!r}, which"
+        return f"{name} {origin.words}"
+    what = "" if origin.part is Part.WHOLE else " holds an address, link, number or key that"
     led = ", of a record that text from outside may have led to" if origin.kind in _OF_RECORDS else ""
-    return f"{origin.argument} ({origin.argument_class}){what} {origin.words}{led}"
+    return f"{name} ({origin.argument_class}){what} {origin.words}{led}"
 
 
 _OF_RECORDS = {OriginKind.RECORD, OriginKind.AUTHORITY, OriginKind.INTERNAL}

@@ -29,6 +29,9 @@ _EMAIL: Final = compiled(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~\x80-\xff-]+@(?:[A-Za-z0-9\x80-\xff][A-Za-z0-9\x80-\xff-]*\.)+"
     r"[A-Za-z\x80-\xff][A-Za-z0-9\x80-\xff-]*[A-Za-z0-9\x80-\xff]"
 )
+_QUOTES: Final = b"'`"
+"""They may begin a name, but where one does, it is mostly the text's quotation mark, and no secret."""
+_AT: Final = ord("@")
 _WORD: Final = compiled(r"[A-Za-z0-9]+")
 _PLUS: Final = re.compile("[+\N{FULLWIDTH PLUS SIGN}]")
 _LENGTHS: Final = re.compile(r"(\d+)!")
@@ -63,7 +66,9 @@ def find_emails(data: bytes) -> Iterator[Span]:
     """Yield where e-mail addresses are, in bytes."""
     for match in _EMAIL.finditer(data):
         start, end = match.span()
-        yield Span(start, end, "emails", "e-mail")
+        quotes = len(match.group()) - len(match.group().lstrip(_QUOTES))
+        inside = data[start + quotes] != _AT  # a name of quotes alone is one (RFC 5322, 3.2.3)
+        yield Span(start + quotes if inside else start, end, "emails", "e-mail")
 
 
 def find_phones(text: str, region: str | None) -> Iterator[Span]:

@@ -52,9 +52,6 @@ _KERNELS = {
     True: "its own: the engine offers gVisor (runsc), which is used",
     False: "this machine's: the engine offers no gVisor (runsc), so containers share it",
 }
-_REMEDY_RIGHTS = (
-    "let this user speak to it (the group `docker` is as good as root), or name another: DOCKER_HOST"
-)
 _REMEDY_GVISOR = (
     "a kernel of their own for containers: install gVisor's runsc, name it under `runtimes` in the engine's "
     "daemon.json, reload the engine; it is used as soon as it is offered"

@@ -1,6 +1,5 @@
 """Says what this machine can give, level by level, by a trial of each (`pratique.sandbox.trial`)."""
 
-import asyncio
 import time
 
 from pratique.errors import SandboxUnavailableError
@@ -46,8 +45,3 @@ async def _probe(provider: Provider) -> Probe:
         return await provider.probe()
     finally:
         await provider.aclose()
-
-
-def probe_now() -> list[Probe]:
-    """Probe every level, for programs without an event loop."""
-    return asyncio.run(probe_all())

@@ -209,7 +209,8 @@ def _seen_inside(program: Program, kind: plan.Plan) -> str:
     for path in (found, str(Path(found).resolve())):
         if not any(_beneath(path, folder) for folder in there):
             raise SandboxUnavailableError(
-                f"{path} cannot be seen from inside of the jail: declare its folder"
+                f"{path} cannot be seen from inside of the jail: declare its folder "
+                "(of an MCP server: --path, or `paths` in its settings)"
             )
     return found
 

@@ -24,13 +24,18 @@ from pratique.server.auth.cookies import SetCookie
 from pratique.server.auth.oidc import Company
 from pratique.server.auth.tokens import Tokens
 from pratique.server.bodies import BoundedBody
+from pratique.server.checking import HOUR, checking
 from pratique.server.door import Door
 from pratique.server.headers import GuardedHeaders, hosts_of
 from pratique.server.problems import install
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 
 CANCELLED_S = 5.0
 """How long calls that were cancelled when the server ends may take until they are on record."""
+
+
+Beside = Callable[[], AbstractAsyncContextManager[None]]
+"""What runs while the server does."""
 
 
 class Secrets(NamedTuple):
@@ -58,6 +63,26 @@ async def background(notifier: Notifier | None) -> AsyncIterator[None]:
             await task
 
 
+def _lifespan(
+    here: Door, beside: list[Beside], notifier: Notifier | None, *, close: bool
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """Return what runs while the server does, and what ends when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with background(notifier), AsyncExitStack() as meanwhile:
+            for run in beside:
+                await meanwhile.enter_async_context(run())
+            yield
+        here.closing.set()
+        await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
+        here.glance.close()
+        if close:
+            await here.runtime.aclose()
+
+    return lifespan
+
+
 def create_app(
     runtime: Runtime,
     settings: ServerSettings | None = None,
@@ -83,26 +108,12 @@ def create_app(
     company = Company(settings.oidc, secrets.oidc) if settings.oidc else None
     tokens = Tokens(settings.oauth, settings.public_url, resource.PATH) if settings.oauth else None
     here = Door(runtime, settings, company=company, metrics_token=secrets.metrics, tokens=tokens)
-
-    beside: list[Callable[[], AbstractAsyncContextManager[None]]] = []
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with background(notifier), AsyncExitStack() as meanwhile:
-            for run in beside:
-                await meanwhile.enter_async_context(run())
-            yield
-        here.closing.set()
-        await here.serving.drain(CANCELLED_S)  # what was cancelled is still being recorded
-        here.glance.close()
-        if close:
-            await runtime.aclose()
-
+    beside: list[Beside] = []
     app = FastAPI(
         title="Pratique",
         version=__version__,
         summary="The runtime between AI agents and the tools they call.",
-        lifespan=lifespan,
+        lifespan=_lifespan(here, beside, notifier, close=close),
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -120,6 +131,9 @@ def create_app(
         import_module("pratique.server.web").mount(app)
     if mcp_is_installed():
         beside.append(import_module("pratique.server.mcp").mount(app, here))
+    elsewhere = runtime.registry.elsewhere
+    if settings.check_hours and elsewhere is not None:
+        beside.append(checking(elsewhere, settings.check_hours * HOUR))
     app.add_middleware(SetCookie)
     app.add_middleware(BoundedBody, most=settings.body_bytes)
     app.add_middleware(GuardedHeaders, hosts=hosts_of(settings), tls=settings.speaks_tls)

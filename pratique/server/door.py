@@ -19,7 +19,7 @@ from pratique.server.auth.cookies import Cookies
 from pratique.server.bounds import Rate, Slots
 from pratique.server.feed import Feed
 from pratique.server.serving import Serving
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 
 STRANGERS = 600
 """Requests a minute from one address that show no credential, or none that is good."""

@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import errno
 import ipaddress
 import signal
 import socket
@@ -15,11 +16,12 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from pratique.errors import SettingsError
+from pratique.errors import SettingsError, told
 from pratique.identity.people import People
 from pratique.ledger.door import Ledger
 from pratique.server.door import Door
-from pratique.settings import ServerSettings, Settings
+from pratique.settings import Settings
+from pratique.settings_sections import ServerSettings
 
 BACKLOG = 1024
 
@@ -85,9 +87,17 @@ def listening(settings: ServerSettings) -> socket.socket:
     try:
         made = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError) as problem:
-        raise SettingsError(f"server: {settings.host} port {settings.port}: {problem}") from None
+        raise SettingsError(f"server: {settings.host} port {settings.port}: {_why(problem)}") from None
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
     return made
+
+
+def _why(problem: Exception) -> str:
+    if isinstance(problem, OSError) and problem.errno == errno.EADDRINUSE:
+        return (
+            "already in use, perhaps by another `pratique serve`; choose another with --port or server.port"
+        )
+    return told(problem)
 
 
 def demand_safe(settings: Settings, ledger: Ledger) -> None:

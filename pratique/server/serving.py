@@ -18,7 +18,7 @@ from pratique.model import Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.hosting import SessionFacts
 from pratique.sessions.session import Session
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 
 POLL_SECONDS = 0.25
 """How often a call that waits looks for what another process has committed."""

@@ -32,10 +32,12 @@ from pratique.ledger.guards_approvals import ApprovalIs, NotAskedYet
 from pratique.ledger.guards_identity import NobodyDisabled
 from pratique.ledger.sequencer import Entry, Refused
 from pratique.model import Ask, Call, Decision, Edited, OriginKind, Request, Tier, Unresolved
+from pratique.origin import argument_of
 from pratique.quarantine.approver import changed_leaves
 from pratique.sessions.hosting import Hosting
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.resolve import resolve
+from pratique.stages.withheld import Withheld
 from pratique.tools.registry import Registry
 
 MOST_BYTES = 256 * 1024
@@ -120,7 +122,7 @@ class Editing:
         return self._host.queue.look(ticket), self._host.queue.asked(ticket)
 
     def _demand(self, question: Question, asked: Asked, editor: str) -> None:
-        demand_open(question, editor, self._ledger.clock())
+        demand_open(question, self._ledger.clock())
         demand_approver(
             question, editor, self._host.queue.electorate(question, asked.user, self._host.desk.members)
         )
@@ -164,7 +166,7 @@ class Editing:
 
         call = resolved(request)
         if call.request.edited is not None:
-            told = call.request.edited.model_copy(update={"changed": _told(call)})
+            told = call.request.edited.model_copy(update={"changed": _told(call, provenance.withheld)})
             judged = call.judged
             call = resolved(request.model_copy(update={"edited": told, "judged": judged}))
         decision: Decision = enforcement.decide(call)
@@ -217,10 +219,11 @@ class Editing:
         return [voted, drafts.decided(ticket, session, "approved", [edited.by], edited.reason)]
 
 
-def _told(call: Call) -> dict[str, Any]:
+def _told(call: Call, withheld: Withheld) -> dict[str, Any]:
     """Return what changed as the agent may be told: values that the editor typed, and no others.
 
-    What they left in may be what was withheld from the agent.
+    What they left in may be what was withheld from the agent. So may a name below an argument be that was
+    given by reference: of what was changed below one, only the argument is told.
     """
     edited = call.request.edited
     changed = {} if edited is None else edited.changed
@@ -233,7 +236,11 @@ def _told(call: Call) -> dict[str, Any]:
             if origin.argument == path
         )
     }
-    return {path: value if path in theirs else None for path, value in changed.items()}
+    references = call.request.references
+    if references:
+        theirs -= {path for path in theirs if withheld.repeats(references, changed[path])}
+    told = {path: value if path in theirs else None for path, value in changed.items()}
+    return {argument_of(path): told.get(argument_of(path)) for path in told} if references else told
 
 
 def _use_within(connection: Connection, ticket: str) -> int:

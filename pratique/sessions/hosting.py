@@ -39,6 +39,7 @@ from pratique.ledger.guards_identity import KeyIsGood
 from pratique.ledger.projection import stored_label
 from pratique.ledger.sequencer import Answer, Entry, Refused
 from pratique.model import CLEAN, Call, Code, Edited, Judged, Label, Request, Subject, Taint, printable
+from pratique.people import odd_spelling
 from pratique.sessions.code_calls import CodeCalls
 from pratique.sessions.session import Governor, Session
 from pratique.stages.declared import Declared, declared
@@ -130,7 +131,8 @@ class Hosting:
         """Open a session.
 
         Raises:
-            CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form.
+            CanonicalError: the inputs are not JSON, or too large; a name has no UTF-8 form; the user's
+                has blanks, quotes or a dot at its end: it would be another person.
             TraceInUseError: another session has this trace id; nothing was recorded.
             LedgerUnavailableError: it cannot be recorded.
         """
@@ -339,6 +341,7 @@ class Hosting:
         if row is None or row.session != subject.session:
             raise UnknownTicketError(f"the session {subject.session} asked no question {ticket!r}")
         proposed = queries.record(connection, row.proposed_seq) or {}
+        stored = self._stored_judgement(connection, proposed)
         return Request(
             subject=subject,
             context=label_from(proposed["context"]),
@@ -346,7 +349,8 @@ class Hosting:
             tool=row.tool,
             args_json=self._value(connection, proposed, "args"),
             wait=wait,
-            judged=self._judged(connection, proposed),
+            references=stored.references if stored else (),
+            judged=self._judged(proposed, stored),
             code=_code(proposed),
             why=self._said(connection, proposed, "why"),
             edited=_edited(self._said(connection, proposed, "edited")),
@@ -356,11 +360,11 @@ class Hosting:
         """Return a value that not every question has."""
         return self._value(connection, proposed, field).decode() if f"{field}_c" in proposed else ""
 
-    def _judged(self, connection: Connection, proposed: queries.Record) -> Judged | None:
+    def _judged(self, proposed: queries.Record, stored: Judged | None) -> Judged | None:
         """Return what provenance said when the question was put: that is what the person was shown."""
         if proposed["epoch"] != self._host.enforcement.snapshot.epoch:
             return None  # another policy asked: under this one the call is judged anew
-        return self._stored_judgement(connection, proposed) or Judged(taint=Taint(proposed["taint"]))
+        return stored or Judged(taint=Taint(proposed["taint"]))
 
     def _stored_judgement(self, connection: Connection, proposed: queries.Record) -> Judged | None:
         owner = queries.subject_of(connection, proposed["seq"])
@@ -402,6 +406,12 @@ def _new_subject(facts: SessionFacts, tenant: str) -> Subject:
             raise CanonicalError(f"{name!r}: a name with half of a surrogate pair has no UTF-8 form")
         if visible(name).replace(LEFT_TO_RIGHT, "") != name:
             raise CanonicalError(f"{visible(name)}: a name with characters that nobody sees")
+    odd = odd_spelling(facts["user"])
+    if odd:
+        same = (
+            "it would be somebody else than the same name without; give it as approvers and groups spell it"
+        )
+        raise CanonicalError(f"user: {facts['user'][:80]!r} {odd}: {same}")
     trace_id = facts.get("trace_id") or secrets.token_hex(16)
     if not _TRACE_ID.fullmatch(trace_id) or trace_id == _NO_TRACE:
         raise CanonicalError("trace_id: 32 lower-case hex digits, not all of them 0 (W3C Trace Context)")

@@ -33,6 +33,7 @@ from pratique.model import (
     Tier,
     clip_to,
 )
+from pratique.origin import argument_of
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.marked import Cut, Unit, cut
 from pratique.quarantine.needle import written
@@ -180,7 +181,7 @@ def _parts(
 def _whole(call: Call, provenance: Provenance, origin: Origin) -> _Had:
     """Return where a whole argument was had from; of what could not be searched, the argument itself."""
     if origin.source is None:
-        own = f"{call.capability.name}:{call.request.call_id}#{origin.argument}"
+        own = f"{call.capability.name}:{call.request.call_id}#{argument_of(origin.argument)}"
         return _Had(clip_to(own, LONGEST_SOURCE), Integrity.UNTRUSTED, call.label.confidentiality)
     confidentiality = provenance.class_of(origin.source.call_id)
     return _Had(clip_to(origin.source.id, LONGEST_SOURCE), Integrity.UNTRUSTED, confidentiality)

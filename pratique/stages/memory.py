@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from pratique.ledger import queries
 from pratique.ledger.door import Ledger
 from pratique.ledger.vault import Opened
-from pratique.model import Carried, Confidentiality, Judged, Origin, Status, Tier
+from pratique.model import UNTAINTED, Carried, Confidentiality, Judged, Status, Tier
 from pratique.stages.declared import Declared
 from pratique.stages.provenance import Provenance, Shown
 
@@ -49,7 +49,7 @@ def remember(
 def _shown(record: queries.Record, values: Values) -> Shown:
     result, arguments, withheld = (_json(values.get(name)) for name in ("result", "args", "withheld"))
     status = Status(record["outcome"])
-    done = status is Status.DONE
+    done, judged = status is Status.DONE, _judged(values.get("judged"))
     return Shown(
         tool=record["tool"],
         call_id=record["call_id"],
@@ -57,18 +57,18 @@ def _shown(record: queries.Record, values: Values) -> Shown:
         status=status,
         value=result if done else record["error"],
         arguments=arguments if isinstance(arguments, dict) else {},
-        origins=_origins(values.get("judged")),
+        origins=judged.origins or None,
         kept=withheld if isinstance(withheld, dict) else {},
         confidentiality=Confidentiality(record["confidentiality"]),
         carried=_carried(values.get("carried")),
         erased=done and not _all_there(record, values),
+        references=judged.references,
     )
 
 
-def _origins(value: Opened | None) -> tuple[Origin, ...] | None:
-    if value is None or not value.genuine:
-        return None
-    return Judged.model_validate_json(value.value).origins or None
+def _judged(value: Opened | None) -> Judged:
+    genuine = value is not None and value.genuine
+    return Judged.model_validate_json(value.value) if value is not None and genuine else UNTAINTED
 
 
 def _carried(value: Opened | None) -> tuple[Carried, ...]:

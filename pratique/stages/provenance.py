@@ -5,6 +5,8 @@ Rules:
   unless it is given a reference.
 - A reference is judged by what it is (text from outside, exactly) and by what it stands for, as if it had
   been written out: withholding a text never makes a verdict milder.
+- What was withheld cannot be guessed by the hundred: once something is, a call with very many values that
+  decide where things go counts as tainted, whatever they are, and the agent is not told which rule said so.
 - A call outside the session's plan counts as one whose sinks cannot be explained.
 - An error of a tool whose results come from outside comes from outside; other errors are neither taint nor
   trust: they may repeat an argument.
@@ -23,6 +25,7 @@ from pratique.capabilities.fields import Shape
 from pratique.capabilities.policy import Policy, tool_match
 from pratique.model import (
     UNTAINTED,
+    ArgumentClass,
     Call,
     Carried,
     Confidentiality,
@@ -31,6 +34,7 @@ from pratique.model import (
     Origin,
     Outcome,
     Part,
+    Reason,
     Status,
     Taint,
     Tier,
@@ -40,10 +44,18 @@ from pratique.quarantine.provenance import Tracker
 from pratique.quarantine.verdict import Verdict, judge
 from pratique.stages.backlog import Backlog
 from pratique.stages.declared import Declared
-from pratique.stages.echoes import Echoes
-from pratique.stages.withheld import Withheld, by_leaf, holds_reference, without
+from pratique.stages.withheld import Withheld, holds_reference, without
 from pratique.tools.registry import Tool
 
+MOST_GUESSES = 64
+"""Values that decide where things go, in one call, while anything is withheld. Each is compared with it."""
+
+_TOO_MANY = Reason(
+    rule="provenance",
+    effect="ask",
+    text=f"more than {MOST_GUESSES} of its values decide where it goes, and something is withheld: "
+    "where they came from is for whoever answers",
+)
 _REFERENCE = "reference"
 _REPEATS = "it failed, and its error repeats what is withheld"
 _NO_SHAPE = Shape({})
@@ -58,6 +70,7 @@ class Shown(NamedTuple):
         value: its result, or its error's words.
         arguments: its arguments, references put in.
         origins: what was found of them then; None if they were not traced.
+        references: those that stood in them when the call was first asked for.
         kept: full path → reference, for what was withheld.
         confidentiality: the class of the result.
         carried: what an earlier write of ours put into it.
@@ -75,6 +88,7 @@ class Shown(NamedTuple):
     confidentiality: Confidentiality
     carried: Sequence[Carried] = ()
     erased: bool = False
+    references: Sequence[str] = ()
 
 
 class Provenance:
@@ -129,6 +143,9 @@ class Provenance:
         if verdict.held:  # a person will look: search for disguises that only a card is worth the time for
             origins = of_approver(self._trace(tool, of, asked, resolved, thorough=True), edited)
             verdict = self._verdict(tool, origins, policy, outside_plan=outside_plan)
+        if self.withheld and _guesses(origins) > MOST_GUESSES:
+            reasons = (_TOO_MANY, *(reason for reason in verdict.reasons if reason.rule == "plan"))
+            return Judged(taint=Taint.SINK, reasons=reasons, origins=origins)
         taint = Taint.SINK if verdict.outside_plan else verdict.taint
         return Judged(taint=taint, reasons=verdict.reasons, origins=origins)
 
@@ -185,7 +202,7 @@ class Provenance:
             size: bytes of its result.
         """
         done = outcome.status is Status.DONE
-        echoes = self._hand_over(call.arguments, call.judged.origins, given=bool(call.request.asked_json))
+        echoes = self.withheld.hand_over(call.arguments, call.judged.references)
         if call.capability.endorses:
             echoes = ()  # one of a few declared values says no more than that
         kept = self.withheld.keep(outcome.value, of.withhold, echoes) if done else {}
@@ -202,6 +219,7 @@ class Provenance:
             kept=kept,
             confidentiality=of.confidentiality,
             carried=outcome.carried,
+            references=call.judged.references,
         )
         if kept or outcome.carried or of.shape.foreign:
             self._backlog.settle()
@@ -223,16 +241,9 @@ class Provenance:
             self.tracker.lose()
             return
         self._backlog.settle()
-        self._hand_over(shown.arguments, shown.origins or ())
+        self.withheld.hand_over(shown.arguments, shown.references)
         self.withheld.restore(shown.value, shown.kept)
         self._take_in(shown, of)
-
-    def _hand_over(
-        self, arguments: Mapping[str, Any], origins: Collection[Origin], *, given: bool = False
-    ) -> tuple[Echoes, ...]:
-        """Return what must not come back from a call; `given`: it was asked for with a reference."""
-        by_reference = given or any(origin.how == _REFERENCE for origin in origins)
-        return self.withheld.hand_over(arguments, by_reference=by_reference)
 
     def _take_in(self, shown: Shown, of: Declared | None) -> None:
         shape = of.shape if of else _NO_SHAPE
@@ -254,7 +265,14 @@ class Provenance:
             origins=shown.origins,
             wrote=shown.tier.rank >= Tier.WRITE.rank,
             ids=of.ids if of else {},
-            references=by_leaf(shown.value, shape, shown.kept),
+            references=shown.kept,
             watched=shown.confidentiality is Confidentiality.RESTRICTED,
             carried=shown.carried,
         )
+
+
+def _guesses(origins: Collection[Origin]) -> int:
+    """Return how many values of a call are compared with what was seen, and told apart by it."""
+    return sum(
+        origin.part is Part.ATOM or origin.argument_class is not ArgumentClass.CONTENT for origin in origins
+    )

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from pratique.capabilities.fields import full_path
+from pratique.capabilities.fields import covering, full_path
 from pratique.capabilities.labels import MOST_SOURCES, foreign_leaves, join
 from pratique.model import (
     CLEAN,
@@ -36,7 +36,6 @@ from pratique.stages.declared import Declared, declared
 from pratique.stages.enforcement import Enforcement
 from pratique.stages.lineage import Lineage
 from pratique.stages.provenance import Provenance
-from pratique.stages.withheld import covering
 from pratique.tools.registry import Registry
 
 LONGEST_FIELD = 80
@@ -155,7 +154,7 @@ def _own_label(call: Call, of: Declared, value: Any, outcome: Outcome) -> Label:
         sources = {f"{where}#error"} if of.shape.foreign else set()
     else:
         sources = _sources(where, of, value, outcome.withheld)
-    carried = [_label(part) for part in outcome.carried if not covering(part.path, outcome.withheld)]
+    carried = [_label(part) for part in outcome.carried if covering(part.path, outcome.withheld) is None]
     if not sources:
         return join(call.label, *carried) if carried else call.label
     foreign = Label(
@@ -180,7 +179,7 @@ def _sources(where: str, of: Declared, value: Any, withheld: dict[str, str]) -> 
     names = identified(value, of.ids) if of.ids else {}
     fields, named, short = set(), set(), _Short()
     for leaf in foreign_leaves(value, of.shape):
-        if withheld and covering(full_path(leaf.path, leaf.places), withheld):
+        if withheld and covering(full_path(leaf.path, leaf.places), withheld) is not None:
             continue
         record = record_of(names, leaf.path, leaf.places)
         path = short.of(leaf.path)

@@ -4,6 +4,8 @@ Rules:
 - The tool is looked up by its exact name; the arguments are validated from their canonical bytes.
 - A reference is put in place of what was withheld before anything else looks at the arguments.
 - What is wrong with arguments is said by place and kind, never by repeating their text: it goes into the log.
+  Of arguments that hold what the agent is not shown, only by the argument's name and the kind: places below
+  it, and a tool's own words, may be made of what is withheld.
 - The digest covers who asks, for whom, in which session, which declaration, and every byte of the arguments.
 """
 
@@ -11,6 +13,7 @@ import hashlib
 
 import orjson
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from pratique.audit.canonical import canonical
 from pratique.capabilities.policy import Policy
@@ -49,7 +52,8 @@ def resolve(
         request = _dereferenced(request, provenance)
         arguments = tool.arguments.model_validate_json(request.args_json, strict=True)
     except ValidationError as problem:
-        return _unresolved(request, f"{request.tool}: {_problems(problem)}")
+        said = _kinds(problem) if request.references else problems(problem)
+        return _unresolved(request, f"{request.tool}: {said}")
     except (UnresolvedReferenceError, CanonicalError) as problem:
         return _unresolved(request, f"{request.tool}: {problem}")
     if request.code is not None and tool.capability.runs_in is not Level.INLINE:
@@ -64,6 +68,8 @@ def resolve(
             tool, of, request.asked_json or request.args_json, request.args_json, policy, request.edited
         ),
     )
+    if request.references:
+        judged = judged.model_copy(update={"references": request.references})
     return Call(
         request=request,
         capability=tool.capability,
@@ -95,11 +101,17 @@ def _of_code(code: Code | None, of: Declared, judged: Judged) -> Judged:
 
 def _dereferenced(request: Request, provenance: Provenance) -> Request:
     """Return the request with what its references stand for: that is what is shown, approved and run."""
-    value = provenance.withheld.resolve(request.args_json)
-    if value is None:
+    found = provenance.withheld.resolve(request.args_json)
+    if found is None:
         return request
-    resolved = canonical(value, most_bytes=LARGEST_RESOLVED)
-    return request.model_copy(update={"args_json": resolved, "asked_json": request.args_json})
+    resolved = canonical(found.arguments, most_bytes=LARGEST_RESOLVED)
+    return request.model_copy(
+        update={
+            "args_json": resolved,
+            "asked_json": request.args_json,
+            "references": tuple(dict.fromkeys((*request.references, *found.references))),
+        }
+    )
 
 
 def _unresolved(request: Request, problem: str) -> Unresolved:
@@ -122,10 +134,27 @@ def _digest(request: Request, tool_digest: str) -> str:
     return hashlib.sha256(orjson.dumps(about)).hexdigest()
 
 
-def _problems(problem: ValidationError) -> str:
+def problems(problem: ValidationError) -> str:
     """Say what is wrong, in words for the record, which is in clear: names of arguments may be anything."""
     found = problem.errors(include_input=False, include_url=False, include_context=False)
-    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {error['msg']}" for error in found]
+    lines = [f"{'.'.join(map(str, error['loc'])) or 'arguments'}: {_said(error)}" for error in found]
     more = f" (+{len(lines) - MOST_PROBLEMS} more)" if len(lines) > MOST_PROBLEMS else ""
     shown = (redact(line[:LONGEST_PROBLEM], kinds=KINDS)[:200] for line in lines[:MOST_PROBLEMS])
     return "; ".join(shown) + more
+
+
+def _kinds(problem: ValidationError) -> str:
+    """Say what is wrong by argument and kind of error, and no more: not where, nor how often."""
+    found = problem.errors(include_input=False, include_url=False, include_context=False)
+    names = ((str(error["loc"][0]) if error["loc"] else "arguments", error["type"]) for error in found)
+    lines = dict.fromkeys(f"{redact(name, kinds=KINDS)[:200]}: {kind}" for name, kind in names)
+    return "; ".join([*lines][:MOST_PROBLEMS]) + " (it was given by reference, so no more is said)"
+
+
+def _said(error: ErrorDetails) -> str:
+    """Say two of Pydantic's errors, the common ones, in words that say what to do."""
+    if error["type"] == "missing":
+        return "missing"
+    if error["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return "not an argument of this tool"
+    return error["msg"]

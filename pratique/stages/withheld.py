@@ -5,23 +5,21 @@ Rules:
 - A reference is made here, cannot be guessed, and means something to its own session only.
 - What it stands for is put into the arguments before anything else looks at them: it is shown on the card,
   approved, and run.
+- What was asked for with a reference was handed over, whatever somebody's edit made of it since.
 - What was handed to a tool may come back in its result or its error, or in what another tool reads later: it
   is withheld again there, the whole text or the whole object whose key repeats it.
 """
 
-import re
 import secrets
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
-from pratique.capabilities.fields import Shape, full_path, join_path, parts
+from pratique.capabilities.fields import join_path, parts
 from pratique.quarantine.references import references, resolve
 from pratique.quarantine.reveal import withhold
 from pratique.stages.echoes import Echoes
-
-_CUT = re.compile(r"[.\[#]")
 
 Pattern = tuple[str, ...]
 
@@ -32,6 +30,13 @@ SHORTEST_LATER = 8
 """The same, in what later calls give."""
 
 
+class Resolved(NamedTuple):
+    """Arguments with what their references stand for, and the references."""
+
+    arguments: dict[str, Any]
+    references: tuple[str, ...]
+
+
 class Withheld:
     """The withheld values of one session."""
 
@@ -39,23 +44,35 @@ class Withheld:
         self._values: dict[str, Any] = {}
         self._handed = Echoes(SHORTEST_LATER)
 
-    def hand_over(self, arguments: Mapping[str, Any], *, by_reference: bool) -> tuple[Echoes, ...]:
+    def __bool__(self) -> bool:
+        """Whether anything was withheld."""
+        return bool(self._values)
+
+    def hand_over(self, arguments: Mapping[str, Any], references: Collection[str]) -> tuple[Echoes, ...]:
         """Return what must not come back from a call with these arguments.
 
         Args:
             arguments: the arguments, what was withheld put in.
-            by_reference: whether the agent gave any of it by reference. If not, what is too short to be
-                looked for is taken to be the agent's own words.
+            references: those that stood in them when the call was first asked for. If there are none, what is
+                too short to be looked for is taken to be the agent's own words.
         """
         if not self._values:
             return ()
         now = Echoes(SHORTEST_IN_CALL)
         given = {orjson.dumps(item) for _, item in _all_places(arguments)}
-        for value in self._values.values():
-            if orjson.dumps(value) in given and (by_reference or _is_long(value)):
+        for reference, value in self._values.items():
+            found = orjson.dumps(value) in given and (references or _is_long(value))
+            if reference in references or found:
                 now.add(value)
                 self._handed.add(value)
         return now, self._handed
+
+    def repeats(self, references: Collection[str], value: Any) -> bool:
+        """Return whether a value, however short, holds any of what some references stand for."""
+        echoes = Echoes(1)
+        for reference in references:
+            echoes.add(self._values.get(reference))
+        return echoes.hears_in(value)
 
     def keep(self, value: Any, paths: Collection[str], echoes: Collection[Echoes] = ()) -> dict[str, str]:
         """Keep what stands at these paths of a result, and what repeats what must not come back.
@@ -78,7 +95,7 @@ class Withheld:
             if place in kept:
                 self._values[kept[place]] = item
 
-    def resolve(self, arguments: bytes) -> dict[str, Any] | None:
+    def resolve(self, arguments: bytes) -> Resolved | None:
         """Return arguments in which each reference is replaced by what it stands for; None if there is none.
 
         Raises:
@@ -87,9 +104,10 @@ class Withheld:
         if not holds_reference(arguments):
             return None
         value = orjson.loads(arguments)
-        if not isinstance(value, dict) or not references(value):
+        if not isinstance(value, dict):
             return None
-        return resolve(value, self._values.__getitem__)
+        found = references(value)
+        return Resolved(resolve(value, self._values.__getitem__), found) if found else None
 
 
 def holds_reference(arguments: bytes) -> bool:
@@ -114,25 +132,6 @@ def without(value: Any, kept: Mapping[str, str], path: str = "") -> Any:
     if isinstance(value, list):
         return [without(item, kept, f"{path}[{number}]") for number, item in enumerate(value)]
     return value
-
-
-def by_leaf(value: Any, shape: Shape, kept: Mapping[str, str]) -> dict[str, str]:
-    """Return full path of a leaf → reference, for every leaf that a reference covers."""
-    found = {}
-    for leaf in shape.leaves(value) if kept else ():
-        place = full_path(leaf.path, leaf.places)
-        reference = covering(place, kept)
-        if reference:
-            found[place] = reference
-    return found
-
-
-def covering(place: str, kept: Mapping[str, str]) -> str:
-    """Return the reference that covers a full path; empty if it is shown."""
-    if place in kept or "" in kept:
-        return kept.get(place) or kept[""]
-    cuts = (place[: cut.start()] for cut in _CUT.finditer(place))
-    return next((kept[start] for start in cuts if start in kept), "")
 
 
 def _places(value: Any, patterns: Collection[Pattern], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -137,15 +137,22 @@ class Executor:
 
         Raises:
             TimeoutError: it took longer than `seconds`.
-            Exception: whatever the preview raised.
+            ToolError: what the preview said instead, without the tool's secrets.
+            Exception: whatever else the preview raised.
         """
         if tool.preview is None:
             return ""
-        async with ToolContext(call, self._world, looking=True) as context:
-            values = tuple(getattr(call.args, name) for name in tool.names)
-            is_async = inspect.iscoroutinefunction(tool.preview)
-            said = await self._host.run(tool.preview, (context, *values), is_async=is_async, seconds=seconds)
-        return _without(self._secrets_of(tool.capability), said)
+        known = self._secrets_of(tool.capability)
+        try:
+            async with ToolContext(call, self._world, looking=True) as context:
+                values = tuple(getattr(call.args, name) for name in tool.names)
+                is_async = inspect.iscoroutinefunction(tool.preview)
+                said = await self._host.run(
+                    tool.preview, (context, *values), is_async=is_async, seconds=seconds
+                )
+        except ToolError as problem:
+            raise ToolError(str(_without(known, str(problem)))) from None
+        return _without(known, said)
 
     async def aclose(self) -> None:
         """End everything that was started for tools. A second call does nothing."""

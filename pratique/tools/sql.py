@@ -136,7 +136,7 @@ def _name_of(databases: Mapping[str, Database]) -> Any:
 
     def known(name: str) -> str:
         if name not in databases:
-            raise ValueError(f"there is no database {name!r}; there are {', '.join(sorted(databases))}")
+            raise ValueError(f"there is no such database; there are {', '.join(sorted(databases))}")
         return name
 
     names: list[JsonValue] = [*sorted(databases)]

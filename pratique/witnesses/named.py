@@ -2,7 +2,8 @@
 
 from pratique.audit.note import Verifier
 from pratique.errors import NoteError, SettingsError, WitnessError
-from pratique.settings import FileWitnessSettings, Settings, TlogWitnessSettings
+from pratique.settings import Settings
+from pratique.settings_sections import FileWitnessSettings, TlogWitnessSettings
 from pratique.witnesses.file import FileWitness
 from pratique.witnesses.kinds import Witness
 from pratique.witnesses.timestamp import TimestampWitness

@@ -178,7 +178,7 @@ async def test_arguments_that_do_not_fit_are_told_and_recorded(
     rig = framework([[ToolCall("call-bad", "desk_note", {"txt": "x"})]])
     turn = await rig.start(await door.enter())
     assert turn.output == "done"
-    assert "text: Field required" in rig.heard["call-bad"]
+    assert "text: missing" in rig.heard["call-bad"]
     assert "the same call never will" in rig.heard["call-bad"]
     assert [record["outcome"] for record in records(door.runtime.ledger, "call.outcome")] == ["denied"]
     assert desk.effects == []

@@ -20,7 +20,8 @@ from pratique.approvals.notices import EVENTS, MOST_ATTEMPTS, Outbox
 from pratique.approvals.notifier import Notifier
 from pratique.errors import SettingsError
 from pratique.runtime import Runtime
-from pratique.settings import Event, Settings
+from pratique.settings import Settings
+from pratique.settings_sections import Event
 from tests.approvals.policies import BO, KIM, LI
 from tests.house import House, opened, rebuilt_state, records, reject, state_of
 from tests.servers.authority import Authority

@@ -1,7 +1,7 @@
 """Promise: the strictest isolation floor that matches is demanded, and none is none."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pratique.capabilities.diff import Direction, direction_of, refloored
@@ -144,6 +144,7 @@ def test_what_a_changed_floor_changes_is_named_cell_by_cell() -> None:
     assert changes[0].rules_after == ("desk-code",)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(Level)[1:]), st.sampled_from(list(Level)[1:]), st.sampled_from(list(Taint)))
 def test_one_more_floor_never_lowers_a_level(level: Level, other: Level, taint: Taint) -> None:
     text = '\n[[isolation]]\nid = "{}"\ntools = ["*"]\nlevel = "{}"\ntaint = "{}"\n'

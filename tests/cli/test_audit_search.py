@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pratique.cli import app
+from pratique.cli.audit import print_calls
 from pratique.cli.console import console
 from tests.house import House, opened
 from tests.outside import REQUEST, THIEF, Border, preset
@@ -75,3 +76,23 @@ async def test_calls_are_found_by_the_person_on_whose_behalf_they_were_made(conf
     assert len(as_json(config, "--user", "kim@acme.example")) == 2
     assert as_json(config, "--user", "mo@acme.example") == []
     assert as_json(config, "--user", "kim@acme.example", "--tool", "desk.*") == []
+
+
+def test_of_many_sources_the_wanted_one_is_named_and_the_rest_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    many = [f"email:{number}" for number in range(5)]
+    record = {
+        "seq": 6,
+        "ts_us": 0,
+        "type": "call.outcome",
+        "agent": "support",
+        "tool": "mail.list",
+        "effect": "allow",
+        "outcome": "done",
+        "taint": "none",
+        "lineage": many,
+        "ticket": "",
+    }
+    print_calls([record], "email:3")
+    assert capsys.readouterr().out.splitlines()[1].split()[8:] == ["email:3,", "email:0,", "and", "3", "more"]

@@ -126,8 +126,8 @@ def test_check_says_ok_and_hints(run: Run) -> None:
 def test_check_prints_each_problem_on_a_line_with_file_and_key(run: Run, house: Path) -> None:
     change(house, 'tier = "irreversible"\nwhen = "small"', 'teir = "write"\nwhen = 5')
     found = lines(run("check", exit_code=1))
-    assert found[0] == "policy.toml: allow[1].when: Input should be a valid string, got '5'"
-    assert found[1] == "policy.toml: allow[1].teir: unknown key"
+    assert found[0] == "policy.toml: allow[1].when: Input should be a valid string, got '5' (rule 'refunds')"
+    assert found[1] == "policy.toml: allow[1].teir: unknown key; did you mean 'tier'? (rule 'refunds')"
     assert len(found) == 2
 
 
@@ -141,7 +141,8 @@ def test_check_counts_a_failing_test_as_a_problem_because_the_policy_would_not_l
 def test_check_takes_several_files_and_gives_json(run: Run, house: Path) -> None:
     change(house, "[agents.support]", "[agents.support]\nower = 1", file="bad.toml")
     good, bad = of(run("check", "policy.toml", "bad.toml", "--json", exit_code=1))
-    assert (good["problems"], bad["problems"]) == ([], ["agents.support.ower: unknown key"])
+    assert good["problems"] == []
+    assert bad["problems"] == ["agents.support.ower: unknown key; did you mean 'owner'?"]
     assert len(good["digest"]) == 64
 
 
@@ -570,3 +571,13 @@ def test_who_comes_into_a_group_is_named_and_whoever_elects_themselves_is_told_a
     assert "elects_applier" not in first
     assert len(second["elects_applier"]) == 1
     assert "no difference" in run("diff").stdout
+
+
+def test_explain_says_in_words_what_is_wrong_with_the_arguments_and_the_names(run: Run, house: Path) -> None:
+    del house
+    said = run("explain", "suport", "billing.refund", '{"amuont": 5}').stdout
+    assert "amount: missing" in said
+    assert "amuont: not an argument of this tool" in said
+    assert "did you mean 'support'?" in said
+    wrong = run("explain", "support", "billing.refnd", "{}", exit_code=2)
+    assert "did you mean 'billing.refund'?" in wrong.stderr

@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 
 import pratique
 from pratique.cli import app
+from pratique.cli.console import console
+from pratique.cli.demo_screen import LONGEST_OUTPUT
 from pratique.cli.demo_tamper import tamper
 
 CHECKOUT = Path(pratique.__file__).parents[1]
@@ -282,3 +284,19 @@ def test_a_machine_without_a_jail_is_told_in_one_line(monkeypatch: pytest.Monkey
     text = " ".join(result.stdout.split())
     assert "This machine gives no jail, so the agent runs no code here: the control group" in text
     assert "python.run" not in text
+
+
+def test_the_traces_fit_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "width", 80)
+    text = demo("--answer", "reject").stdout
+    lines = text[text.index("Trace 1 of 2") : text.index("audit verify")].splitlines()
+    assert max(map(len, lines)) <= LONGEST_OUTPUT + 20
+    long = [line for line in lines if len(line) > 80]
+    assert len(long) < len(lines) / 8  # a text is never broken: these hold one that does not fit
+    first, second = (orjson.loads(part.partition("\n}\n")[0] + "}") for part in _objects(text))
+    assert first["tool_calls"][0]["args"] == {"limit": 50}
+    assert second["tool_calls"][1]["times"] == 15
+
+
+def _objects(text: str) -> list[str]:
+    return ["{" + part for part in text.split("\n{\n")[1:]]

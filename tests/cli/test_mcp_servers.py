@@ -91,7 +91,8 @@ def test_a_tool_is_approved_by_the_digest_that_was_shown(run: Run, told: Told) -
     shown = run("show", "files.read").stdout
     line = next(line for line in shown.splitlines() if "mcp approve" in line)
     tool = line.split()[4]
-    assert "read|egress|write|irreversible" in line
+    assert "(read, egress, write, irreversible):" in shown
+    assert line.endswith("--tier irreversible")  # what is pasted as it stands permits the least
     assert tool == f"read@{as_json(run('list', '--json'))['tools'][0]['seen']}"
     for short in (tool[:-1], tool[:17], "read@"):  # of a part, a server makes two definitions in a minute
         cut = run("approve", "files", short)

@@ -113,14 +113,18 @@ def test_the_smallest_example_runs_nothing_without_its_policy(tmp_path: Path) ->
 def test_the_tutorial_leads_to_an_approved_write(tmp_path: Path) -> None:
     page = ROOT / "docs" / "tutorial" / "first-agent.md"
     tool, agent, later = blocks(page, "python")
-    settings, policy = blocks(page, "toml")
+    settings, policy, more = blocks(page, "toml")
     for name, text in (("desk.py", tool), ("agent.py", agent), ("later.py", later)):
         (tmp_path / name).write_text(text.replace("wait=300", "wait=0"))
     (tmp_path / "pratique.toml").write_text(settings)
     (tmp_path / "policy.toml").write_text(policy)
     [makes] = re.findall(r"^\$ (mkdir .*)$", page.read_text(), re.MULTILINE)
     subprocess.run(["/bin/sh", "-c", makes], cwd=tmp_path, check=True)
-    assert pratique("policy", "check", folder=tmp_path).returncode == 0
+    checked = pratique("policy", "check", folder=tmp_path)
+    assert checked.returncode == 0
+    assert checked.stdout in page.read_text()
+    (tmp_path / "policy.toml").write_text(f"{policy}\n{more}")
+    assert "2 of 2 tests pass; they reach 2 of 2 rules" in pratique("policy", "test", folder=tmp_path).stdout
     explained = pratique(
         *("policy", "explain", "clerk", "notes.write", '{"name": "a", "text": "b"}', "--taint", "sink"),
         folder=tmp_path,

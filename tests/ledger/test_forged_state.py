@@ -18,17 +18,7 @@ from pratique.ledger.queries import every_record
 from pratique.ledger.sequencer import Entry
 from pratique.ledger.verification import verify_file
 from pratique.model import Status
-from tests.house import (
-    ASK_IRREVERSIBLE,
-    PEOPLE,
-    POLICY,
-    Clock,
-    Desk,
-    House,
-    answer,
-    opened,
-    sql,
-)
+from tests.house import ASK_IRREVERSIBLE, PEOPLE, POLICY, Clock, Desk, House, answer, opened, sql
 
 PAY = {"to": "mo", "amount": 1}
 
@@ -179,7 +169,7 @@ async def test_a_session_that_goes_on_after_its_end_is_found(house: House) -> No
     await session.aclose()
     sql(runtime.ledger, "UPDATE sessions SET closed_us = 0")
     again = await runtime.resume_session(session.id)
-    await again.call("desk.look")
+    assert (await again.call("desk.look")).status is Status.DONE, "the forged state let it go on"
     found(put_back(house), f"the session {session.id} was over")
 
 

@@ -4,17 +4,12 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, delete
 
+from pratique.errors import LedgerUnavailableError
+from pratique.ledger import tables as t
 from pratique.ledger.door import Ledger
-from pratique.ledger.guards import (
-    CallIsNew,
-    CallIsOpen,
-    EpochIs,
-    Guard,
-    Moment,
-    SessionIsOpen,
-    UsesLeft,
-)
+from pratique.ledger.guards import CallIsNew, CallIsOpen, EpochIs, Guard, Moment, SessionIsOpen, UsesLeft
 from pratique.ledger.guards_approvals import ApprovalIs, ApprovalUsable, NotAskedYet
 from pratique.ledger.sequencer import Entry, Receipt, Refused
 from tests.house import START_US, Clock, locked, records
@@ -273,5 +268,11 @@ def test_a_guard_never_writes(ledger: Ledger) -> None:
         UsesLeft("x", 1),
         SessionIsOpen("s1", "w1"),
     ]
-    for guard in guards:
-        ledger.read(lambda connection, guard=guard: guard.refuses(Moment(connection, 0, START_US, set())))  # type: ignore[misc]  # bound in the loop on purpose
+    with pytest.raises(LedgerUnavailableError, match="readonly"):
+        ledger.read(lambda connection: connection.execute(delete(t.sessions)))
+
+    def refusing(connection: Connection) -> list[Guard]:
+        return [guard for guard in guards if guard.refuses(Moment(connection, 0, START_US, set()))]
+
+    expected: list[Guard] = [CallIsOpen(1), USABLE, NotAskedYet("s1", "c1", "d1")]
+    assert ledger.read(refusing) == expected

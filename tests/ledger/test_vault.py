@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from pratique.audit.chain import Report, Verdict
+from pratique.audit.chain import Break, Report, Verdict
 from pratique.errors import LedgerCorruptError, LedgerUnavailableError
-from pratique.ledger import queries
+from pratique.identity.people import People
+from pratique.ledger import erasure, queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.erasing import Erasing
 from pratique.ledger.sequencer import Entry, Receipt
 from pratique.ledger.vault import KEY_BYTES, Opened, Sealing, Vault
 from pratique.ledger.verification import Asked, verify_file
@@ -243,3 +245,80 @@ async def test_a_value_of_another_record_is_found(house: House) -> None:
     one, two = [r["seq"] for r in records(ledger) if "args_c" in r][:2]
     sql(ledger, "UPDATE vault SET sealed = (SELECT sealed FROM vault WHERE seq = ?) WHERE seq = ?", one, two)
     assert verified(ledger).broken_at == two
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("DELETE FROM vault", "are not in the vault"),
+        ("DELETE FROM vault WHERE seq = :seq", "are not in the vault"),
+        ("UPDATE vault SET seq = seq + 1000000", "are not in the vault"),
+        ("DELETE FROM vault_keys", "have no key"),
+        ("UPDATE vault SET subject = 'x' WHERE seq = :seq", "have no key"),
+    ],
+)
+async def test_values_that_are_gone_without_an_erasure_are_missed(
+    statement: str, what: str, house: House
+) -> None:
+    ledger, seq = await noted(house)
+    sql(ledger, statement.replace(":seq", str(seq)))
+    found = verified(ledger)
+    assert (found.verdict, found.kind) == (Verdict.BROKEN, Break.VANISHED)
+    assert what in found.problem
+    assert "no record says that they were erased" in found.problem
+
+
+@pytest.mark.parametrize("what", ["a call", "a session", "a person"])
+async def test_values_that_were_erased_are_not_missed_and_the_others_are(what: str, house: House) -> None:
+    runtime = house.runtime()
+    sessions = []
+    for user in ("kim@acme.example", "li@acme.example"):
+        async with await opened(runtime, user=user, request="two notes") as session:
+            for call in ("c1", "c2"):
+                await session.call("desk.note", {"text": call}, call_id=call)
+            sessions.append(session.id)
+    ledger = runtime.ledger
+    kim = ledger.vault.subject_id("kim@acme.example")
+    erased = {
+        "a call": Erasing(session=sessions[0], call="c1"),
+        "a session": Erasing(session=sessions[0]),
+        "a person": Erasing(subject=kim),
+    }[what]
+    erasure.erase(ledger, erased, "request 2026-114", "ana@acme.example")
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    of_li = next(r["seq"] for r in records(ledger, "call.intent") if r["session"] == sessions[1])
+    sql(ledger, "DELETE FROM vault WHERE seq = ?", of_li)
+    assert verified(ledger).broken_at == of_li
+
+
+@pytest.mark.parametrize("what", ["session", "person"])
+async def test_what_was_written_after_an_erasure_is_missed(what: str, house: House) -> None:
+    """An erasure is no excuse for what the same person did later."""
+    runtime = house.runtime()
+    async with await opened(runtime) as session:
+        await session.call("desk.note", {"text": "what was said"})
+    ledger = runtime.ledger
+    subject = ledger.vault.subject_id(session.subject.user)
+    erased = Erasing(session=session.id) if what == "session" else Erasing(subject=subject)
+    erasure.erase(ledger, erased, "request 2026-114", "ana@acme.example")
+    async with await opened(house.runtime()) as later:
+        await later.call("desk.note", {"text": "what was said later"})
+    assert verified(ledger).verdict is Verdict.UNANCHORED
+    seq = [r["seq"] for r in records(ledger, "call.intent") if "args_c" in r][-1]
+    sql(ledger, "DELETE FROM vault WHERE seq = ?", seq)
+    found = verified(ledger)
+    assert (found.kind, found.broken_at) == (Break.VANISHED, seq)
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_a_password_is_missed_unless_its_owner_was_erased(erased: bool, house: House) -> None:
+    ledger = house.runtime().ledger
+    accounts = People(ledger)
+    accounts.add("li@acme.example", by="ana@acme.example")
+    accounts.set_password("li@acme.example", "correct horse battery staple", "ana@acme.example")
+    if erased:
+        li = Erasing(subject=ledger.vault.subject_id("li@acme.example"))
+        erasure.erase(ledger, li, "request 2026-115", "ana@acme.example")
+    else:
+        sql(ledger, "DELETE FROM vault")
+    assert verified(ledger).verdict is (Verdict.UNANCHORED if erased else Verdict.BROKEN)

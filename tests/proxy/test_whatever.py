@@ -117,10 +117,14 @@ async def _list(answers: list[bytes], lines: list[bytes]) -> list[dict[str, Any]
                 found = await server.definitions()
             except ProxiedServerError:
                 return None
-            assert all(isinstance(tool["name"], str) for tool in found)
             return found
     finally:
         await server.aclose()
+
+
+def is_sound(found: list[dict[str, Any]] | None) -> bool:
+    """Return whether this is a list of tools that have names, or none because of an error of ours."""
+    return found is None or all(isinstance(tool["name"], str) for tool in found)
 
 
 BEGINNING = [
@@ -140,10 +144,10 @@ def test_a_good_list_after_a_good_beginning_is_a_list() -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LINES, max_size=30))
 def test_whatever_it_writes(lines: list[bytes]) -> None:
-    asyncio.run(_list([], lines))
+    assert is_sound(asyncio.run(_list([], lines)))
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(LINES, max_size=20))
 def test_whatever_it_writes_after_a_good_beginning(lines: list[bytes]) -> None:
-    asyncio.run(_list(BEGINNING, lines))
+    assert is_sound(asyncio.run(_list(BEGINNING, lines)))

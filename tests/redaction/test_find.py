@@ -140,3 +140,18 @@ def test_known_secrets_are_taken_out_even_where_they_overlap() -> None:
     assert redact("abcdefgh", ["abcdef", "defgh"]) == "[redacted secret]"
     assert redact("aaaaaaa", ["aaaa"]) == "[redacted secret]"
     assert redact("abc", ["", "b"]) == "abc"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("no customer is 'li@acme.example'", "no customer is '[redacted e-mail]'"),
+        ("`li@acme.example`", "`[redacted e-mail]`"),
+        ("''li@acme.example", "''[redacted e-mail]"),
+        ("o'neil@acme.example", "[redacted e-mail]"),
+        ("'@acme.example", "[redacted e-mail]"),
+        ("ü 'ü@acme.example'", "ü '[redacted e-mail]'"),
+    ],
+)
+def test_a_quotation_mark_before_an_address_is_not_of_it(text: str, left: str) -> None:
+    assert redact(text, kinds=["emails"]) == left

@@ -110,7 +110,7 @@ async def test_what_is_not_declared_or_not_allowed_is_not_called(start: Start, d
     undeclared, denied, invalid, seen = outcome.value["value"]
     assert undeclared == "this code may not call 'desk.pay'; it may call: desk.look, desk.note"
     assert denied.startswith("desk.note: denied: no rule")
-    assert "desk.look: denied: desk.look: no: Extra inputs" in invalid
+    assert "desk.look: denied: desk.look: no: not an argument" in invalid
     assert seen == {"seen": ""}
     assert not desk.effects
     outcomes = [(r["tool"], r["outcome"]) for r in records(runtime.ledger, "call.outcome")]

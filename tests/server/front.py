@@ -11,7 +11,7 @@ from pratique.identity.keys import Issued, Keys
 from pratique.identity.people import People
 from pratique.runtime import Runtime
 from pratique.server.app import create_app
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 
 BASE = "http://127.0.0.1"
 PASSWORD = "correct horse battery staple"

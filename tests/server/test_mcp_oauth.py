@@ -21,7 +21,7 @@ from pratique.audit.chain import Verdict
 from pratique.errors import SettingsError
 from pratique.ledger.verification import verify_file
 from pratique.server.auth.tokens import Tokens, is_token
-from pratique.settings import OAuthSettings, ServerSettings
+from pratique.settings_sections import OAuthSettings, ServerSettings
 from tests.adapters.clients import MODERN, text_of, ticket_of
 from tests.house import SECOND, Clock, Desk, House, answer, records
 from tests.server.front import BASE, Front, front_of

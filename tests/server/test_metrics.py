@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pratique.server.app import Secrets, create_app
 from pratique.sessions import spans
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 from tests.house import Clock, House, answer, opened, reject
 from tests.server.front import Front
 from tests.server.test_keys import PAY

@@ -13,7 +13,7 @@ from pratique.runtime import Runtime
 from pratique.server.app import Secrets, create_app
 from pratique.server.auth.oidc import Company, local, name_of
 from pratique.server.problems import Problem
-from pratique.settings import OidcSettings, ServerSettings
+from pratique.settings_sections import OidcSettings, ServerSettings
 from tests.house import Clock, records
 from tests.server.front import BASE, Front
 from tests.servers.oidc import OidcProvider, oidc_provider

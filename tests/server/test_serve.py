@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from pratique.server.listen import listening
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 from tests.house import records
 from tests.server.process import Place, Served, served
 

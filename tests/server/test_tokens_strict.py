@@ -13,7 +13,7 @@ from pratique.identity.keys import Key
 from pratique.server.auth.tokens import Tokens
 from pratique.server.mcp import _who
 from pratique.server.problems import Problem
-from pratique.settings import OAuthSettings
+from pratique.settings_sections import OAuthSettings
 
 ISSUER, PUBLIC = "https://login.acme.example", "https://desk.acme.example"
 

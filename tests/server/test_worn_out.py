@@ -66,9 +66,7 @@ async def test_a_folder_with_a_space_in_it_is_told_to_nobody_either(tmp_path: Pa
     with Ledger(place, keys=keys) as ledger:
         for path in (ledger.path, keys / "first.key", keys):
             told = told_to_strangers(
-                LedgerUnavailableError(
-                    f"{path}: it is full; see https://docs.acme.example/full (and {path})"
-                ),
+                LedgerUnavailableError(f"{path}: it is full; see https://acme.example/full (and {path})"),
                 places_of(ledger),
             )
             assert told == "…: it is full; see https://acme.example/full (and …)"

@@ -88,6 +88,27 @@ async def test_names_of_any_text_open_a_session_or_are_refused_in_our_words(
     verify(runtime.ledger)
 
 
+@pytest.mark.parametrize(
+    ("user", "odd"),
+    [
+        (" li@acme.example", "a blank"),
+        ("li@acme.example ", "a blank"),
+        ("li @acme.example", "a blank"),
+        ("li@acme.example\u3000", "nobody sees"),
+        ('"li"@acme.example', "quotes"),
+        ("li@acme.example.", "ends with a dot"),
+        ("li@acme\u3002example", "not a full stop"),
+    ],
+)
+async def test_another_spelling_of_a_name_is_not_another_person(
+    runtime: Runtime, user: str, odd: str
+) -> None:
+    """Mail to each of these reaches li, who would answer their own question."""
+    with pytest.raises(CanonicalError, match=odd):
+        await opened(runtime, user=user)
+    assert not records(runtime.ledger, "session.open")
+
+
 async def test_a_trace_id_belongs_to_one_session(runtime: Runtime) -> None:
     first = await opened(runtime, trace_id="ab" * 16)
     before = records(runtime.ledger)

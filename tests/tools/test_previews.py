@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from pratique.errors import ToolError
 from pratique.model import Preview
 from pratique.tools import email, files, tickets
-from pratique.tools.context import World
-from pratique.tools.declaration import Tool
+from pratique.tools.context import ToolContext, World
+from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor
 from pratique.tools.files import write_file
 from pratique.tools.previews import Previews
@@ -90,3 +92,20 @@ async def test_a_ticket_that_is_not_there_is_a_problem(world: World) -> None:
     assert said.text == ""
     assert said.problem, "nobody can say what would change"
     assert everything(world) == {}
+
+
+async def test_a_secret_that_a_preview_gives_away_is_on_no_card() -> None:
+    def preview(ctx: ToolContext, text: str) -> str:
+        if text == "raise":
+            raise ToolError(f"cannot log in with {ctx.secret('pen')}")
+        return f"logged in with {ctx.secret('pen')}"
+
+    @tool("desk.stamp", tier="irreversible", sources={"*": "meta"}, secrets=["pen"], preview=preview)
+    async def stamp(_: ToolContext, text: str) -> dict[str, str]:
+        """Stamp."""
+        return {"stamped": text}
+
+    world = World({}, {"pen": SecretStr("hunter2-of-the-desk")})
+    raised = await previewed(world, stamp, text="raise")
+    assert raised.problem == "what it will change cannot be said: cannot log in with [secret pen]"
+    assert (await previewed(world, stamp, text="say")).text == "logged in with [secret pen]"

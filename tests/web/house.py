@@ -18,7 +18,7 @@ from pratique.proxy.servers import Servers
 from pratique.runtime import Runtime
 from pratique.sandbox.ladder import Ladder
 from pratique.server.app import create_app
-from pratique.settings import ServerSettings
+from pratique.settings_sections import ServerSettings
 from pratique.tools.context import ToolContext, World
 from pratique.tools.declaration import Tool, tool
 from pratique.tools.execution import Executor

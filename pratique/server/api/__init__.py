@@ -5,7 +5,17 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from pratique.server.api import approvals, calls, catalogue, history, login, policy, sessions, standing
+from pratique.server.api import (
+    approvals,
+    calls,
+    catalogue,
+    history,
+    login,
+    policy,
+    servers,
+    sessions,
+    standing,
+)
 from pratique.server.api.shapes import ProblemShape
 
 router = APIRouter(prefix="/api/v1")
@@ -14,6 +24,7 @@ for part in (
     sessions.router,
     approvals.router,
     standing.router,
+    servers.router,
     history.traces,
     history.audit,
     policy.router,

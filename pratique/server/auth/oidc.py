@@ -30,7 +30,7 @@ from pratique.errors import IdentityError, LoginRefusedError, SettingsError
 from pratique.server.auth import entry
 from pratique.server.door import Door, door
 from pratique.server.problems import Problem
-from pratique.settings import OidcSettings
+from pratique.settings_sections import OidcSettings
 
 log = structlog.get_logger("pratique")
 

@@ -34,7 +34,7 @@ from pratique.identity.keys import Key
 from pratique.model import clip, printable
 from pratique.server.auth.oidc import ASYMMETRIC
 from pratique.server.problems import Problem
-from pratique.settings import OAuthSettings
+from pratique.settings_sections import OAuthSettings
 
 log = structlog.get_logger("pratique")
 

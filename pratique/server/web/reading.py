@@ -45,18 +45,9 @@ def rows(here: Door, person: Person, connection: Connection, found: Sequence[Any
 
 def card_view(here: Door, person: Person, question: Question) -> CardView:
     """Return a question and its card, for this person."""
-    queue, now_us = here.runtime.queue, here.ledger.clock()
-    found: Dossier | None = None
-    problem = ""
-    try:
-        found = here.runtime.reading.dossier(
-            question.ticket, person.name, sees_results=person.may(Right.TRACE_READ)
-        )
-        problem = found.card.refuses
-    except LedgerCorruptError as broken:
-        problem = f"What it would do cannot be shown: {broken}."
+    found, problem = _dossier(here, person, question)
     card = _ordered(found.card) if found else None
-    is_open = question.is_open(now_us)
+    is_open = question.is_open(here.ledger.clock())
     why_not = found.why_not if found else ""
     answers = is_open and not why_not and person.may(Right.QUEUE_ANSWER)
     is_over = question.state == "proposed" and not is_open
@@ -81,7 +72,7 @@ def card_view(here: Door, person: Person, question: Question) -> CardView:
         escalated=question.escalate_to if question.escalated_us else (),
         earlier=_earlier(found),
         needs=tuple(dict.fromkeys(f"{need.quorum} of {need.approvers}" for need in question.needs)),
-        votes=tuple(Vote(*vote) for vote in queue.votes(question.ticket)),
+        votes=tuple(Vote(*vote) for vote in here.runtime.queue.votes(question.ticket)),
         confirm=card.confirm if card else "",
         not_mine=_not_mine(person, why_not),
         ended=ended,
@@ -98,6 +89,16 @@ def card_view(here: Door, person: Person, question: Question) -> CardView:
         decides=DECIDES,
         from_words=FROM_WORDS,
     )
+
+
+def _dossier(here: Door, person: Person, question: Question) -> tuple[Dossier | None, str]:
+    """Return everything about a question, and why it cannot be approved as it is shown."""
+    sees_results = person.may(Right.TRACE_READ)
+    try:
+        found = here.runtime.reading.dossier(question.ticket, person.name, sees_results=sees_results)
+    except LedgerCorruptError as broken:
+        return None, f"What it would do cannot be shown: {broken}."
+    return found, found.card.refuses
 
 
 def _row(here: Door, person: Person, membership: Members, connection: Connection, question: Question) -> Row:

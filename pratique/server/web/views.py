@@ -5,9 +5,6 @@ from typing import Any, NamedTuple
 from pratique.approvals.card import Card
 from pratique.model import Value
 
-URGENT_SHARE = 4
-"""A question is urgent when less than this part of its wait is left."""
-
 
 class Row(Value):
     """One question in the queue.
