@@ -10,7 +10,7 @@ Rules:
 import re
 from enum import StrEnum
 
-from pratique.words import ArgumentClass, Confidentiality, Integrity, Value
+from pratique.words import OF_NAME, ArgumentClass, Confidentiality, Integrity, Value
 
 
 class OriginKind(StrEnum):
@@ -128,7 +128,12 @@ class Origin(Value):
 
 
 def argument_of(path: str) -> str:
-    """Return the argument that a leaf's path begins with: the names and places below it are its content."""
+    """Return the argument that a leaf's path begins with: the names and places below it are its content.
+
+    An outermost name that the tool does not have is content as well, and is not repeated.
+    """
+    if path.endswith(OF_NAME) and not _BELOW.search(path):
+        return "an argument's name"
     return _BELOW.split(path, maxsplit=1)[0]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from pratique.capabilities.schema_names import named
 from pratique.model import ArgumentClass
+from pratique.origin import argument_of
 from pratique.quarantine.arguments import leaves
 from pratique.quarantine.provenance import Tracker
 
@@ -63,3 +64,8 @@ def test_a_name_that_was_not_traced_explains_no_text_of_a_result() -> None:
         "c1", "mail.read", {"body": "mallory"}, {}, arguments={"mallory": True}, names=(), origins=()
     )
     assert tracker.exposed
+
+
+def test_a_reason_does_not_repeat_an_outermost_name() -> None:
+    assert argument_of("DE89370400440532013000#key") == "an argument's name"
+    assert argument_of("to.DE89370400440532013000#key") == "to"
