@@ -229,8 +229,8 @@ def _origins(origins: Sequence[Origin]) -> tuple[CardOrigin, ...]:
         for origin in sorted(origins, key=lambda origin: origin.trusted)
         if origin.kind is not OriginKind.LITERAL
     )
-    # Those that a person must not miss come first, and what is left out is said.
-    ordered = sorted(told, key=lambda origin: origin.kind not in WORRYING)
+    # What a person must not miss comes first, a stranger's words before all; what is left out is said.
+    ordered = sorted(told, key=lambda origin: WORRYING.get(origin.kind, len(WORRYING)))
     left_out = len(ordered) - MOST_ORIGINS
     if left_out > 0:
         more = CardOrigin(of="", kind="", words=f"and {left_out} more origins: see the trace")
@@ -238,7 +238,7 @@ def _origins(origins: Sequence[Origin]) -> tuple[CardOrigin, ...]:
     return tuple(ordered)
 
 
-WORRYING = {OriginKind.UNTRUSTED.value, OriginKind.IDENTITY.value, OriginKind.MODEL.value}
+WORRYING = {OriginKind.UNTRUSTED.value: 0, OriginKind.IDENTITY.value: 1, OriginKind.MODEL.value: 2}
 
 
 def _origin(origin: Origin) -> CardOrigin:

@@ -310,7 +310,7 @@ async def test_a_call_by_a_pin_that_nobody_gave_is_found(told: Told) -> None:
 
 def test_an_argument_that_the_schema_only_permits_decides_where_things_go_as_well() -> None:
     found = {leaf.path: leaf.wanted for leaf in leaves({"path": "a", "more": {"deep": "b"}}, {"*": "dest"})}
-    assert found == {"path": "dest", "more.deep": "dest"}
+    assert found == {"path": "dest", "more.deep#key": "dest", "more.deep": "dest"}
     found = {
         leaf.path: leaf.wanted for leaf in leaves({"path": "a", "n": "b"}, {"path": "content", "*": "dest"})
     }

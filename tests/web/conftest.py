@@ -9,12 +9,10 @@ Rules:
 
 import json
 import os
-import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -24,7 +22,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from pratique.identity.people import People
+from pratique.ledger import erasure, queries
 from pratique.ledger.door import Ledger
+from pratique.ledger.erasing import Erasing
 from pratique.model import Outcome
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
@@ -110,9 +110,11 @@ class Site:
         return self.ledger.path.parent.parent / "told"
 
     def erase(self, seq: int) -> None:
-        """Take the values of a record out of the vault, as an erasure does."""
-        with closing(sqlite3.connect(self.ledger.path, timeout=10)) as connection, connection:
-            connection.execute("DELETE FROM vault WHERE seq = ?", (seq,))
+        """Erase the values of the call that a record is about."""
+        record = self.ledger.read(lambda connection: queries.record(connection, seq))
+        assert record is not None
+        erasing = Erasing(session=record["session"], call=record["call_id"])
+        erasure.erase(self.ledger, erasing, "of the tests", "ana@acme.example")
 
     def link(self, name: str, *roles: str) -> str:
         """Return a login link for a person, who is made if need be."""
