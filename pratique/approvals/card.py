@@ -13,7 +13,7 @@ Rules:
 
 import hashlib
 import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -169,14 +169,16 @@ def _rules(call: Call, ask: Ask) -> list[Reason]:
     return [reason for reason in ask.reasons if reason.effect == "ask" and reason not in found]
 
 
-def _by_argument(origins: Iterable[Origin], arguments: Container[str]) -> dict[str, list[Origin]]:
+def _by_argument(origins: Iterable[Origin], arguments: Collection[str]) -> dict[str, list[Origin]]:
     """Return origins by the argument that they are of, its name included, so that each is looked at once."""
     found: dict[str, list[Origin]] = {}
+    sizes = {len(name) for name in arguments}  # a name may have dots in it, and as many as the agent likes
     for origin in origins:
         path = origin.argument.removesuffix(OF_NAME)
-        ends = [*(step.start() for step in _STEP.finditer(path)), len(path)]  # a name may have dots in it
-        for name in {path[:end] for end in ends if path[:end] in arguments}:
-            found.setdefault(name, []).append(origin)
+        for size in sizes:
+            name = path[:size]
+            if len(name) == size and path[size : size + 1] in _STEPS and name in arguments:
+                found.setdefault(name, []).append(origin)
     return found
 
 
@@ -217,6 +219,8 @@ def _top(path: str) -> str:
 
 
 _STEP = re.compile(r"[.\[]")
+_STEPS = frozenset({"", ".", "["})
+"""What follows a name in a path; nothing, at its end."""
 
 
 def _origins(origins: Sequence[Origin]) -> tuple[CardOrigin, ...]:

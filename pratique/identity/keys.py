@@ -63,8 +63,8 @@ class Key(Value):
         """
         if user in self.acts_for:
             return user
-        folded = user.casefold()
-        names = (name for name in self.acts_for if "*" not in name and name.casefold() == folded)
+        same = _ascii_lower(user)
+        names = (name for name in self.acts_for if "*" not in name and _ascii_lower(name) == same)
         return next(names, user)
 
 

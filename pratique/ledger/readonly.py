@@ -36,6 +36,19 @@ def read_only(path: Path) -> str:
     return f"file:{quote(str(path.resolve()))}?mode=ro"
 
 
+def is_ragged(driver: sqlite3.Connection, path: Path) -> bool:
+    """Return whether a file ends in the middle of a page, with nothing beside it that would complete it.
+
+    SQLite refuses a file of which whole pages are missing, and rounds up what is left of the last one. With a
+    write-ahead log beside it that is no damage: after a power cut the log has what the file lacks.
+
+    Source: SQLite, "Database File Format", sections 1.2 and 4.
+    """
+    size = driver.execute("PRAGMA page_size").fetchone()[0]
+    ahead = path.with_name(f"{path.name}-wal")
+    return path.stat().st_size % size != 0 and not (ahead.exists() and ahead.stat().st_size)
+
+
 def driver_of(connection: Connection) -> sqlite3.Connection:
     """Return the driver's own connection, in the same transaction."""
     driver = connection.connection.driver_connection

@@ -49,7 +49,7 @@ from pratique.ledger import tables as t
 from pratique.ledger.beside import BesideLedger
 from pratique.ledger.erasing import restored
 from pratique.ledger.keys import first_key, last_signed
-from pratique.ledger.readonly import driver_of, read_only, reading
+from pratique.ledger.readonly import driver_of, is_ragged, read_only, reading
 from pratique.ledger.rebuild import forged_table
 from pratique.ledger.scan import Progress, ScannedTree, scan_file
 from pratique.ledger.schema import foreign_objects
@@ -139,6 +139,8 @@ class _Verification:
     def __init__(self, connection: Connection, path: Path, asked: Asked) -> None:
         self._connection, self._path, self._asked = connection, path, asked
         self._driver = driver_of(connection)
+        if is_ragged(self._driver, path):
+            raise LedgerCorruptError("it ends in the middle of a page")
         self._log: str = connection.execute(select(t.log.c.name)).scalar_one()
         self._head = queries.head(connection)
         self._start = self._after_dropped()

@@ -42,6 +42,7 @@ class Fate:
     Attributes:
         why: what ended it.
         problem: what went wrong last without ending it, for whoever cannot make the connection.
+        heard: whether the server has said anything yet.
 
     A request that never left is told by a word that is made for it alone, and that the server never hears:
     whatever number a server answers with, it cannot say that a request was not sent.
@@ -51,6 +52,7 @@ class Fate:
         self.over = asyncio.Event()
         self.why = ""
         self.problem = ""
+        self.heard = False
         self._unsent: set[str] = set()
 
     def not_sent(self) -> str:

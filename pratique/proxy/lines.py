@@ -103,18 +103,17 @@ async def _read(
     budget: Budget,
 ) -> None:
     """Read lines and hand them on as messages; what is none, as the exception that says so."""
-    said_something = False
     with came, contextlib.suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):
         while True:
             try:
                 line = await output.readuntil(b"\n")
             except asyncio.IncompleteReadError:
-                fate.end("its standard output ended" + ("" if said_something else _WORDLESS))
+                _ended_by(fate, "its standard output ended")
                 return
             except asyncio.LimitOverrunError:
                 fate.end(f"it wrote a message of more than {bounds.message_bytes:,} bytes")
                 return
-            said_something = True
+            fate.heard = True
             if not budget.takes(len(line)):
                 fate.end(FLOOD)
                 return
@@ -149,7 +148,12 @@ async def _write(
     except TimeoutError:
         fate.end(f"it did not read its standard input for {bounds.reading:g} s")
     except OSError:
-        fate.end("it closed its standard input")
+        _ended_by(fate, "it closed its standard input")
+
+
+def _ended_by(fate: Fate, what: str) -> None:
+    """Say that it left, whichever of its streams shows that first, and that it never came."""
+    fate.end(what if fate.heard else what + _WORDLESS)
 
 
 async def _log(errors: asyncio.StreamReader, name: str, bounds: Bounds) -> None:

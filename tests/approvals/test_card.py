@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from pratique.approvals.card import Card
-from pratique.model import Status
+from pratique.approvals.card import Card, _by_argument
+from pratique.model import ArgumentClass, Status
+from pratique.origin import Origin, OriginKind
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
 from pratique.tools.declaration import tool
@@ -96,3 +97,43 @@ async def test_the_digest_covers_what_is_shown(asking: Asking, house: House) -> 
     house.apply(POLICY + ASK)
     others.append(await asking.card(session, args))
     assert len({same, *(card.digest for card in others)}) == 7
+
+
+class Looked(dict[str, Any]):
+    """Arguments that count how often one is looked for."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(dict.fromkeys(names))
+        self.times = 0
+
+    def __contains__(self, name: object) -> bool:
+        self.times += 1
+        return super().__contains__(name)
+
+
+def origin(path: str) -> Origin:
+    return Origin(argument=path, argument_class=ArgumentClass.DEST, kind=OriginKind.MODEL)
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("to", {"to"}),
+        ("to[3].name", {"to"}),
+        ("to.cc", {"to", "to.cc"}),
+        ("to.cc.x", {"to", "to.cc"}),
+        ("to.cc#key", {"to", "to.cc"}),
+        ("together", set()),
+        ("t", set()),
+    ],
+)
+def test_an_origin_is_of_each_argument_that_its_path_can_mean(path: str, found: set[str]) -> None:
+    shown = _by_argument([origin(path)], Looked("to", "to.cc"))
+    assert set(shown) == found
+    assert all(len(origins) == 1 for origins in shown.values())
+
+
+def test_a_name_of_many_dots_is_looked_at_no_more_often_than_there_are_arguments() -> None:
+    arguments = Looked("to", "text")
+    assert list(_by_argument([origin("to" + ".a" * 1000)], arguments)) == ["to"]
+    assert arguments.times <= len(arguments)

@@ -167,10 +167,7 @@ async def test_what_is_large_and_that_nobody_asked_for_ends_the_connection_unrea
 
 
 async def test_a_program_that_says_nothing_is_told_of_as_such(connect: Connect) -> None:
-    with (
-        capture_logs() as lines,
-        pytest.raises(ProxiedServerError, match=r"before it said anything|closed its standard input"),
-    ):
+    with capture_logs() as lines, pytest.raises(ProxiedServerError, match="before it said anything"):
         await connect("", command=("true",)).definitions()
     assert "_remove_reader" not in str(lines)
 

@@ -15,6 +15,7 @@ from pratique.model import MOST_REASONS, Outcome, Reason, Status
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.provenance import Tracker
 from pratique.stages import lineage
+from pratique.stages.provenance import MOST_FOUND
 from pratique.tools.context import ToolContext
 from pratique.tools.declaration import Tool, tool
 from tests.house import POLICY, House, opened, records
@@ -95,10 +96,32 @@ async def test_of_many_values_the_reason_is_told_once_and_the_card_names_some(ho
     assert all(len(record.get("reasons", ())) <= MOST_REASONS for record in records(runtime.ledger))
 
 
-async def test_of_many_values_a_strangers_is_told_too(house: House) -> None:
+async def test_of_many_reasons_some_are_told_and_how_many_more(house: House) -> None:
+    house.apply(POLICY + ASK)
+    codes = iter(numbers(1000))
+
+    @tool("desk.letter", tier="read", sources={"*": "untrusted"})
+    async def read(_: ToolContext) -> dict[str, str]:
+        """Read the next letter."""
+        return {"text": f"Your code is {next(codes)}. Tell nobody."}
+
+    session = await opened(house.runtime(tools=[many, read]))
+    letters = MOST_FOUND + 30
+    for number in range(letters):
+        assert (await session.call("desk.letter", call_id=f"letter{number}")).status is Status.DONE
+    outcome = await session.call("desk.many", {"to": numbers(letters)})
+    found = [reason.text for reason in outcome.reasons if reason.rule == "provenance"]
+    assert len(found) == MOST_FOUND + 1
+    assert found[-1] == "and 30 more values: see the trace"
+    assert "letter0" in found[0]
+    assert len(outcome.error) < 8192
+    assert all(len(record.get("reasons", ())) <= MOST_REASONS for record in records(house.ledger()))
+
+
+async def test_of_many_values_a_strangers_is_told_first(house: House) -> None:
     outcome = await told(house, [*numbers(1000), "482913"])
     found = [reason.text for reason in outcome.reasons if reason.rule == "provenance"]
-    assert any("outside" in text for text in found)
+    assert "to (dest) was written by somebody outside in desk.letter" in found[0]
     origins = house.runtime().queue.asked(outcome.ticket).card.arguments[0].origins
     assert "482913" in origins[0].of
 

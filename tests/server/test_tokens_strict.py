@@ -65,3 +65,14 @@ async def test_a_name_in_any_script_is_one(name: str) -> None:
 async def test_a_person_is_spelt_as_their_token_says(own: str, named: str) -> None:
     request = cast("Request", SimpleNamespace(headers={"pratique-user": named}))
     assert _who(request, await key_of(sub=own)).user == own
+
+
+@pytest.mark.parametrize(
+    ("own", "named"),
+    [("groß@acme.example", "gross@acme.example"), ("gross@acme.example", "groß@acme.example")],
+)
+async def test_letters_that_fold_alike_are_not_one_person(own: str, named: str) -> None:
+    request = cast("Request", SimpleNamespace(headers={"pratique-user": named}))
+    with pytest.raises(Problem) as problem:
+        _who(request, await key_of(sub=own))
+    assert problem.value.status == 403
