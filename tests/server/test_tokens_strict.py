@@ -76,3 +76,9 @@ async def test_letters_that_fold_alike_are_not_one_person(own: str, named: str) 
     with pytest.raises(Problem) as problem:
         _who(request, await key_of(sub=own))
     assert problem.value.status == 403
+
+
+async def test_of_two_letters_that_fold_alike_neither_spells_the_other() -> None:
+    key = (await key_of()).model_copy(update={"acts_for": ("*@acme.example", "groß@acme.example")})
+    request = cast("Request", SimpleNamespace(headers={"pratique-user": "gross@acme.example"}))
+    assert _who(request, key).user == "gross@acme.example"
