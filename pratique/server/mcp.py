@@ -3,35 +3,36 @@
 Rules:
 - The agent is the key's. The user is whom the key acts for, or whom its holder names in `Pratique-User`.
 - A session belongs to the key, the user and the run (`Pratique-Run`) that it was opened for. No transport
-  session is kept, so there is none to take over.
+  session is kept, so there is none to take over. A restart goes on with it, and with what it has seen.
 - A browser's page from elsewhere is refused; unknown hosts are refused before it comes here.
 - Who asks when nobody has asked for an hour, and nothing waits, gets a new session, which has seen nothing.
 """
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from fastapi import FastAPI, Request, Response
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-from sqlalchemy import Connection
 from starlette.types import Receive, Scope, Send
 
 from pratique.adapters.mcp.calling import Calling
 from pratique.adapters.mcp.server import Context, tool_server
-from pratique.errors import SessionClosedError, UnknownSessionError, UnknownTicketError
+from pratique.errors import SessionClosedError
 from pratique.identity.keys import Key
-from pratique.ledger import queries
 from pratique.model import Outcome, ToolSpec
 from pratique.server.auth.people import demand_same_origin
 from pratique.server.auth.resource import PATH, Caller
 from pratique.server.door import Door
+from pratique.server.mcp_runs import IDLE_US, inputs_of, left_open, waits
 from pratique.server.problems import Problem
+from pratique.sessions.session import Session
 
 USER, RUN = "pratique-user", "pratique-run"
-IDLE_US = 3600 * 1_000_000
 LONGEST_NAME = 254
 LONGEST_RUN = 128
 
@@ -60,7 +61,7 @@ class Through:
     """
 
     def __init__(self, here: Door, who: Who, session: str, ended: Callable[[], None]) -> None:
-        self._here, self._who, self._key, self._ended = here, who, who.key, ended
+        self._here, self._key, self._ended = here, who.key, ended
         self.id = session
 
     async def tools(self) -> tuple[ToolSpec, ...]:
@@ -77,24 +78,9 @@ class Through:
         )
 
     async def redeem(self, ticket: str, *, wait: float | None = None) -> Outcome:
-        """Go on with a call of this session, or of an earlier one of the same key and user."""
-        session = await self._session_of(ticket)
+        """Go on with a call of this session; what another run read would come here without its marks."""
         serving = self._here.serving
-        try:
-            return await self._open(serving.redeem(self._key, session, ticket, wait=wait or 0.0))
-        except UnknownSessionError:
-            raise UnknownTicketError(f"no such ticket: {ticket[:80]!r}") from None
-
-    async def _session_of(self, ticket: str) -> str:
-        """Return the session that asked; this one, which did not, if it was asked for somebody else."""
-        subject = self._here.ledger.vault.subject_id(self._who.user)
-
-        def find(connection: Connection) -> str:
-            question = queries.approval(connection, ticket)
-            session = None if question is None else queries.session(connection, question.session)
-            return self.id if session is None or session.subject != subject else str(session.id)
-
-        return await self._here.ledger.query(find)
+        return await self._open(serving.redeem(self._key, self.id, ticket, wait=wait or 0.0))
 
     async def _open(self, call: Awaitable[Outcome]) -> Outcome:
         try:
@@ -114,29 +100,53 @@ class Runs:
     def __init__(self, here: Door) -> None:
         self._here = here
         self._known: OrderedDict[str, tuple[Calling, int]] = OrderedDict()
-        self._opening = asyncio.Lock()
+        self._finding: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, context: Context) -> Calling:
         """Return whose calls a request makes."""
         who = who_of(context)
-        async with self._opening:
-            name, now = who.principal, self._here.ledger.clock()
+        name = who.principal
+        async with self._finding.setdefault(name, asyncio.Lock()):  # a long session holds up its own client
+            now = self._here.ledger.clock()
             found = self._known.get(name)
-            if found is not None and now - found[1] >= IDLE_US and not found[0].waits:
+            if found is not None and now - found[1] >= IDLE_US and not await self._waits(found[0]):
                 await self._close(who.key, found[0].session.id)
                 found = None
-            calling = found[0] if found is not None else await self._open(who)
+            calling = await (self._begin(who) if found is None else self._here_again(who.key, found[0]))
             self._known[name] = (calling, now)
             self._known.move_to_end(name)
             if len(self._known) > self._here.settings.sessions:
                 self._known.popitem(last=False)
         return calling
 
-    async def _open(self, who: Who) -> Calling:
-        session = await self._here.serving.open(
-            who.key, agent=who.key.agent, user=who.user, api_key=who.key.id, inputs={"door": "mcp"}
+    async def _begin(self, who: Who) -> Calling:
+        """Go on with the session that an earlier process served, or that was let go here; else open one."""
+        here = self._here
+        subject = here.ledger.vault.subject_id(who.user)
+        name = await here.ledger.query(
+            lambda connection: left_open(connection, here.ledger, who.key.id, subject, who.run)
         )
+        try:
+            session = await (self._open(who) if name is None else here.serving.take_over(who.key, name))
+        except SessionClosedError:  # it ended since it was found
+            session = await self._open(who)
         return Calling(Through(self._here, who, session.id, lambda: self._forget(who.principal, session.id)))
+
+    async def _here_again(self, key: Key, calling: Calling) -> Calling:
+        """Take a session back that another server on the same ledger has gone on with."""
+        with contextlib.suppress(SessionClosedError):  # the call says so, and the next request begins anew
+            await self._here.serving.take_over(key, calling.session.id)
+        return calling
+
+    async def _open(self, who: Who) -> Session:
+        inputs = inputs_of(who.run)
+        return await self._here.serving.open(
+            who.key, agent=who.key.agent, user=who.user, api_key=who.key.id, inputs=inputs
+        )
+
+    async def _waits(self, calling: Calling) -> bool:
+        now_us, session = self._here.ledger.clock(), calling.session.id
+        return calling.waits or await self._here.ledger.query(lambda c: waits(c, session, now_us))
 
     async def _close(self, key: Key, session: str) -> None:
         try:

@@ -1,7 +1,8 @@
 """Stage 7's detours: what ran has a record, also when the first try at it is refused.
 
 Rules:
-- A policy that changed while a read ran decides over its result: it leaves only if the new one allows it too.
+- A policy that changed while a read ran decides over its result: it leaves only if the new one allows it too,
+  and not by an exception that is counted: nothing was counted before it ran.
 - An outcome that cannot be recorded (too large, its vault key erased) leaves a bare record: that it ran.
 - A result that nobody gets is a recorded denial.
 """
@@ -72,10 +73,13 @@ class Closing:
         call = self._stages.resolve(permit.call.request.as_asked)
         decision = self._stages.decide(call)
         if isinstance(call, Call) and isinstance(decision, Allow):
-            if decision.at_least.rank <= result.level.rank:
+            if decision.is_used_up:
+                because = "a counted exception allows it now, and a use is counted before a call runs"
+            elif decision.at_least.rank <= result.level.rank:
                 again = permit.model_copy(update={"call": call, "decision": decision})
                 return await self._stages.close(again, self._released(again, outcome, result), result)
-            because = f"it demands a {decision.at_least}"
+            else:
+                because = f"it demands a {decision.at_least}"
         else:
             because = decision.because
         return await self.withhold(

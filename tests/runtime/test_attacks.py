@@ -6,13 +6,13 @@ import anyio
 import orjson
 import pytest
 
-from pratique.errors import NotAnApproverError, ToolError
+from pratique.errors import NotAnApproverError, OutcomeUnknownError, ToolError
 from pratique.model import Integrity, Outcome, Status
 from pratique.runtime import Runtime
 from pratique.sessions.session import Session
 from pratique.tools.context import ToolContext
 from pratique.tools.declaration import Tool, tool
-from tests.house import PEOPLE, Desk, House, answer, opened, records
+from tests.house import PEOPLE, POLICY, Desk, House, answer, opened, records, sql
 from tests.outside import OPEN, Border, Letter
 
 READS_ASK = """
@@ -199,3 +199,61 @@ async def test_what_was_never_withheld_is_not_touched(empty_house: House) -> Non
     _, session, _ = await withheld(empty_house)
     noted = await session.call("post.repeat", {"text": "first note, and long enough", "how": "plain"})
     assert noted.value == {"noted": "first note, and long enough"}
+
+
+def declared(said: str, effects: list[str]) -> Tool:
+    async def act(ctx: ToolContext, text: str, then: str = "") -> str:
+        effects.append(text)
+        if then == "die":
+            raise OutcomeUnknownError(ctx.agent)
+        return "done"
+
+    act.__doc__ = said
+    return tool("desk.act", tier="write", sources={"*": "meta"})(act)
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_a_call_does_not_run_again_because_its_tool_was_declared_anew(
+    house: House, *, erased: bool
+) -> None:
+    effects: list[str] = []
+    session = await opened(first := house.runtime(tools=[declared("Act.", effects)]))
+    done = await session.call("desk.act", {"text": "a"}, call_id="k")
+    if erased:
+        sql(first.ledger, "DELETE FROM vault WHERE seq IN (SELECT seq FROM records WHERE call = 'k')")
+    later = house.runtime(tools=[declared("Act, as it is said since.", effects)])
+    session = await later.resume_session(session.id)
+    again = await session.call("desk.act", {"text": "a"}, call_id="k")
+    assert effects == ["a"]
+    assert (again.status, again.record) == (Status.UNKNOWN if erased else Status.DONE, done.record)
+    if not erased:
+        assert (await session.call("desk.act", {"text": "b"}, call_id="k")).status is Status.DONE
+        assert effects == ["a", "b"]
+
+
+async def test_a_call_of_which_nobody_knows_does_not_run_again_under_another_declaration(
+    house: House,
+) -> None:
+    effects: list[str] = []
+    first = house.runtime(tools=[declared("Act.", effects)])
+    session = await opened(first)
+    args = {"text": "a", "then": "die"}
+    assert (await session.call("desk.act", args, call_id="k")).status is Status.UNKNOWN
+    later = house.runtime(tools=[declared("Act, as it is said since.", effects)])
+    again = await (await later.resume_session(session.id)).call("desk.act", args, call_id="k")
+    assert (effects, again.status) == (["a"], Status.UNKNOWN)
+
+
+async def test_a_call_that_a_person_edited_and_that_ran_is_that_call_under_another_declaration(
+    empty_house: House,
+) -> None:
+    empty_house.apply(POLICY.replace('tier = "irreversible"\napprovers', 'tier = "write"\napprovers'))
+    effects: list[str] = []
+    first = empty_house.runtime(tools=[declared("Act.", effects)])
+    session = await opened(first)
+    pending = await session.call("desk.act", {"text": "a"}, call_id="k")
+    await first.edit(pending.ticket, "li@acme.example", {"text": "b"}, reason="not a")
+    assert (await session.redeem(pending.ticket)).status is Status.DONE
+    later = empty_house.runtime(tools=[declared("Act, as it is said since.", effects)])
+    again = await (await later.resume_session(session.id)).call("desk.act", {"text": "a"}, call_id="k")
+    assert (effects, again.status, again.edited is not None) == (["b"], Status.DONE, True)

@@ -9,6 +9,7 @@ import pytest
 from pratique.capabilities.policy import Policy
 from pratique.errors import LedgerCorruptError, PolicyError
 from pratique.ledger import policies
+from pratique.ledger import tables as t
 from pratique.model import Status
 from pratique.runtime import Runtime
 from tests.house import (
@@ -244,3 +245,25 @@ async def test_a_counted_exception_counts_across_restarts(empty_house: House, de
     outcome = await (await opened(empty_house.runtime())).call("desk.note", {"text": "b"})
     assert outcome.status is Status.DENIED
     assert len(desk.effects) == 1
+
+
+@pytest.mark.parametrize("uses", [None, 1])
+async def test_a_result_leaves_by_an_exception_that_came_meanwhile_unless_its_uses_are_counted(
+    empty_house: House, desk: Desk, uses: int | None
+) -> None:
+    empty_house.apply(POLICY)
+    runtime = empty_house.runtime()
+    session = await opened(runtime)
+    only = exception(moment(START_US + 10**12), uses=uses)
+
+    async def change() -> None:
+        desk.meanwhile = None
+        await asyncio.to_thread(empty_house.apply, only)
+
+    desk.meanwhile = change
+    outcome = await session.call("desk.look", {"text": "a"})
+    assert (outcome.status, outcome.value) == (
+        (Status.DONE, {"seen": "a"}) if uses is None else (Status.DENIED, None)
+    )
+    counted = runtime.ledger.read(lambda c: [tuple(row) for row in c.execute(t.grant_uses.select())])
+    assert counted == []
