@@ -21,12 +21,13 @@ from pratique.origin import OriginKind, Source
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.identify import Where
-from pratique.quarantine.index import Budget, Index, tokenise
+from pratique.quarantine.index import Budget, Index
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, whole
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
 from pratique.quarantine.quoted import ENDS, quoted
+from pratique.quarantine.tokens import tokenise
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 
