@@ -327,11 +327,12 @@ class Index:
         """
         bits, last = self._bits, len(self._bits) - 1
         count, mask, rarest, chain, least = self._count, self._mask, -1, -1, 1 << 62
+        latin = b"".join(tokens).isascii()
         for place, hashed in enumerate(map(crc32, tokens)):
             if not bits[hashed >> 3 & last] >> (hashed & 7) & 1:
                 return -1, -1
             bucket = hashed & mask
-            if is_unspaced(tokens[place]):
+            if not latin and is_unspaced(tokens[place]):
                 if place + 1 == len(tokens):
                     break
                 bucket = crc32(tokens[place + 1], hashed) & mask

@@ -27,11 +27,12 @@ from pratique.quarantine.needle import Needle, whole
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
 from pratique.quarantine.quoted import ENDS, quoted
-from pratique.quarantine.tokens import tokenise
+from pratique.quarantine.tokens import apart, tokenise
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 
 _RUN_ON = re.compile(r"(?<=[a-z])\.(?=[A-Z])")
+_MULTIPLIED = re.compile(r"\d[\d.,]*[十百千万萬亿億兆]")  # 5万 is 50,000, and no 5
 _LONGEST_NAME = 200
 _SHARED_BY = 2
 _MOST_ALIKE = 16
@@ -108,6 +109,7 @@ class Vouched:
         self._raw += "\n" + text
         self._request += " \n" + strict(_RUN_ON.sub(". ", text))
         self._numbers.update(numbers_in(strict(text)))
+        self._numbers.update(numbers_in(apart(_MULTIPLIED.sub(" ", strict(text)))))
         self._dates[None].add(strict(text))
         self._quoted.update(quoted(text))
         self._anchored.update(record for record, name in self._names if self._named(name))
