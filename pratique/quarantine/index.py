@@ -21,7 +21,7 @@ Rules:
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise, repeat
+from itertools import accumulate, repeat
 from operator import and_
 from typing import NamedTuple
 from zlib import crc32
@@ -29,7 +29,15 @@ from zlib import crc32
 import regex
 
 from pratique.quarantine.original import Normal, span_of
-from pratique.quarantine.tokens import UNSPACED, holds_unspaced, is_unspaced, reaches, tokenise
+from pratique.quarantine.tokens import (
+    UNSPACED,
+    WORD_QUARTERS,
+    holds_unspaced,
+    is_unspaced,
+    quarters,
+    reaches,
+    tokenise,
+)
 
 _BLOCK = regex.compile(
     rf"[\s\S]{{1,1000}}[^\s!\"$'()*+,\-./:<=>?@\[\]\^_`{{|}}~{UNSPACED}]{{0,65536}}", regex.V1
@@ -412,12 +420,13 @@ class Index:
         if not unspaced:
             buckets = [crc32(token) & mask for token in tokens]
             return _Windows(possible, shortest, buckets, [count[bucket] for bucket in buckets], None)
-        ends, hashes = _grams(tokens)
+        weights = list(map(quarters, tokens))
+        ends, hashes = _grams(tokens, weights)
         buckets = [hashed & mask for hashed in hashes]
         counts = [count[bucket] for bucket in buckets]
         bits, last = self._bits, len(self._bits) - 1
         there = bytes([bits[hashed >> 3 & last] >> (hashed & 7) & 1 for hashed in hashes])
-        reach = ends, reaches(tokens, shortest), reaches(tokens, _LONG_RUN)
+        reach = ends, reaches(weights, shortest), reaches(weights, _LONG_RUN)
         return _Windows(bytes(map(and_, possible, there)), shortest, buckets, counts, reach)
 
     def _longest(
@@ -547,27 +556,35 @@ def _keys(before: Sequence[bytes], words: Sequence[bytes]) -> set[int]:
     if not holds_unspaced(b"".join((*before, *words))):
         return set(map(crc32, words))
     tokens = [*before, *words]
-    alone = {crc32(token) for token in words if not is_unspaced(token)}
-    pairs = {crc32(after, crc32(token)) for token, after in pairwise(tokens) if is_unspaced(token)}
-    ends, hashes = _grams(tokens)
-    whole = {
+    weights = list(map(quarters, tokens))
+    ends, hashes = _grams(tokens, weights)
+    pairs = map(crc32, tokens[1:], map(crc32, tokens))
+    first = len(before)
+    keys = {hashed for hashed, weight in zip(pairs, weights, strict=False) if weight < WORD_QUARTERS}
+    keys.update(
         hashed
-        for token, end, hashed in zip(tokens, ends, hashes, strict=True)
-        if len(before) < end <= len(tokens) and is_unspaced(token)
-    }
-    return alone | pairs | whole
+        for place, (end, hashed) in enumerate(zip(ends, hashes, strict=True))
+        if first < end <= len(tokens) and (place >= first or weights[place] < WORD_QUARTERS)
+    )
+    return keys
 
 
-def _grams(tokens: Sequence[bytes]) -> tuple[list[int], list[int]]:
-    """Return where what is chained for each token ends, and its hash: a word, or letters worth two."""
+def _grams(tokens: Sequence[bytes], weights: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return where what is chained for each token ends, and its hash: a word, or letters worth two.
+
+    Args:
+        tokens: the words and letters.
+        weights: for how many quarters of a word each counts.
+    """
     ends = [
-        end if is_unspaced(token) else place + 1
-        for place, (token, end) in enumerate(zip(tokens, reaches(tokens, _GRAM_WORDS), strict=True))
+        end if weight < WORD_QUARTERS else place
+        for place, (weight, end) in enumerate(zip(weights, reaches(weights, _GRAM_WORDS), strict=True), 1)
     ]
     form = b" ".join(tokens)
     starts = [*accumulate([len(token) + 1 for token in tokens], initial=0)]
+    size = len(tokens)
     hashes = [
-        crc32(form[starts[place] : starts[min(end, len(tokens))] - 1]) for place, end in enumerate(ends)
+        crc32(form[start : starts[min(end, size)] - 1]) for start, end in zip(starts, ends, strict=False)
     ]
     return ends, hashes
 

@@ -19,7 +19,7 @@ from zlib import crc32
 
 from pratique.quarantine.atoms import atoms
 from pratique.quarantine.normalise import loose
-from pratique.quarantine.tokens import WORD_QUARTERS, reaches, tokenise, words_in
+from pratique.quarantine.tokens import WORD_QUARTERS, quarters, reaches, tokenise, words_in
 
 _GRAM = 6
 _WINDOW = 16
@@ -130,7 +130,7 @@ def _atoms(normal: str, words: list[bytes]) -> Iterator[Unit]:
 
 def _fingerprints(words: list[bytes]) -> Iterator[Unit]:
     """Yield runs of words, chosen by the least hash in each window: the last of equal ones."""
-    ends = [end for end in reaches(words, _GRAM) if end <= len(words)]
+    ends = [end for end in reaches(list(map(quarters, words)), _GRAM) if end <= len(words)]
     hashes = array("I", map(crc32, words[: len(ends)]))
     chosen = -1
     for start in range(len(hashes) - _WINDOW + 1):

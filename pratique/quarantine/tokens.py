@@ -75,10 +75,14 @@ def words_in(tokens: Sequence[bytes]) -> float:
     return sum(map(quarters, tokens)) / WORD_QUARTERS
 
 
-def reaches(tokens: Sequence[bytes], words: int) -> list[int]:
+def reaches(weights: Sequence[int], words: int) -> list[int]:
     """Return for each token where the shortest run from it that counts for so many words ends.
 
     Where the tokens do not suffice, that is past their end.
+
+    Args:
+        weights: for how many quarters of a word each token counts.
+        words: how many.
     """
-    sums = [*accumulate(map(quarters, tokens), initial=0)]
+    sums = [*accumulate(weights, initial=0)]
     return [bisect_left(sums, least + WORD_QUARTERS * words) for least in sums[:-1]]

@@ -89,7 +89,7 @@ def test_what_is_found_in_few_letters_stands_there_and_what_is_long_enough_is_fo
         wanted = tokens[run.start : run.stop]
         assert words_in(wanted) >= 3
         assert any(stored[i : i + len(wanted)] == wanted for i in range(len(stored)))
-    for start, stop in enumerate(reaches(tokens, 3)):
+    for start, stop in enumerate(reaches(list(map(quarters, tokens)), 3)):
         window = tokens[start:stop]
         if stop <= len(tokens) and any(stored[i : i + len(window)] == window for i in range(len(stored))):
             assert covered & set(range(start, stop))
@@ -206,3 +206,11 @@ def test_every_letter_counts_and_nothing_is_lost_between_tokens(text: str) -> No
     kept = "".join(letter for letter in normal if not letter.isascii() or letter.isalnum())
     assert b"".join(tokens).decode() == kept.encode("utf-8", "ignore").decode()
     assert all(1 <= quarters(token) <= 4 for token in tokens)
+
+
+def test_a_block_of_cyrillic_letters_is_searched_to_its_end() -> None:
+    words = [f"слово{number}" for number in range(100)]
+    tracker = told(" ".join(words))
+    for start in range(0, 95, 5):
+        found, *_ = body(tracker, "ответ " + " ".join(words[start : start + 4]))
+        assert (found.kind, found.how) == (OriginKind.UNTRUSTED, "part"), start
