@@ -5,11 +5,14 @@ Rules:
 - A host name counts as a link whatever its last label: lists of top-level domains go out of date, and the
   price of a false link is one question.
 - Dates are not account numbers.
+- In a script without spaces, letters stand right beside an atom. It is found with them and without: what a
+  machine would take for the address, nobody can tell.
 """
 
 import re
 from collections.abc import Iterator
 
+from pratique.quarantine.tokens import apart
 from pratique.quarantine.words import FILE_ENDINGS
 
 _ADDRESS = re.compile(r"[\w.+%-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
@@ -67,14 +70,23 @@ def bare_link(text: str) -> str:
 
 def _candidates(text: str) -> Iterator[str]:
     """Yield everything that looks like an atom, perhaps twice."""
+    yield from _named(text)
+    alone = apart(text)
+    if alone != text:
+        yield from _named(alone)
+        yield from _numbers(alone)
+    if any(map(str.isdigit, text)):
+        yield from _numbers(text)
+
+
+def _named(text: str) -> Iterator[str]:
+    """Yield addresses, links and hosts."""
     if "@" in text:
         yield from _ADDRESS.findall(text)
     if ":" in text or "//" in text or "www." in text:
         yield from (link for link in _LINK.findall(text) if _navigates(link))
     if "." in text:
         yield from (host for host in _HOST.findall(text) if not _is_file_name(host))
-    if any(map(str.isdigit, text)):
-        yield from _numbers(text)
 
 
 def _numbers(text: str) -> Iterator[str]:

@@ -9,8 +9,8 @@ Rules:
 from collections.abc import Iterator
 
 from pratique.origin import Source
-from pratique.quarantine.index import tokenise
 from pratique.quarantine.normalise import squeeze
+from pratique.quarantine.tokens import tokenise
 
 _SHORTEST = 6
 _MOST_SQUEEZED = 64

@@ -8,8 +8,9 @@ Rules:
 import re
 from functools import lru_cache
 
-from pratique.quarantine.index import Budget, Index, tokenise
+from pratique.quarantine.index import Budget, Index
 from pratique.quarantine.normalise import loose
+from pratique.quarantine.tokens import tokenise
 from pratique.quarantine.typed import Date
 
 

@@ -18,10 +18,11 @@ from pratique.origin import UNSEARCHED, Source
 from pratique.quarantine.dates import find_date
 from pratique.quarantine.decode import decoded, disguises
 from pratique.quarantine.identify import Record, Written
-from pratique.quarantine.index import Budget, Found, Hit, Index, Run, tokenise
+from pratique.quarantine.index import Budget, Found, Hit, Index, Run
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle
 from pratique.quarantine.normalise import loose
+from pratique.quarantine.tokens import apart, tokenise
 from pratique.quarantine.typed import number_tokens, numbers_in
 
 _LONGEST_DISGUISE = 256
@@ -205,7 +206,7 @@ class Foreign:
             complete = complete and (found.complete or bool(found.hits))
             for hit in found.hits:
                 place = self.place(hit, "number")
-                if abs(number) in numbers_in(loose(place.excerpt)):
+                if abs(number) in numbers_in(apart(loose(place.excerpt))):
                     return place
         return self._unknown(complete)
 

@@ -6,6 +6,10 @@ that hold a word whose hash falls into one bucket are chained, newest first (the
 finders, RFC 1951 section 4); a block stands in a chain once, however often the word stands in it. A filter of
 neighbouring words (Bloom, CACM 1970) says of most runs that are not there that they are not.
 
+A letter of a script without spaces between words is a token of its own (`tokens`). One letter stands nearly
+everywhere, so such letters are chained by two (Lucene's CJKAnalyzer does so) and by as many as count for two
+words: a short name is found by the first, a passage by the second.
+
 Rules:
 - Ingest is linear in the text; a look-up visits at most as many blocks as its budget says, however long the
   session.
@@ -14,18 +18,30 @@ Rules:
 - A look-up that ran out of budget says so: not found is not the same as not there.
 """
 
-import re
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, repeat
+from operator import and_
 from typing import NamedTuple
 from zlib import crc32
 
-from pratique.quarantine.original import Normal, span_of
+import regex
 
-_TOKEN = re.compile(rb"[0-9a-z\x80-\xff]+")
-_BLOCK = re.compile(r"[\s\S]{1,1000}(?:[^\s!\"$'()*+,\-./:<=>?@\[\]^_`{|}~]{0,65536})")
+from pratique.quarantine.original import Normal, span_of
+from pratique.quarantine.tokens import (
+    UNSPACED,
+    WORD_QUARTERS,
+    holds_unspaced,
+    is_unspaced,
+    quarters,
+    reaches,
+    tokenise,
+)
+
+_BLOCK = regex.compile(
+    rf"[\s\S]{{1,1000}}[^\s!\"$'()*+,\-./:<=>?@\[\]\^_`{{|}}~{UNSPACED}]{{0,65536}}", regex.V1
+)
 """A block ends where no word and no escape (`%20`, `&#65;`, a backslash and `u0041`) can go on."""
 
 _BLOCK_SIZE = 1000
@@ -41,12 +57,10 @@ _CORE = 4
 _CHUNK = 64
 _NEAR = 200
 _MOST_IN_BLOCK = 16
-_LONGEST_BLOCK = 1100
-
-
-def tokenise(text: str) -> list[bytes]:
-    """Return the words and numbers of a normalised text, punctuation dropped."""
-    return _TOKEN.findall(text.encode("utf-8", "replace"))
+_LARGE_BLOCK = 1 << 13
+_GRAM_WORDS = 2
+_BEFORE, _BEFORE_UNSPACED = 2, 7
+"""Tokens before a block with which its own are noted: one less than the longest run that is hashed."""
 
 
 class Hit(NamedTuple):
@@ -73,6 +87,14 @@ class Run(NamedTuple):
     start: int
     stop: int
     hit: Hit
+
+
+class Window(NamedTuple):
+    """Where a run in a needle starts, the least at which it stops, and from where on it is long."""
+
+    start: int
+    stop: int
+    long: int
 
 
 class Budget:
@@ -162,10 +184,11 @@ class Index:
             self.tokens += len(words)
             self._words += form
             self._words += b" "
-            self._chain(set(map(crc32, words)))
+            keys = _keys(self._before, words)
+            self._chain(keys)
             words = [*self._before, *words]
-            self._note(words)
-            self._before = words[-2:]
+            self._note(words, keys)
+            self._before = words[-(_BEFORE_UNSPACED if holds_unspaced(form) else _BEFORE) :]
 
     def _buckets(self, count: int) -> None:
         """Start with `count` empty chains."""
@@ -175,12 +198,12 @@ class Index:
         self._head = array("I", repeat(0, count))
         self._count = array("I", repeat(0, count))
 
-    def _note(self, words: Sequence[bytes]) -> None:
-        """Note that these words stand here, alone, two by two and three by three."""
+    def _note(self, words: Sequence[bytes], grams: Iterable[int]) -> None:
+        """Note that these words stand here, alone, two by two and three by three, and what they chain."""
         bits, mask = self._bits, len(self._bits) - 1
         ones = list(map(crc32, words))
         twos = list(map(crc32, words[1:], ones))
-        for hashed in {*ones, *twos, *map(crc32, words[2:], twos)}:
+        for hashed in {*ones, *twos, *map(crc32, words[2:], twos), *grams}:
             bits[hashed >> 3 & mask] |= 1 << (hashed & 7)
 
     def _chain(self, hashes: set[int]) -> None:
@@ -204,15 +227,20 @@ class Index:
         self._buckets(min(count, _MOST_BUCKETS))
         self._post_before = array("I")
         for block in range(len(self._block_raw) - 1):
-            self._chain(set(map(crc32, self._words[slice(*self._extent(block))].split())))
-            self._note(bytes(self._words[self._block_words[block] : self._until(block)]).split())
+            before, words = self._words_before(block), bytes(self._words[slice(*self._extent(block))]).split()
+            keys = _keys(before, words)
+            self._chain(keys)
+            self._note([*before, *words], keys)
 
-    def _until(self, block: int) -> int:
-        """Return where the first two words after a block end, or its field."""
-        end = self._extent(block)[1]
-        for _ in range(2):
-            end = self._words.find(b" ", end) + 1 or end
-        return end
+    def _words_before(self, block: int) -> list[bytes]:
+        """Return the last words before a block, of its own field."""
+        start = low = self._block_words[block]
+        for _ in range(_BEFORE_UNSPACED):
+            before = self._words.rfind(b" ", 0, low - 1) + 1 if low > 1 else low
+            if before >= low or b"\n" in self._words[before:low]:
+                break
+            low = before
+        return bytes(self._words[low:start]).split()
 
     def _extent(self, block: int) -> tuple[int, int]:
         """Return where the words of a block start and end."""
@@ -274,10 +302,10 @@ class Index:
             candidates: blocks to visit at most for this run.
             limit: hits wanted; each in a field of its own.
         """
-        rarest = self._rarest(tokens)
+        rarest, bucket = self._rarest(tokens)
         if rarest < 0 or (len(tokens) > 1 and 0 in self._may_stand(tokens, min(_WINDOW, len(tokens)))):
             return _NOTHING
-        hits, visited, ended = self._walk(tokens, rarest, min(candidates, budget.steps), limit)
+        hits, visited, ended = self._walk(tokens, (rarest, bucket), min(candidates, budget.steps), limit)
         budget.steps -= visited
         return Found(hits, complete=ended or len(hits) == limit)
 
@@ -299,27 +327,37 @@ class Index:
             hashes = map(crc32, tokens[2:], hashes)
         return bytes([bits[hashed >> 3 & mask] >> (hashed & 7) & 1 for hashed in hashes])
 
-    def _rarest(self, tokens: Sequence[bytes]) -> int:
-        """Return which word has the shortest chain; -1 if one surely stands nowhere, so the run does not."""
+    def _rarest(self, tokens: Sequence[bytes]) -> tuple[int, int]:
+        """Return which word has the shortest chain, and the chain.
+
+        -1 if one surely stands nowhere, so the run does not; and for one letter alone of a script without
+        spaces, which is too common to be looked up.
+        """
         bits, last = self._bits, len(self._bits) - 1
-        count, mask, rarest, least = self._count, self._mask, -1, 1 << 62
+        count, mask, rarest, chain, least = self._count, self._mask, -1, -1, 1 << 62
+        latin = b"".join(tokens).isascii()
         for place, hashed in enumerate(map(crc32, tokens)):
             if not bits[hashed >> 3 & last] >> (hashed & 7) & 1:
-                return -1
-            length = count[hashed & mask]
-            if length < least:
-                rarest, least = place, length
-        return rarest
+                return -1, -1
+            bucket = hashed & mask
+            if not latin and is_unspaced(tokens[place]):
+                if place + 1 == len(tokens):
+                    break
+                bucket = crc32(tokens[place + 1], hashed) & mask
+            if count[bucket] < least:
+                rarest, chain, least = place, bucket, count[bucket]
+        return rarest, chain
 
     def _walk(
-        self, tokens: Sequence[bytes], rarest: int, allowed: int, limit: int
+        self, tokens: Sequence[bytes], chained: tuple[int, int], allowed: int, limit: int
     ) -> tuple[tuple[Hit, ...], int, bool]:
-        """Follow one chain: hits, blocks visited, and whether the chain ended."""
+        """Follow the chain of one word: hits, blocks visited, and whether the chain ended."""
+        rarest, bucket = chained
         form = _form(tokens)
         before = max(0, rarest - _CORE)
         core = _form(tokens[before : rarest + _CORE])
         skipped = len(_form(tokens[:before])) - 1
-        place, visited, hits = self._head[crc32(tokens[rarest]) & self._mask], 0, dict[int, Hit]()
+        place, visited, hits = self._head[bucket], 0, dict[int, Hit]()
         while place and visited < allowed and len(hits) < limit:
             visited += 1
             block = bisect_right(self._block_post, place - 1) - 1
@@ -353,34 +391,49 @@ class Index:
         common as the language itself may not be.
         """
         possible = self._may_stand(tokens, shortest)
-        start = possible.find(1)
-        if start < 0 or budget.steps <= 0:
+        if possible.find(1) < 0 or budget.steps <= 0:
             return [], budget.steps > 0
         form = _form(tokens)
         starts = [*accumulate([len(token) + 1 for token in tokens], initial=1)]
-        buckets = [crc32(token) & self._mask for token in tokens]
-        counts = [self._count[bucket] for bucket in buckets]
+        windows = self._windows(tokens, shortest, possible, unspaced=holds_unspaced(form))
         runs: list[Run] = []
+        start = windows.possible.find(1)
         while start >= 0 and budget.steps > 0:
-            stop = start + shortest
-            if 0 in self._may_stand(tokens[start:stop], _PAIR):
-                start = possible.find(1, start + 1)
+            stop = windows.stop(start)
+            bucket = windows.rarest(start, stop) if stop <= len(tokens) else None
+            if bucket is None or 0 in self._may_stand(tokens[start:stop], _PAIR):
+                start = windows.possible.find(1, start + 1)
                 continue
-            window = counts[start:stop]
-            least = min(window)
-            most = _CANDIDATES_PER_WINDOW if least <= _COMMON else _CANDIDATES_IF_COMMON
-            bucket = buckets[start + window.index(least)]
-            run = self._longest(form, starts, (start, stop), (bucket, most), budget)
+            most = _CANDIDATES_PER_WINDOW if self._count[bucket] <= _COMMON else _CANDIDATES_IF_COMMON
+            place = Window(start, stop, windows.long(start))
+            run = self._longest(form, starts, place, (bucket, most), budget)
             if run is not None:
                 runs.append(self._leftwards(tokens, run, runs[-1].stop if runs else 0))
-            start = possible.find(1, run.stop if run else start + 1)
+            start = windows.possible.find(1, run.stop if run else start + 1)
         return runs, budget.steps > 0
+
+    def _windows(
+        self, tokens: Sequence[bytes], shortest: int, possible: bytes, *, unspaced: bool
+    ) -> "_Windows":
+        """Return where a run of `tokens` may begin, how far it must reach, and by which chain to look."""
+        count, mask = self._count, self._mask
+        if not unspaced:
+            buckets = [crc32(token) & mask for token in tokens]
+            return _Windows(possible, shortest, buckets, [count[bucket] for bucket in buckets], None)
+        weights = list(map(quarters, tokens))
+        ends, hashes = _grams(tokens, weights)
+        buckets = [hashed & mask for hashed in hashes]
+        counts = [count[bucket] for bucket in buckets]
+        bits, last = self._bits, len(self._bits) - 1
+        there = bytes([bits[hashed >> 3 & last] >> (hashed & 7) & 1 for hashed in hashes])
+        reach = ends, reaches(weights, shortest), reaches(weights, _LONG_RUN)
+        return _Windows(bytes(map(and_, possible, there)), shortest, buckets, counts, reach)
 
     def _longest(
         self,
         form: bytes,
         starts: list[int],
-        words: tuple[int, int],
+        words: "Window",
         candidates: tuple[int, int],
         budget: Budget,
     ) -> Run | None:
@@ -389,11 +442,11 @@ class Index:
         Args:
             form: the whole needle.
             starts: where in it each word starts.
-            words: from which word to which the run begins.
+            words: from which word to which the run begins, and from where on it is long.
             candidates: the chain to follow, and how many of its blocks.
             budget: what the call may still spend.
         """
-        (start, stop), (bucket, most) = words, candidates
+        (start, stop, long), (bucket, most) = words, candidates
         window = form[starts[start] - 1 : starts[stop]]
         text, posts, before, extents = self._words, self._block_post, self._post_before, self._block_words
         place, visited, best, size = self._head[bucket], 0, None, len(window)
@@ -402,12 +455,14 @@ class Index:
             block = bisect_right(posts, place - 1) - 1
             place = before[place - 1]
             first = extents[block] - size
-            at = text.find(window, max(0, first), extents[block] + _LONGEST_BLOCK)
+            after = extents[block + 1] if block + 1 < len(extents) else len(text)
+            visited += (after - first) // _LARGE_BLOCK
+            at = text.find(window, max(0, first), after + size)
             if at >= 0:
                 same = _common(text, at, form, starts[start] - 1)
                 reached = bisect_right(starts, starts[start] - 1 + same) - 1
                 if best is None or reached > best.stop:
-                    most *= reached - start < _LONG_RUN
+                    most *= reached < long
                     length = starts[reached] - starts[start] - 1
                     best = Run(start, reached, Hit(self._field_at(at + 1), at + 1, at + 1 + length))
         budget.steps -= visited
@@ -452,6 +507,86 @@ class Index:
                 low, high = _unsqueezed(data, place), _unsqueezed(data, place + len(wanted) - 1)
                 return Hit(field, start + data.rfind(b" ", 0, low) + 1, start + data.find(b" ", high))
         return None
+
+
+class _Windows(NamedTuple):
+    """Where runs may begin in a needle, how far they must reach, and the chains to look for them in.
+
+    Attributes:
+        possible: for each word, whether a run may begin there.
+        shortest: the fewest words of a run.
+        buckets: the chain of what begins at each word.
+        counts: how long each of these chains is.
+        reach: for a needle with letters of a script without spaces: where what is chained for each token
+            ends, and where the shortest and a long run from it do.
+    """
+
+    possible: bytes
+    shortest: int
+    buckets: list[int]
+    counts: list[int]
+    reach: tuple[list[int], list[int], list[int]] | None
+
+    def stop(self, start: int) -> int:
+        """Return where the shortest run from a word ends."""
+        return start + self.shortest if self.reach is None else self.reach[1][start]
+
+    def long(self, start: int) -> int:
+        """Return where a run from a word is long."""
+        return start + _LONG_RUN if self.reach is None else self.reach[2][start]
+
+    def rarest(self, start: int, stop: int) -> int | None:
+        """Return the shortest chain of what stands in a window; None if it surely does not stand here."""
+        if self.reach is None:
+            window = self.counts[start:stop]
+            return self.buckets[start + window.index(min(window))]
+        ends = self.reach[0]
+        inside = [(self.counts[place], place) for place in range(start, stop) if ends[place] <= stop]
+        least, place = min(inside)
+        return self.buckets[place] if least else None
+
+
+def _keys(before: Sequence[bytes], words: Sequence[bytes]) -> set[int]:
+    """Return the hashes by which a block is chained: of its words; of unspaced letters, two and more of them.
+
+    Args:
+        before: the words before the block, for what begins there and ends in it.
+        words: the block's.
+    """
+    if not holds_unspaced(b"".join((*before, *words))):
+        return set(map(crc32, words))
+    tokens = [*before, *words]
+    weights = list(map(quarters, tokens))
+    ends, hashes = _grams(tokens, weights)
+    pairs = map(crc32, tokens[1:], map(crc32, tokens))
+    first = len(before)
+    keys = {hashed for hashed, weight in zip(pairs, weights, strict=False) if weight < WORD_QUARTERS}
+    keys.update(
+        hashed
+        for place, (end, hashed) in enumerate(zip(ends, hashes, strict=True))
+        if first < end <= len(tokens) and (place >= first or weights[place] < WORD_QUARTERS)
+    )
+    return keys
+
+
+def _grams(tokens: Sequence[bytes], weights: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return where what is chained for each token ends, and its hash: a word, or letters worth two.
+
+    Args:
+        tokens: the words and letters.
+        weights: for how many quarters of a word each counts.
+    """
+    ends = [
+        end if weight < WORD_QUARTERS else place
+        for place, (weight, end) in enumerate(zip(weights, reaches(weights, _GRAM_WORDS), strict=True), 1)
+    ]
+    form = b" ".join(tokens)
+    starts = [*accumulate([len(token) + 1 for token in tokens], initial=0)]
+    size = len(tokens)
+    hashes = [
+        crc32(form[start : starts[min(end, size)] - 1]) for start, end in zip(starts, ends, strict=False)
+    ]
+    return ends, hashes
 
 
 def _form(tokens: Sequence[bytes]) -> bytes:

@@ -4,7 +4,8 @@ Rules:
 - Whoever writes and whoever reads cut a text into the same units: the whole of it, its lines, the addresses,
   links and numbers in it, and fingerprints of its running words.
 - Fingerprints are chosen by winnowing (Schleimer, Wilkerson, Aiken: "Winnowing", SIGMOD 2003): any run of
-  `GUARANTEED` words that two texts share holds a fingerprint that both chose, wherever lines break.
+  `GUARANTEED` words that two texts share holds a fingerprint that both chose, wherever lines break. In a
+  script without spaces, a fingerprint has as many letters as count for its words (`tokens`).
 - A unit that many texts share by chance (a short word, a small number) is none.
 - Not known again: what was put into other words, encoded, or cut into pieces shorter than a line and than
   `GUARANTEED` words.
@@ -17,13 +18,16 @@ from typing import NamedTuple
 from zlib import crc32
 
 from pratique.quarantine.atoms import atoms
-from pratique.quarantine.index import tokenise
 from pratique.quarantine.normalise import loose
+from pratique.quarantine.tokens import WORD_QUARTERS, quarters, reaches, tokenise, words_in
 
 _GRAM = 6
 _WINDOW = 16
 GUARANTEED = _GRAM + _WINDOW - 1
 """Words in one run that are always known again."""
+
+GUARANTEED_LETTERS = WORD_QUARTERS * _GRAM + _WINDOW - 1
+"""The same in letters of a script without spaces: half as many of a fingerprint's, if they are ideographs."""
 
 _SHORTEST = 6
 _SHORTEST_LINE = 12
@@ -109,7 +113,7 @@ def _lines(by_line: list[list[bytes]]) -> Iterator[Unit]:
     for words in by_line:
         stop = start + len(words)
         alone = _tells(words) and any(map(bytes.isdigit, words))
-        if alone or (len(words) >= _FEWEST_WORDS and sum(map(len, words)) >= _SHORTEST_LINE):
+        if alone or (words_in(words) >= _FEWEST_WORDS and sum(map(len, words)) >= _SHORTEST_LINE):
             yield Unit(_form(words), start, stop)
         start = stop
 
@@ -126,9 +130,10 @@ def _atoms(normal: str, words: list[bytes]) -> Iterator[Unit]:
 
 def _fingerprints(words: list[bytes]) -> Iterator[Unit]:
     """Yield runs of words, chosen by the least hash in each window: the last of equal ones."""
-    hashes = array("I", map(crc32, words))
+    ends = [end for end in reaches(list(map(quarters, words)), _GRAM) if end <= len(words)]
+    hashes = array("I", map(crc32, words[: len(ends)]))
     chosen = -1
-    for start in range(len(hashes) - GUARANTEED + 1):
+    for start in range(len(hashes) - _WINDOW + 1):
         last = start + _WINDOW - 1
         if chosen < start:
             window = hashes[start : last + 1]
@@ -138,4 +143,4 @@ def _fingerprints(words: list[bytes]) -> Iterator[Unit]:
             chosen = last
         else:
             continue
-        yield Unit(_form(words[chosen : chosen + _GRAM]), chosen, chosen + _GRAM)
+        yield Unit(_form(words[chosen : ends[chosen]]), chosen, ends[chosen])

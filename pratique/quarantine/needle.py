@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from pratique.quarantine.decode import decoded
-from pratique.quarantine.index import tokenise
 from pratique.quarantine.normalise import loose, strict
+from pratique.quarantine.tokens import tokenise
 from pratique.quarantine.typed import Date, read_date, read_number
 
 _DATE_SIZES = range(len("2026-05-30"), 41)

@@ -3,11 +3,15 @@
 Rules:
 - Both sides are in the strict form; punctuation counts.
 - A value does not stand in a longer word, address, host name, path, number or date.
+- A value that begins or ends in ASCII may stand right beside a letter of a script without spaces. One in such
+  a script may not: where a name of it ends, nobody can tell.
 - A very short value stands there only where the text points at it: quoted, after `id`, `no`, `#` and such,
   or as a proper name inside a sentence.
 """
 
 import re
+
+from pratique.quarantine.tokens import apart
 
 _POINTS = re.compile(
     r"(?:\b(?:id|ids|no|nr|number|num|ref|ticket|issue|key|item|file|record|row|page|room)\b[\s:.=#]*|#|['\"`(\[])$"
@@ -70,7 +74,7 @@ def _whole(text: str, start: int, end: int) -> bool:
     before, before2 = text[max(0, start - 1) : start], text[max(0, start - 2) : max(0, start - 1)]
     after, after2 = text[end : end + 1], text[end + 1 : end + 2]
     if (
-        _word(before)
+        _continues(before, text[start : start + 1])
         or before in {"@", "-", "+", "%", "="}
         or (before in {".", "_", "\\"} and _word(before2))
     ):
@@ -80,7 +84,9 @@ def _whole(text: str, start: int, end: int) -> bool:
     if before == "/" and before2 not in {"/", "", " "}:
         return False
     return not (
-        _word(after) or after in {"@", "%"} or (after in set(".-/:+=_\\,?&#") and _joins(after, after2))
+        _continues(after, text[end - 1 : end])
+        or after in {"@", "%"}
+        or (after in set(".-/:+=_\\,?&#") and _joins(after, after2))
     )
 
 
@@ -95,6 +101,11 @@ def _pointed(text: str, start: int, length: int) -> bool:
     """Whether the text points at a short value."""
     after = text[start + length : start + length + 1]
     return bool(_POINTS.search(text[max(0, start - 16) : start])) and (not after or after in _CLOSES)
+
+
+def _continues(beside: str, edge: str) -> bool:
+    """Whether the character beside a value belongs to the word that the value's edge is of."""
+    return _word(beside) and not (edge.isascii() and apart(beside) != beside)
 
 
 def _word(character: str) -> bool:

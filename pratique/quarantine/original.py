@@ -2,8 +2,9 @@
 
 Rules:
 - A plain piece has its words where its normal form has them.
-- In a piece with escapes, or with letters that are not ASCII, a word stands in what white space separates;
-  where several stand together there, each is looked for by halves.
+- In a piece with escapes, or with letters that are not ASCII, a word stands in what white space separates, or
+  is one letter of a script without spaces, with its marks.
+- Where several stand together there, each is looked for by halves.
 - A span may be a character off inside an escape, never elsewhere: it is for people, nothing is decided by it.
 """
 
@@ -14,16 +15,20 @@ from functools import lru_cache
 from string import ascii_lowercase, digits
 from typing import NamedTuple
 
+import regex
+
+from pratique.quarantine.tokens import UNSPACED, tokenise
+
 Normal = Callable[[str], str]
 
-_WORD = re.compile("[0-9a-z\x80-\U0010ffff]+")
-_VISIBLE = re.compile(r"\S+")
+_VISIBLE = regex.compile(rf"{UNSPACED}\p{{M}}*+|[\S--{UNSPACED}]++", regex.V1)
 _ESCAPED = re.compile(rb"[%&\\]")
 _WORDS_ONLY = bytes.maketrans(
     bytes(range(0x80)), bytes(code if chr(code) in digits + ascii_lowercase else 0x20 for code in range(0x80))
 )
 _ESCAPE_BEFORE = re.compile(r"(?:%[0-9A-Fa-f]?|&#?\w{0,24}|\\[ux]?[0-9A-Fa-f]{0,3})\Z")
-_KEPT = 256
+_KEPT, _KEPT_COUNTS = 256, 4096
+_SHORT = 4
 
 
 class _Place(NamedTuple):
@@ -78,14 +83,21 @@ def _places(piece: str, normal: Normal) -> list[_Place]:
     """Return where each word stands."""
     found = []
     for match in _VISIBLE.finditer(piece):
-        count = _count(match.group(), normal)
+        text = match.group()
+        count = _count_short(text, normal) if len(text) <= _SHORT else _count(text, normal)
         found += [_Place(*match.span(), number, count) for number in range(count)]
     return found
 
 
 def _count(text: str, normal: Normal) -> int:
     """Return how many words the normal form of a text has."""
-    return sum(1 for _ in _WORD.finditer(normal(text)))
+    return len(tokenise(normal(text)))
+
+
+@lru_cache(maxsize=_KEPT_COUNTS)
+def _count_short(text: str, normal: Normal) -> int:
+    """Return the same of a single letter, which stands there again and again."""
+    return _count(text, normal)
 
 
 def _begin(text: str, normal: Normal, number: int) -> int:

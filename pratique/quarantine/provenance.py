@@ -26,13 +26,14 @@ from pratique.quarantine.arguments import leaves
 from pratique.quarantine.confidential import Confidential
 from pratique.quarantine.foreign import Call, Foreign
 from pratique.quarantine.identify import Record, Written, identified, record_of
-from pratique.quarantine.index import Budget, tokenise
+from pratique.quarantine.index import Budget
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.marked import places
 from pratique.quarantine.needle import written
 from pratique.quarantine.normalise import loose
 from pratique.quarantine.seen import SawRequest, SawResult, Seen
 from pratique.quarantine.taking import Taking, echoes, is_clean, tainted_paths
+from pratique.quarantine.tokens import tokenise
 from pratique.quarantine.tracing import Tracing
 from pratique.quarantine.vouched import Entry, Vouched
 

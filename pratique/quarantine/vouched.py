@@ -21,16 +21,18 @@ from pratique.origin import OriginKind, Source
 from pratique.quarantine.atoms import bare_link, is_link
 from pratique.quarantine.dates import find_date, has_time
 from pratique.quarantine.identify import Where
-from pratique.quarantine.index import Budget, Index, tokenise
+from pratique.quarantine.index import Budget, Index
 from pratique.quarantine.limits import Limits
 from pratique.quarantine.needle import Needle, whole
 from pratique.quarantine.normalise import strict
 from pratique.quarantine.occurs import is_named, occurs, occurs_verbatim
 from pratique.quarantine.quoted import ENDS, quoted
+from pratique.quarantine.tokens import apart, tokenise
 from pratique.quarantine.typed import Date, numbers_in
 from pratique.quarantine.words import STATUS_WORDS
 
 _RUN_ON = re.compile(r"(?<=[a-z])\.(?=[A-Z])")
+_MULTIPLIED = re.compile(r"\d[\d.,]*[十百千万萬亿億兆]")  # 5万 is 50,000, and no 5
 _LONGEST_NAME = 200
 _SHARED_BY = 2
 _MOST_ALIKE = 16
@@ -107,6 +109,7 @@ class Vouched:
         self._raw += "\n" + text
         self._request += " \n" + strict(_RUN_ON.sub(". ", text))
         self._numbers.update(numbers_in(strict(text)))
+        self._numbers.update(numbers_in(apart(_MULTIPLIED.sub(" ", strict(text)))))
         self._dates[None].add(strict(text))
         self._quoted.update(quoted(text))
         self._anchored.update(record for record, name in self._names if self._named(name))

@@ -7,8 +7,9 @@ from urllib.parse import quote
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pratique.quarantine.index import Budget, Index, tokenise
+from pratique.quarantine.index import Budget, Index
 from pratique.quarantine.normalise import loose
+from pratique.quarantine.tokens import tokenise
 
 WORDS = st.sampled_from(["pay", "the", "bill", "to", "bob", "de89", "now", "é"])
 TEXTS = st.lists(st.lists(WORDS, max_size=12).map(" ".join), max_size=12)
