@@ -9,6 +9,7 @@ Rules:
 
 import asyncio
 import os
+import select
 import shutil
 import signal
 import stat
@@ -29,6 +30,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 _KIND = "-server-"
 _OWN = b"TMPDIR="
 _KILL_ROUNDS = 5
+_DYING = 5000  # milliseconds
 
 
 class Inline:
@@ -122,12 +124,20 @@ def _kill_those(wanted: Callable[[str], bool]) -> int:
                 try:
                     if wanted(_home_of(path)):
                         signal.pidfd_send_signal(handle, signal.SIGKILL)
+                        _await_end(handle)
                         killed += 1
                 finally:
                     os.close(handle)
         if not found:
             break
     return killed
+
+
+def _await_end(handle: int) -> None:
+    """Wait until a killed process has ended: before that it has no environment any more, and still lives."""
+    ending = select.poll()
+    ending.register(handle, select.POLLIN)
+    ending.poll(_DYING)
 
 
 def _home_of(process: Path) -> str:
