@@ -35,7 +35,7 @@ class Attached:
 
     def __init__(self, stream: socket.socket, container: str, host: engine.Engine) -> None:
         self._stream = stream
-        self._container = container
+        self.container = container
         self._engine = host
         self._far: list[socket.socket] = []
         self._ended = asyncio.Event()
@@ -95,7 +95,7 @@ class Attached:
     async def oom(self) -> bool:
         """Whether the kernel ended something of it for memory."""
         with contextlib.suppress(SandboxUnavailableError):
-            about = await self._engine.call(lambda client: client.api.inspect_container(self._container))
+            about = await self._engine.call(lambda client: client.api.inspect_container(self.container))
             return bool(about["State"].get("OOMKilled"))
         return False
 
@@ -110,7 +110,7 @@ class Attached:
     async def _remove(self) -> None:
         # An engine that is gone cannot be asked; its containers are reaped by label at the next start.
         with contextlib.suppress(SandboxUnavailableError):
-            await self._engine.call(lambda client: engine.remove(client, self._container))
+            await self._engine.call(lambda client: engine.remove(client, self.container))
         self._ended.set()
 
     async def _from_container(self) -> None:

@@ -139,7 +139,7 @@ class ContainerProvider:
         self._digest = ""
         self._runtime: str | None = None
         self._pools: dict[Limits, Pool[Worker]] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: set[asyncio.Task[Any]] = set()
 
     async def acquire(self, spec: Spec) -> ContainerSandbox:
         """Give a fresh container.
@@ -203,13 +203,18 @@ class ContainerProvider:
             SandboxUnavailableError: the engine refuses, or the image is not ours.
         """
         options = _options(limits, self._digest, self._runtime)
-        with anyio.CancelScope(shield=True):  # a container whose id nobody took cannot be removed
-            stream, container = await self._engine.call(lambda client: _create(client, options))
-        attached = Attached(stream, container, self._engine)
+        creating = asyncio.create_task(self._created(options))
+        try:
+            attached = await asyncio.shield(creating)
+        except asyncio.CancelledError:  # a container whose id nobody took could not be removed
+            self._leaving.add(creating)
+            creating.add_done_callback(self._leaving.discard)
+            creating.add_done_callback(self._release_unused)
+            raise
         parts = _parts(attached)
         try:
             async with asyncio.timeout(_START_TIMEOUT):
-                await self._engine.call(lambda client: client.api.start(container))
+                await self._engine.call(lambda client: client.api.start(attached.container))
                 await messages.receive_json(parts.control, frames.READY)
         except BaseException as error:
             with anyio.CancelScope(shield=True):
@@ -224,6 +229,14 @@ class ContainerProvider:
             raise
         parts.on_close(lambda: self._release(attached))
         return Worker(parts, _SentArtifacts())
+
+    async def _created(self, options: dict[str, Any]) -> Attached:
+        stream, container = await self._engine.call(lambda client: _create(client, options))
+        return Attached(stream, container, self._engine)
+
+    def _release_unused(self, creating: "asyncio.Task[Attached]") -> None:
+        if not creating.cancelled() and creating.exception() is None:
+            self._release(creating.result())
 
     def _release(self, attached: Attached) -> None:
         """Let the engine remove a container that is dead, while its caller goes on."""

@@ -216,3 +216,21 @@ async def test_nothing_is_left_when_a_provider_closes(engine: Dockerd, image_bui
     await provider.aclose()
     after = set(engine.docker("ps", "-aq", "--filter", mine).stdout.split())
     assert len(before - after) == 2
+
+
+@pytest.mark.slow
+async def test_who_is_cancelled_while_a_container_is_made_leaves_none(
+    engine: Dockerd, image_built: str
+) -> None:
+    provider = ContainerProvider(warm=0, most=1, host=engine.host, image=image_built)
+    mine = "ancestor=" + image_built
+    before = set(engine.docker("ps", "-aq", "--filter", mine).stdout.split())
+    await (await provider.acquire(_SPEC)).aclose()
+    for moment in range(0, 40, 3):
+        acquiring = asyncio.create_task(provider.acquire(_SPEC))
+        await asyncio.sleep(moment / 1000)
+        acquiring.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await (await acquiring).aclose()
+    await provider.aclose()
+    assert set(engine.docker("ps", "-aq", "--filter", mine).stdout.split()) <= before
