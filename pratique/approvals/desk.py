@@ -284,7 +284,8 @@ class Desk:
             NobodyDisabled(people),
         )
         if not any_change:
-            guards = (*guards, EpochIs(self.policy.epoch))
+            # Who may is decided by the policy at hand; a question is good under the one that asked it.
+            guards = (*guards, EpochIs(self.policy.epoch), EpochIs(question.epoch))
         if values is None:
             entry = Entry(drafts=(draft,), guards=guards)
         else:

@@ -4,6 +4,7 @@ Rules:
 - The edited call is a call like any other: validated, judged, decided by the policy in force, with a question
   of its own. Votes start again. If the policy denies it, nothing is changed.
 - Who edits must be allowed to answer. What they typed has them as its origin; the rest keeps its own.
+- A question is edited under the policy that asked it, as it is answered; under another one it is asked anew.
 - One transaction ends the old question, asks the new one and, if the editor says so, records their yes.
 - The editor's yes counts like anybody's; what cannot be undone needs somebody else's as well.
 - It keeps the call id. Whoever calls again with the old arguments gets what became of the edited call.
@@ -191,6 +192,7 @@ class Editing:
             records += self._yes(ticket, ask, asked.user, edited, call)
         guards = (
             ApprovalIs(question.ticket, "proposed", question.votes, changes=question.changes),
+            EpochIs(question.epoch),
             EpochIs(ask.epoch),
             SessionNotClosed(session),
             NobodyDisabled((edited.by,)),

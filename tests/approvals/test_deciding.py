@@ -21,6 +21,7 @@ from pratique.model import Status
 from pratique.runtime import Runtime
 from pratique.tools.context import ToolContext
 from pratique.tools.declaration import tool
+from tests.approvals.lawful import lawful
 from tests.approvals.policies import ASK_WRITES, BO, KIM, LI, PAY, TWO
 from tests.house import (
     ALLOW_ALL,
@@ -166,6 +167,25 @@ async def test_who_may_not_answer_may_not_edit_and_two_edits_are_one(scene: Hous
     )
     assert sorted(type(one).__name__ for one in done) == ["Question", "TicketClosedError"]
     assert len(records(first.ledger, "approval.edited")) == 1
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+async def test_under_another_policy_a_question_is_neither_edited_nor_handed_on(
+    scene: House, refreshed: bool
+) -> None:
+    runtime = scene.runtime()
+    _, ticket = await asked(runtime, {"text": "one"})
+    scene.apply(PEOPLE + ALLOW_ALL + ASK_WRITES + "# another\n")
+    if refreshed:
+        await runtime.enforcement.refresh()
+    ledger = scene.ledger()
+    before = len(records(ledger))
+    with pytest.raises(TicketClosedError, match="policy changed from epoch 1 to 2; nothing was changed"):
+        await runtime.edit(ticket, LI, {"text": "two"}, approve=False)
+    with pytest.raises(TicketClosedError, match="policy changed from epoch 1 to 2; nothing was changed"):
+        runtime.desk.hand_on(ticket, LI, BO)
+    assert len(records(ledger)) == before
+    lawful(ledger)
 
 
 async def test_an_edit_twice_over_leads_to_the_last_one(scene: House) -> None:
