@@ -1,6 +1,7 @@
 """A server of the official SDK. Usage: sdk_server.py [PORT]; without a port, on standard streams."""
 
 import asyncio
+import itertools
 import logging
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from mcp.server.mcpserver import Context, MCPServer
 
 server = MCPServer("reference")
+GROWN = itertools.count(1)
 JOURNAL = Path(sys.argv[2]) if len(sys.argv) > 2 else None
 
 
@@ -47,15 +49,16 @@ def large(size: int) -> str:
 
 @server.tool()
 async def grow(context: Context) -> str:
-    """Get another tool, and say so."""
+    """Get another tool, say so, and return its name."""
+    name = f"more-{next(GROWN)}"
 
     def more() -> str:
         return "more"
 
-    server.add_tool(more, description="Came later.")
+    server.add_tool(more, name=name, description="Came later.")
     await context.session.send_tool_list_changed()  # as 2025-11-25 has it
     await context.notify_tools_changed()  # as 2026-07-28 has it
-    return "grown"
+    return name
 
 
 if __name__ == "__main__":
